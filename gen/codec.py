@@ -1,0 +1,167 @@
+"""The seam between domains and models: what turns files into token ids and back.
+
+Everything that knows letters or notes implements `Codec`; everything that learns, samples or measures sees integers.
+A document is `begin ids... end`; `encode` gives the ids between the two, which are also the only ids that a store
+holds. `begin` and `end` are the last two ids of every vocabulary, so that 256 symbols still fit one byte.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+IdArray = NDArray[np.unsignedinteger[Any]]
+BoolArray = NDArray[np.bool_]
+
+BEGIN = "Begin"
+END = "End"
+
+Whole = TypeVar("Whole")
+Piece = TypeVar("Piece")
+Piece_co = TypeVar("Piece_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocab:
+    """The symbols of a codec, in the order of their ids; the last two are `Begin` and `End`.
+
+    Args:
+        symbols: distinct strings, one a token id.
+    """
+
+    symbols: tuple[str, ...]
+    index: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", {symbol: token for token, symbol in enumerate(self.symbols)})
+        assert self.symbols[-2:] == (BEGIN, END), "a vocabulary ends with Begin and End"
+        assert len(self.index) == len(self.symbols), "a symbol stands twice in the vocabulary"
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def begin(self) -> int:
+        """The id that opens every document."""
+        return len(self.symbols) - 2
+
+    @property
+    def end(self) -> int:
+        """The id that closes every document."""
+        return len(self.symbols) - 1
+
+
+class Part(NamedTuple):
+    """A stretch of one encoded file, and what reading it found.
+
+    A text comes in many parts, so that a gigabyte never stands in memory; a MIDI file in one.
+    """
+
+    ids: IdArray
+    findings: Mapping[str, int]  # additive counts: {"notes": 812, "overlaps cut": 3}; {} when nothing to say
+
+
+class StreamDecoder(Protocol[Piece_co]):
+    """Turns token ids into pieces as they come."""
+
+    def push(self, token: int) -> tuple[Piece_co, ...]:
+        """Takes one id (never `begin` or `end`); returns the pieces that are now certain, in time order."""
+        ...
+
+    def finish(self) -> tuple[Piece_co, ...]:
+        """Returns what was still held back; the decoder is spent."""
+        ...
+
+
+class Grammar(Protocol):
+    """An automaton over token ids that knows which id may come next."""
+
+    def allowed(self, budget: int | None) -> BoolArray:
+        """Returns the (V,) mask of ids that may come next; at least one is allowed. Not to be modified or kept.
+
+        Args:
+            budget: how many more ids will be drawn at most, this one included (>= 1); None for no limit. The mask
+                only allows ids after which the document can still be closed within the budget. `end` counts as no
+                id: a document cut by the budget is closed without it.
+        """
+        ...
+
+    def advance(self, token: int) -> None:
+        """Takes the id that was drawn, or one id of a prompt."""
+        ...
+
+    def tokens_to_close(self) -> int:
+        """Returns how many more ids are needed until the document may stop here."""
+        ...
+
+
+class Codec(Protocol[Whole, Piece]):
+    """Turns files of one domain into token ids, and ids back into files of that domain."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def unit(self) -> str:
+        """What bits are divided by: "char", "byte" or "note"."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Returns the suffix of the files it writes by itself: ".txt" or ".mid"."""
+        ...
+
+    @property
+    def vocab(self) -> Vocab: ...
+
+    def read(self, path: Path) -> Whole:
+        """Reads one file whole (a prompt, a primer). Raises CorpusError or MidiError."""
+        ...
+
+    def write(self, path: Path, whole: Whole) -> None:
+        """Writes one file; it appears whole or not at all."""
+        ...
+
+    def encode(self, whole: Whole) -> IdArray:
+        """Returns the (N,) ids of a document, without begin and end. Raises SettingError on an unknown symbol."""
+        ...
+
+    def encode_file(self, path: Path) -> Iterator[Part]:
+        """Reads and encodes one file of a corpus in bounded memory. Raises CorpusError or MidiError."""
+        ...
+
+    def join(self, pieces: Iterable[Piece]) -> Whole:
+        """Joins decoded pieces; `join` over a stream decoder is how a whole document is decoded."""
+        ...
+
+    def decoder(self) -> StreamDecoder[Piece]: ...
+
+    def grammar(self) -> Grammar | None:
+        """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document."""
+        ...
+
+    def units(self) -> NDArray[np.int64]:
+        """Returns (V,) how many units each id completes: 1 for a character or a NoteOn, else 0."""
+        ...
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the codec as JSON data; `gen.codecs.load_codec` makes an equal codec of it."""
+        ...
+
+
+def stream(codec: Codec[Any, Piece], tokens: Iterable[int]) -> Iterator[Piece]:
+    """Decodes ids as they come, up to the end of the document."""
+    decoder = codec.decoder()
+    for token in tokens:
+        if token == codec.vocab.end:
+            break
+        if token != codec.vocab.begin:
+            yield from decoder.push(token)
+    yield from decoder.finish()
+
+
+def decode(codec: Codec[Whole, Any], tokens: Sequence[int] | IdArray) -> Whole:
+    """Decodes a whole document: the stream decoder, joined, so the two cannot drift apart."""
+    return codec.join(stream(codec, (int(token) for token in tokens)))

@@ -1,0 +1,126 @@
+"""The settings of a model, of a training run and of sampling: frozen, validated once, JSON both ways."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeVar, get_args
+
+from gen.errors import SettingError
+
+CellName = Literal["rnn", "lstm", "gru"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Config = TypeVar("Config", "ModelConfig", "TrainingConfig", "SamplingConfig")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The shape of a `RecurrentLM`: everything that decides its parameters' sizes, and its dropout."""
+
+    vocab_size: int
+    cell: CellName = "lstm"
+    hidden_size: int = 512
+    num_layers: int = 1
+    embedding_size: int = 128
+    dropout: float = 0.0
+    is_tied: bool = False  # the output layer shares the embedding's weights
+    num_labels: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("cell", self.cell, get_args(CellName))
+        _check_range("vocab size", self.vocab_size, least=2)
+        _check_range("hidden", self.hidden_size, least=1, most=65536)
+        _check_range("layers", self.num_layers, least=1, most=64)
+        _check_range("embedding", self.embedding_size, least=1, most=65536)
+        _check_range("dropout", self.dropout, least=0.0, below=1.0)
+        _check_range("labels", self.num_labels, least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a run trains and when it stops: at the first of `steps`, `epochs`, `minutes` that is reached."""
+
+    batch_size: int = 64
+    bptt: int = 128
+    learning_rate: float = 3e-3
+    warmup_steps: int = 50
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    reset_rate: float = 0.05  # how often a row starts from a fresh state though its document goes on
+    seed: int = 0
+    precision: Precision = "fp32"
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    patience: int = 10  # validations without a better one before the run stops; 0 for never
+
+    def __post_init__(self) -> None:
+        _check_choice("precision", self.precision, get_args(Precision))
+        _check_range("batch size", self.batch_size, least=1, most=65536)
+        _check_range("bptt", self.bptt, least=1, most=1 << 20)
+        _check_range("lr", self.learning_rate, above=0.0, most=1e6)
+        _check_range("warmup steps", self.warmup_steps, least=0)
+        _check_range("weight decay", self.weight_decay, least=0.0)
+        _check_range("clip", self.clip_norm, above=0.0)
+        _check_range("reset rate", self.reset_rate, least=0.0, most=1.0)
+        _check_range("seed", self.seed, least=0, most=2**63 - 1)
+        _check_range("patience", self.patience, least=0)
+        for name, limit in (("steps", self.steps), ("epochs", self.epochs), ("minutes", self.minutes)):
+            if limit is not None:
+                _check_range(name, limit, least=0)
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """How the next token is chosen; the order of the filters is that of `gen.generation.sampling`."""
+
+    temperature: float = 1.0  # 0 takes the likeliest token
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float = 1.0  # above 1 makes the last `REPETITION_WINDOW` tokens less likely
+
+    def __post_init__(self) -> None:
+        _check_range("temperature", self.temperature, least=0.0, most=100.0)
+        _check_range("repetition penalty", self.repetition_penalty, above=0.0, most=100.0)
+        if self.top_k is not None:
+            _check_range("top-k", self.top_k, least=1)
+        if self.top_p is not None:
+            _check_range("top-p", self.top_p, above=0.0, most=1.0)
+        if self.min_p is not None:
+            _check_range("min-p", self.min_p, least=0.0, most=1.0)
+
+
+def to_json(config: ModelConfig | TrainingConfig | SamplingConfig) -> dict[str, Any]:
+    """Returns the settings as JSON data."""
+    return asdict(config)
+
+
+def from_json(kind: type[Config], data: dict[str, Any]) -> Config:
+    """Returns settings from JSON data. Raises SettingError if a name is unknown or a value out of range."""
+    try:
+        return kind(**data)
+    except TypeError as err:
+        raise SettingError(f"{kind.__name__}: not its settings ({err})") from err
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingError(f"--{name}: unknown ({value})", hint=f"choose one of {', '.join(choices)}")
+
+
+def _check_range(
+    name: str,
+    value: float,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> None:
+    bounds = (
+        (least is not None and not value >= least, "must be at least", least),
+        (most is not None and not value <= most, "must be at most", most),
+        (above is not None and not value > above, "must be above", above),
+        (below is not None and not value < below, "must be below", below),
+    )
+    for is_broken, what, bound in bounds:
+        if is_broken:
+            raise SettingError(f"--{name.replace(' ', '-')}: {what} {bound:g} ({value})")

@@ -1,0 +1,44 @@
+"""The errors that a user can cause and mend.
+
+    GenError                exit code 2: one line `error: PLACE: WHAT (VALUE)`, perhaps a hint
+      SettingError          an option or argument out of range, unknown or contradictory
+      CorpusError           a corpus that cannot be read or used
+      MidiError             one MIDI file that cannot be used
+      CheckpointError       a checkpoint that is missing, damaged, foreign or newer
+      TrainingError         a run that cannot go on
+
+Whatever else escapes is a bug of ours and ends with exit code 1.
+"""
+
+
+class GenError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        message: `place: what (value)`, lower case, no full stop.
+        hint: what to do about it, or None.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SettingError(GenError):
+    """An option or argument is out of range, unknown or contradicts another."""
+
+
+class CorpusError(GenError):
+    """A corpus, or one text of it, cannot be read or used."""
+
+
+class MidiError(GenError):
+    """One MIDI file cannot be used; the run goes on with the others."""
+
+
+class CheckpointError(GenError):
+    """A checkpoint is missing, damaged, foreign or of a newer format."""
+
+
+class TrainingError(GenError):
+    """A training run cannot go on."""

@@ -1,0 +1,35 @@
+"""Settings: validated once, JSON both ways."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gen.config import ModelConfig, SamplingConfig, TrainingConfig, from_json, to_json
+from gen.errors import SettingError
+
+
+@pytest.mark.parametrize("config", [ModelConfig(67, num_labels=3), TrainingConfig(minutes=3.0), SamplingConfig(0.0, 5)])
+def test_settings_survive_json(config: Any) -> None:
+    assert from_json(type(config), json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(SettingError, match="not its settings"):
+        from_json(SamplingConfig, {"temprature": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": -0.1}, r"--temperature: must be at least 0 \(-0.1\)"),
+        ({"temperature": float("nan")}, "--temperature: must be"),
+        ({"top_k": 0}, r"--top-k: must be at least 1 \(0\)"),
+        ({"top_p": 0.0}, r"--top-p: must be above 0 \(0.0\)"),
+        ({"min_p": 1.5}, r"--min-p: must be at most 1 \(1.5\)"),
+        ({"repetition_penalty": 0.0}, r"--repetition-penalty: must be above 0 \(0.0\)"),
+    ],
+)
+def test_a_value_out_of_range_is_an_error_that_names_option_and_value(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        SamplingConfig(**changes)  # type: ignore[arg-type]

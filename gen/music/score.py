@@ -1,0 +1,164 @@
+"""Music as data: tracks of notes in ticks, with the tempo map that turns ticks into seconds.
+
+A `Score` holds what a MIDI file says, cleaned by the rules of `gen.music.rules`: every note has an onset, a length of
+at least one tick, a pitch 0..127 and a velocity 1..127. Pedal is kept beside the notes, not applied to them.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gen.errors import SettingError
+
+DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 a minute: what MIDI assumes until it is told
+MAX_TICKS_PER_BEAT = 0x7FFF
+MAX_TEMPO = 0xFFFFFF
+
+_NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+
+class Note(NamedTuple):
+    """One note; `duration_ticks` is how long its key is down, at least 1."""
+
+    onset_ticks: int
+    duration_ticks: int
+    pitch: int
+    velocity: int
+
+
+class PedalSpan(NamedTuple):
+    """The sustain pedal goes down at `onset_ticks` and up `duration_ticks` later."""
+
+    onset_ticks: int
+    duration_ticks: int
+
+
+class Tempo(NamedTuple):
+    """From `onset_ticks` on a beat lasts `tempo_us_per_beat` microseconds."""
+
+    onset_ticks: int
+    tempo_us_per_beat: int
+
+
+class TimeSignature(NamedTuple):
+    """From `onset_ticks` on a bar is `numerator` notes of length 1/`denominator`."""
+
+    onset_ticks: int
+    numerator: int
+    denominator: int
+
+
+class KeySignature(NamedTuple):
+    """From `onset_ticks` on the key is `key`, written as mido writes it: "C", "F#m"."""
+
+    onset_ticks: int
+    key: str
+
+
+class NoteEvent(NamedTuple):
+    """One note in real time: what a music decoder yields, and what a streamed sample prints."""
+
+    onset_seconds: float
+    duration_seconds: float
+    pitch: int
+    velocity: int
+
+    def __str__(self) -> str:
+        name = pitch_name(self.pitch)
+        return f"{self.onset_seconds:9.2f} s  {name:<4} velocity {self.velocity:3d}  {self.duration_seconds:6.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The notes of one program on one channel.
+
+    Args:
+        notes: in ascending order.
+        program: General MIDI program, 0..127.
+        is_drum: the track plays on the drum channel.
+        pedal: spans in ascending order that do not overlap.
+
+    Raises:
+        SettingError: a number is out of range.
+    """
+
+    notes: tuple[Note, ...]
+    program: int = 0
+    is_drum: bool = False
+    name: str = ""
+    pedal: tuple[PedalSpan, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.program <= 127:
+            raise SettingError(f"track: program must be 0 to 127 ({self.program})")
+        for note in self.notes:
+            onset, duration, pitch, velocity = note
+            if not (onset >= 0 and duration >= 1 and 0 <= pitch <= 127 and 1 <= velocity <= 127):
+                raise SettingError(f"track: a note is out of range ({note})")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A piece of music.
+
+    Args:
+        tempos: in ascending order, at most one a tick; before the first the tempo is `DEFAULT_TEMPO`.
+
+    Raises:
+        SettingError: a number is out of range.
+    """
+
+    tracks: tuple[Track, ...]
+    ticks_per_beat: int = 480
+    tempos: tuple[Tempo, ...] = ()
+    time_signatures: tuple[TimeSignature, ...] = ()
+    key_signatures: tuple[KeySignature, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.ticks_per_beat <= MAX_TICKS_PER_BEAT:
+            raise SettingError(f"score: ticks per beat must be 1 to {MAX_TICKS_PER_BEAT} ({self.ticks_per_beat})")
+        for tempo in self.tempos:
+            if not 1 <= tempo.tempo_us_per_beat <= MAX_TEMPO:
+                raise SettingError(f"score: a tempo must be 1 to {MAX_TEMPO} us a beat ({tempo.tempo_us_per_beat})")
+
+    @property
+    def num_notes(self) -> int:
+        """The notes of all tracks, drums included."""
+        return sum(len(track.notes) for track in self.tracks)
+
+    @property
+    def duration_seconds(self) -> float:
+        """When the last note ends; 0 without notes."""
+        ends = [note.onset_ticks + note.duration_ticks for track in self.tracks for note in track.notes]
+        return float(self.seconds([max(ends)])[0]) if ends else 0.0
+
+    def seconds(self, ticks: ArrayLike) -> NDArray[np.float64]:
+        """Returns when the given (N,) ticks sound; exact up to one rounding of float64."""
+        starts, tempos, elapsed = self._tempo_map()
+        at = np.asarray(ticks, dtype=np.int64)
+        place = np.searchsorted(starts, at, side="right") - 1
+        total = elapsed[place] + (at - starts[place]) * tempos[place]
+        return np.asarray(total / (self.ticks_per_beat * 1e6), dtype=np.float64)
+
+    def ticks(self, seconds: ArrayLike) -> NDArray[np.int64]:
+        """Returns the ticks nearest to the given (N,) seconds, which are not negative."""
+        starts, tempos, elapsed = self._tempo_map()
+        total = np.asarray(seconds, dtype=np.float64) * (self.ticks_per_beat * 1e6)
+        place = np.searchsorted(elapsed, total, side="right") - 1
+        return np.asarray(starts[place] + np.rint((total - elapsed[place]) / tempos[place]), dtype=np.int64)
+
+    def _tempo_map(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Returns per tempo: its first tick, microseconds a beat, and microseconds times ticks per beat before it."""
+        changes = self.tempos
+        if not changes or changes[0].onset_ticks > 0:
+            changes = (Tempo(0, DEFAULT_TEMPO), *changes)
+        starts, tempos = np.array(changes, dtype=np.int64).T
+        elapsed = np.concatenate(([0], np.cumsum(np.diff(starts) * tempos[:-1])))
+        return starts, tempos, elapsed
+
+
+def pitch_name(pitch: int) -> str:
+    """Returns a pitch's name, with sharps; middle C, which is 60, is C4."""
+    return f"{_NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"

@@ -1,0 +1,112 @@
+"""The `byte` codec: any text in any script as the bytes of its UTF-8, with a grammar that keeps samples valid.
+
+Files of other encodings are read as text first (`gen.codecs.textfile`), so the model only ever sees UTF-8.
+"""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import BEGIN, END, IdArray, Part, Vocab
+from gen.codecs.textfile import line_at, read_text, text_parts, write_text
+from gen.codecs.utf8 import Utf8Grammar
+from gen.errors import CorpusError, SettingError
+
+VERSION = 1
+_VOCAB = Vocab((*(f"Byte_{byte:02X}" for byte in range(256)), BEGIN, END))
+
+
+@dataclass(frozen=True)
+class ByteCodec:
+    """Text as UTF-8 bytes: an id is a byte.
+
+    Args:
+        encoding: of the files that are read; where it says UTF-8, a byte order mark overrules it.
+    """
+
+    encoding: str = field(default="utf-8", compare=False)
+
+    name: ClassVar[str] = "byte"
+    unit: ClassVar[str] = "byte"
+    suffix: ClassVar[str] = ".txt"
+
+    @classmethod
+    def from_spec(cls, _spec: dict[str, Any]) -> Self:
+        """Returns the codec; it has no settings."""
+        return cls()
+
+    @property
+    def vocab(self) -> Vocab:
+        """`Byte_00` to `Byte_FF`, then Begin and End."""
+        return _VOCAB
+
+    def read(self, path: Path) -> str:
+        """Reads a text file. Raises CorpusError."""
+        return read_text(path, encoding=self.encoding)
+
+    def write(self, path: Path, whole: str) -> None:
+        """Writes a text file in UTF-8, whole or not at all."""
+        write_text(path, whole)
+
+    def encode(self, whole: str) -> IdArray:
+        """Returns the (N,) bytes of a text. Raises SettingError at a lone surrogate, which UTF-8 cannot write."""
+        try:
+            return np.frombuffer(whole.encode("utf-8"), np.uint8)
+        except UnicodeEncodeError as err:
+            raise SettingError(f"prompt: not a character ({_surrogate(err)})", hint="give the prompt in UTF-8") from err
+
+    def encode_file(self, path: Path) -> Iterator[Part]:
+        """Reads and encodes a text file part by part. Raises CorpusError."""
+        for part in text_parts(path, encoding=self.encoding):
+            try:
+                ids = np.frombuffer(part.text.encode("utf-8"), np.uint8)
+            except UnicodeEncodeError as err:  # only some encodings, such as utf-7, can give a lone surrogate
+                line = line_at(path, part.start + err.start, encoding=self.encoding)
+                raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
+            yield Part(ids, part.findings)
+
+    def join(self, pieces: Iterable[str]) -> str:
+        """Joins decoded characters."""
+        return "".join(pieces)
+
+    def decoder(self) -> "ByteDecoder":
+        """Returns a decoder that gives each character when its last byte comes."""
+        return ByteDecoder()
+
+    def grammar(self) -> Utf8Grammar:
+        """Returns the automaton of UTF-8."""
+        return Utf8Grammar()
+
+    def units(self) -> NDArray[np.int64]:
+        """Returns (258,): every byte is a unit, Begin and End are none."""
+        units = np.ones(len(_VOCAB), np.int64)
+        units[-2:] = 0
+        return units
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the codec as JSON data."""
+        return {"name": self.name, "version": VERSION}
+
+
+class ByteDecoder:
+    """Gives each character when its last byte comes; bytes that are no UTF-8 become U+FFFD."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> tuple[str, ...]:
+        """Takes a byte; returns the characters that are now whole."""
+        return tuple(self._decoder.decode(bytes((token,))))
+
+    def finish(self) -> tuple[str, ...]:
+        """Returns U+FFFD if the last character is not whole."""
+        return tuple(self._decoder.decode(b"", final=True))
+
+
+def _surrogate(err: UnicodeEncodeError) -> str:
+    return f"lone surrogate U+{ord(err.object[err.start]):04X}"

@@ -1,0 +1,167 @@
+"""The performance codec: music as one stream of NoteOn, NoteOff, TimeShift and Velocity.
+
+Oore et al. 2018, "This Time with Feeling: Learning Expressive Musical Performance", on a grid of 10 ms. How a file
+becomes one stream of pitches stands in `gen.music.rules`; the order of the tokens in
+`gen.codecs.performance_grammar`. Encoding is canonical: equal streams give equal ids.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import IdArray, Part, Vocab
+from gen.codecs.performance_decoder import PerformanceDecoder
+from gen.codecs.performance_grammar import PerformanceGrammar
+from gen.codecs.performance_vocab import (
+    FRAMES_PER_SECOND,
+    MAX_SHIFT,
+    NOTE_OFF,
+    NOTE_ON,
+    TIME_SHIFT,
+    VELOCITY,
+    VELOCITY_WIDTH,
+    VOCAB,
+)
+from gen.errors import CheckpointError, MidiError
+from gen.music import rules
+from gen.music.midi import may_have_pitched_notes, read_midi
+from gen.music.midi_write import write_midi
+from gen.music.rules import Layout, lay_out
+from gen.music.score import Note, NoteEvent, Score, Tempo, Track
+
+REPAIRS = rules.REPAIRS  # the findings that changed something; the others only count
+TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
+_TICKS_PER_SECOND = 1000
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceCodec:
+    """Turns MIDI files into ids of performance tokens and back.
+
+    Args:
+        is_drums: takes the drum channel and leaves out all else, instead of the reverse.
+    """
+
+    is_drums: bool = False
+
+    name: ClassVar[str] = "performance"
+    unit: ClassVar[str] = "note"
+    suffix: ClassVar[str] = ".mid"
+    vocab: ClassVar[Vocab] = VOCAB
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> "PerformanceCodec":
+        """Returns the codec whose `spec()` this is. Raises CheckpointError if it lacks a setting."""
+        is_drums = spec.get("is_drums")
+        if not isinstance(is_drums, bool):
+            raise CheckpointError(f"codec performance: pitched notes or drums is not said ({is_drums})")
+        return cls(is_drums=is_drums)
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the codec as JSON data."""
+        return {"name": self.name, "version": _VERSION, "is_drums": self.is_drums}
+
+    def read(self, path: Path) -> Score:
+        """Reads a MIDI file that has notes for this codec. Raises MidiError."""
+        return self._read(path)[0]
+
+    def write(self, path: Path, whole: Score) -> None:
+        """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
+        write_midi(path, whole)
+
+    def encode(self, whole: Score) -> IdArray:
+        """Returns the (N,) ids of a score, none if it has no notes for this codec."""
+        return layout_ids(self._lay_out(whole))
+
+    def encode_file(self, path: Path) -> Iterator[Part]:
+        """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
+        score, findings = self._read(path)
+        layout = self._lay_out(score)
+        yield Part(layout_ids(layout), findings + layout.findings)
+
+    def join(self, pieces: Iterable[NoteEvent]) -> Score:
+        """Returns a score of one track of piano, or of drums, in which a tick is a millisecond."""
+        notes = (
+            Note(
+                onset_ticks=round(piece.onset_seconds * _TICKS_PER_SECOND),
+                duration_ticks=round(piece.duration_seconds * _TICKS_PER_SECOND),
+                pitch=piece.pitch,
+                velocity=piece.velocity,
+            )
+            for piece in pieces
+        )
+        track = Track(tuple(sorted(notes)), is_drum=self.is_drums)
+        tempo = Tempo(0, TICKS_PER_BEAT * 1_000_000 // _TICKS_PER_SECOND)
+        return Score((track,), ticks_per_beat=TICKS_PER_BEAT, tempos=(tempo,))
+
+    def decoder(self) -> PerformanceDecoder:
+        """Returns a decoder that stands at time 0."""
+        return PerformanceDecoder()
+
+    def grammar(self) -> PerformanceGrammar:
+        """Returns an automaton that stands after `begin`."""
+        return PerformanceGrammar()
+
+    def units(self) -> NDArray[np.int64]:
+        """Returns (V,) how many notes each id completes: 1 for a NoteOn."""
+        units = np.zeros(len(VOCAB), dtype=np.int64)
+        units[NOTE_ON:NOTE_OFF] = 1
+        return units
+
+    def _read(self, path: Path) -> tuple[Score, Counter[str]]:
+        score, findings = read_midi(path)
+        if not any(track.is_drum == self.is_drums for track in score.tracks):
+            what = "only pitched notes, for a model of drums" if self.is_drums else "only drums"
+            raise MidiError(f"{path}: {what} ({score.num_notes} notes)")
+        return score, findings
+
+    def _lay_out(self, score: Score) -> Layout:
+        return lay_out(score, is_drums=self.is_drums, frames_per_second=FRAMES_PER_SECOND)
+
+
+def choose_performance(paths: Sequence[Path]) -> PerformanceCodec:
+    """Returns the codec for a corpus: of drums if its usable files have nothing else, or else of pitches.
+
+    Most files of drums are told by their bytes alone, so that only the first file with pitched notes is read.
+    """
+    is_usable = False
+    for path in paths:
+        try:
+            if is_usable and not may_have_pitched_notes(path):
+                continue
+            score, _ = read_midi(path)
+        except MidiError:
+            continue
+        if any(not track.is_drum for track in score.tracks):
+            return PerformanceCodec()
+        is_usable = True
+    return PerformanceCodec(is_drums=is_usable)
+
+
+def layout_ids(layout: Layout) -> IdArray:
+    """Returns the (N,) ids of a stream of pitches: by frame, NoteOffs before NoteOns, each in order of pitch."""
+    num_notes = len(layout.pitches)
+    frames = np.concatenate((layout.end_frames, layout.onset_frames))
+    is_on = np.repeat((False, True), num_notes)
+    pitches = np.tile(layout.pitches, 2)
+    order = np.lexsort((pitches, is_on, frames))
+    frames, is_on, pitches = frames[order], is_on[order], pitches[order]
+
+    levels = layout.velocities // VELOCITY_WIDTH  # of the NoteOns, which stand in the order of the layout
+    is_new_level = np.zeros(2 * num_notes, dtype=bool)
+    is_new_level[is_on] = np.diff(levels, prepend=-1) != 0
+
+    num_longest, rest = np.divmod(np.diff(frames, prepend=0), MAX_SHIFT)
+    ends = np.cumsum(num_longest + (rest > 0) + is_new_level + 1)  # where each event's tokens stop
+    ids = np.full(ends[-1] if num_notes else 0, TIME_SHIFT + MAX_SHIFT - 1, dtype=np.uint16)
+    ids[ends - 1] = np.where(is_on, NOTE_ON, NOTE_OFF) + pitches
+    ids[(ends - 2)[is_new_level]] = VELOCITY + levels[is_new_level[is_on]]
+    has_rest = rest > 0
+    ids[(ends - 2 - is_new_level)[has_rest]] = TIME_SHIFT - 1 + rest[has_rest]
+    return ids

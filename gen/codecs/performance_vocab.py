@@ -1,0 +1,30 @@
+"""The 390 symbols of the performance codec and where each kind of them starts.
+
+Oore et al. 2018, "This Time with Feeling": 128 NoteOn, 128 NoteOff, 100 TimeShift, 32 Velocity; then Begin and End.
+"""
+
+from typing import Final
+
+from gen.codec import BEGIN, END, Vocab
+
+FRAMES_PER_SECOND: Final = 100
+MAX_SHIFT: Final = 100  # frames: the longest TimeShift lasts a second
+VELOCITY_WIDTH: Final = 4  # MIDI velocities to a symbol
+
+NOTE_ON: Final = 0  # the id of NoteOn_0; pitch p is NOTE_ON + p
+NOTE_OFF: Final = 128
+TIME_SHIFT: Final = 256  # the id of TimeShift_1; f frames are TIME_SHIFT + f - 1
+VELOCITY: Final = TIME_SHIFT + MAX_SHIFT
+NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
+NUM_PITCHES: Final = 128
+
+VOCAB: Final = Vocab(
+    (
+        *(f"NoteOn_{pitch}" for pitch in range(NUM_PITCHES)),
+        *(f"NoteOff_{pitch}" for pitch in range(NUM_PITCHES)),
+        *(f"TimeShift_{frames}" for frames in range(1, MAX_SHIFT + 1)),
+        *(f"Velocity_{level}" for level in range(NUM_VELOCITIES)),
+        BEGIN,
+        END,
+    )
+)

@@ -1,0 +1,209 @@
+"""What every codec promises. A new codec joins by one line in CASES."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from gen.codec import Codec, Grammar, decode, stream
+from gen.codecs import load_codec
+from gen.codecs.byte import ByteCodec
+from gen.codecs.performance import PerformanceCodec
+from gen.codecs.text import CharCodec
+from gen.errors import GenError
+from gen.music.score import Note, Score, Tempo, Track
+
+# Czech, Russian and Chinese, and a horse beyond the first plane.
+POEM = "\u017dlut\u00fd k\u016f\u0148\n\t\u043f\u0435\u043b \u0434\u044c\u044f\u0432\u043e\u043b \u8a69 \U0001f40e\n"
+# Two notes that overlap, and after a silence a soft one.
+TUNE = Score(
+    (Track((Note(0, 100, 60, 64), Note(50, 100, 64, 80), Note(700, 10, 60, 3))),),
+    ticks_per_beat=500,
+    tempos=(Tempo(0, 500_000),),
+)
+
+
+class Case(NamedTuple):
+    """A codec, and a document that it should hold without loss."""
+
+    name: str
+    codec: Callable[[], Codec[Any, Any]]
+    whole: Any
+    num_units: int
+
+
+CASES = [
+    Case("char", lambda: CharCodec.build(POEM), POEM, len(POEM)),
+    Case("byte", ByteCodec, POEM, len(POEM.encode())),
+    Case("performance", PerformanceCodec, TUNE, 3),
+]
+
+every_codec = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_codec_with_a_grammar = pytest.mark.parametrize(
+    "case", [case for case in CASES if case.codec().grammar() is not None], ids=lambda case: case.name
+)
+
+
+@every_codec
+def test_its_spec_as_json_makes_an_equal_codec(case: Case) -> None:
+    codec = case.codec()
+    again = load_codec(json.loads(json.dumps(codec.spec())))
+    assert again == codec
+    assert again.vocab == codec.vocab
+
+
+@every_codec
+def test_its_spec_names_it_and_its_version(case: Case) -> None:
+    spec = case.codec().spec()
+    assert spec["name"] == case.codec().name == case.name
+    assert isinstance(spec["version"], int)
+
+
+@every_codec
+def test_a_spec_of_another_version_is_refused(case: Case) -> None:
+    with pytest.raises(GenError, match="version"):
+        load_codec({**case.codec().spec(), "version": 999})
+
+
+@every_codec
+def test_the_ids_of_a_document_are_narrow_and_hold_neither_begin_nor_end(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole)
+    assert ids.dtype in (np.uint8, np.uint16, np.uint32)
+    assert ids.max() < codec.vocab.begin < codec.vocab.end == len(codec.vocab) - 1
+
+
+@every_codec
+def test_what_is_decoded_encodes_to_the_same_ids(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole)
+    assert codec.encode(decode(codec, ids)).tolist() == ids.tolist()
+
+
+@every_codec
+def test_begin_is_not_decoded_and_end_ends_the_document(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole).tolist()
+    framed = [codec.vocab.begin, *ids, codec.vocab.end, *ids]
+    assert list(stream(codec, framed)) == list(stream(codec, ids))
+
+
+@every_codec
+def test_every_piece_of_the_stream_is_certain(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole).tolist()
+    pieces = list(stream(codec, ids))
+    decoder = codec.decoder()
+    sure = [piece for token in ids[: len(ids) // 2] for piece in decoder.push(token)]
+    assert sure == pieces[: len(sure)]
+
+
+@every_codec
+def test_a_written_file_is_read_back_and_encoded_the_same(case: Case, tmp_path: Path) -> None:
+    codec = case.codec()
+    path = tmp_path / f"whole{codec.suffix}"
+    codec.write(path, case.whole)
+    ids = codec.encode(case.whole).tolist()
+    assert codec.encode(codec.read(path)).tolist() == ids
+    assert [int(token) for part in codec.encode_file(path) for token in part.ids] == ids
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@every_codec
+def test_writing_where_nothing_can_be_written_is_an_error_that_leaves_nothing(case: Case, tmp_path: Path) -> None:
+    codec = case.codec()
+    with pytest.raises(GenError, match="cannot be written"):
+        codec.write(tmp_path / "missing" / f"whole{codec.suffix}", case.whole)
+    assert not list(tmp_path.iterdir())
+
+
+@every_codec
+def test_a_missing_file_is_an_error_that_names_it(case: Case, tmp_path: Path) -> None:
+    codec = case.codec()
+    path = tmp_path / f"missing{codec.suffix}"
+    with pytest.raises(GenError, match="missing"):
+        codec.read(path)
+    with pytest.raises(GenError, match="missing"):
+        list(codec.encode_file(path))
+
+
+@every_codec
+def test_units_count_what_the_document_holds(case: Case) -> None:
+    codec = case.codec()
+    units = codec.units()
+    assert units.shape == (len(codec.vocab),)
+    assert not units[-2:].any()
+    assert int(units[codec.encode(case.whole)].sum()) == case.num_units
+
+
+@every_codec_with_a_grammar
+def test_the_grammar_accepts_what_the_codec_encodes(case: Case) -> None:
+    codec = case.codec()
+    grammar = fresh_grammar(codec)
+    ids = codec.encode(case.whole).tolist()
+    for place, token in enumerate(ids):
+        assert grammar.allowed(None)[token], (place, codec.vocab.symbols[token])
+        assert grammar.allowed(len(ids) - place)[token], (place, codec.vocab.symbols[token])
+        grammar.advance(token)
+    assert grammar.tokens_to_close() == 0
+    assert grammar.allowed(None)[codec.vocab.end]
+
+
+@every_codec_with_a_grammar
+@pytest.mark.parametrize("budget", [*range(1, 12), 40, 150])
+def test_every_masked_walk_closes_within_its_budget_and_is_what_the_codec_writes(case: Case, budget: int) -> None:
+    codec = case.codec()
+    random = np.random.default_rng(budget)
+    for _ in range(20):
+        ids = masked_walk(codec, budget, random)
+        assert len(ids) <= budget
+        whole = decode(codec, ids)
+        again = codec.encode(whole).tolist()
+        assert again == ids[: len(again)]  # a cut may leave ids at the end that say nothing, such as silence
+        assert decode(codec, again) == whole
+
+
+@every_codec_with_a_grammar
+def test_a_walk_without_a_budget_says_truly_how_far_it_is_from_an_end(case: Case) -> None:
+    codec = case.codec()
+    grammar = fresh_grammar(codec)
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        to_close = grammar.tokens_to_close()
+        assert to_close == 0 or not grammar.allowed(None)[codec.vocab.end]
+        grammar.advance(draw(grammar, None, codec, random, may_end=False))
+        assert grammar.tokens_to_close() >= to_close - 1
+
+
+def fresh_grammar(codec: Codec[Any, Any]) -> Grammar:
+    grammar = codec.grammar()
+    assert grammar is not None
+    return grammar
+
+
+def masked_walk(codec: Codec[Any, Any], budget: int, random: np.random.Generator) -> list[int]:
+    """Returns ids drawn evenly among those that the grammar allows, up to end or the budget."""
+    grammar = fresh_grammar(codec)
+    ids: list[int] = []
+    while len(ids) < budget:
+        token = draw(grammar, budget - len(ids), codec, random, may_end=True)
+        if token == codec.vocab.end:
+            break
+        grammar.advance(token)
+        ids.append(token)
+    assert grammar.tokens_to_close() == 0
+    return ids
+
+
+def draw(
+    grammar: Grammar, budget: int | None, codec: Codec[Any, Any], random: np.random.Generator, *, may_end: bool
+) -> int:
+    """Draws one of the ids that are allowed, evenly."""
+    allowed = grammar.allowed(budget)
+    assert allowed.shape == (len(codec.vocab),)
+    assert not allowed[codec.vocab.begin]
+    choices = np.flatnonzero(allowed)
+    return int(random.choice(choices if may_end else choices[choices != codec.vocab.end]))

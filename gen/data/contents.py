@@ -1,0 +1,71 @@
+"""What files hold, by hash, and whether they stay the same while a corpus is read."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gen.data.sources import Skipped, SourceFile
+from gen.errors import CorpusError
+
+_CHUNK_BYTES = 1 << 16
+
+
+class HashedFile(NamedTuple):
+    """A file, the hash of its contents, and what tells that it has not changed since."""
+
+    file: SourceFile
+    sha256: str
+    size: int  # in bytes
+    stamp: tuple[int, int, int]
+
+
+def hash_files(
+    files: Sequence[SourceFile], *, on_bytes: Callable[[int], None]
+) -> tuple[list[HashedFile], list[Skipped]]:
+    """Returns the files with their hashes, and those found that cannot be read.
+
+    Raises:
+        CorpusError: a file that the user named cannot be read, or one vanished.
+    """
+    hashed, unreadable = [], []
+    for file in files:
+        try:
+            hashed.append(_hash(file, on_bytes))
+        except FileNotFoundError as err:
+            raise _vanished(file) from err
+        except OSError as err:
+            reason = f"cannot be read ({(err.strerror or str(err)).lower()})"
+            if file.is_given:
+                raise CorpusError(f"{file.name}: {reason}") from err
+            unreadable.append(Skipped(file.name, reason))
+    return hashed, unreadable
+
+
+def check_unchanged(hashed: HashedFile) -> None:
+    """Raises CorpusError if the file is not as it was when it was hashed."""
+    try:
+        stamp = _stamp(hashed.file.path.stat())
+    except OSError as err:
+        raise _vanished(hashed.file) from err
+    if stamp != hashed.stamp:
+        raise CorpusError(f"{hashed.file.name}: changed while the corpus was read", hint="try again when it rests")
+
+
+def _hash(file: SourceFile, on_bytes: Callable[[int], None]) -> HashedFile:
+    digest, size = hashlib.sha256(), 0
+    with file.path.open("rb") as opened:
+        stamp = _stamp(os.fstat(opened.fileno()))
+        while data := opened.read(_CHUNK_BYTES):
+            digest.update(data)
+            size += len(data)
+            on_bytes(len(data))
+    return HashedFile(file, digest.hexdigest(), size, stamp)
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _vanished(file: SourceFile) -> CorpusError:
+    return CorpusError(f"{file.name}: vanished while the corpus was read")

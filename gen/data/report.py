@@ -1,0 +1,81 @@
+"""What was read from a corpus, what was repaired, and what was refused or skipped and why."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["kept", "repaired", "refused", "skipped"]
+STATUSES: tuple[Status, ...] = ("kept", "repaired", "refused", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file of a corpus.
+
+    Args:
+        status: kept as it is; repaired: used, after something in it was mended; refused: cannot be used; skipped: not
+            looked into.
+        reason: why it was refused or skipped.
+        findings: counts of what reading it found.
+    """
+
+    name: str
+    status: Status
+    reason: str | None = None
+    tokens: int = 0
+    units: int = 0
+    findings: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether its tokens are in the corpus."""
+        return self.status in ("kept", "repaired")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All files of a corpus: first those that were read, in the order of the documents, then those skipped."""
+
+    files: tuple[FileReport, ...]
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of the corpus."""
+        return sum(file.tokens for file in self.files)
+
+    @property
+    def units(self) -> int:
+        """All characters, bytes or notes of the corpus."""
+        return sum(file.units for file in self.files)
+
+    @property
+    def findings(self) -> Counter[str]:
+        """What reading all files found."""
+        total: Counter[str] = Counter()
+        for file in self.files:
+            total.update(file.findings)
+        return total
+
+    def count(self, status: Status) -> int:
+        """Returns how many files have a status."""
+        return sum(file.status == status for file in self.files)
+
+    def reasons(self) -> Counter[str]:
+        """Returns how often each reason stands for which a file was refused or skipped."""
+        return Counter(file.reason for file in self.files if file.reason is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the report as JSON data, with totals."""
+        return {
+            "tokens": self.tokens,
+            "units": self.units,
+            **{status: self.count(status) for status in STATUSES},
+            "findings": dict(self.findings),
+            "files": [asdict(file) for file in self.files],
+        }
+
+
+def report_from_json(data: Mapping[str, Any]) -> Report:
+    """Returns the report that `to_json` wrote."""
+    return Report(tuple(FileReport(**file) for file in data["files"]))

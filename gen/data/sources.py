@@ -1,0 +1,241 @@
+"""Which files a corpus is: files, folders, globs, standard input and built-in names, in a fixed order.
+
+    an existing path  wins over everything else that its name could mean
+    a folder          is walked by name, deep; what is hidden is left out, and every real folder is entered once, so
+                      that a loop of symbolic links ends
+    a label           is the first sub-folder below the folder that was given
+    a second way to   a file that is already there (a link, a glob that overlaps) is skipped, not read twice
+
+What was named by the user and cannot be used is an error; what was merely found is skipped, with the reason.
+"""
+
+import difflib
+import glob
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from gen.data.builtin import builtin_path, builtins
+from gen.data.store import cache_root
+from gen.errors import CorpusError
+
+STDIN_NAME = "standard input"
+_KINDS = (
+    (stat.S_ISFIFO, "a FIFO, not a file"),
+    (stat.S_ISCHR, "a device, not a file"),
+    (stat.S_ISBLK, "a device, not a file"),
+    (stat.S_ISSOCK, "a socket, not a file"),
+)
+
+
+class SourceFile(NamedTuple):
+    """A regular file of a corpus."""
+
+    path: Path
+    name: str  # as the user would say it
+    label: str | None  # the first sub-folder below the given folder
+    is_given: bool  # named by the user, not merely found
+
+
+class Skipped(NamedTuple):
+    """Something found that is no file to read."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The files of a corpus; `close` removes what was kept of standard input."""
+
+    files: tuple[SourceFile, ...]
+    skipped: tuple[Skipped, ...]
+    spool: Path | None = None
+
+    def close(self) -> None:
+        """Removes the copy of standard input, if there is one."""
+        if self.spool is not None:
+            self.spool.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Finding:
+    files: list[SourceFile] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    seen: dict[tuple[int, int], str] = field(default_factory=dict)  # (device, inode) of files and folders
+    spool: Path | None = None
+
+    def enter(self, status: os.stat_result, name: str) -> str | None:
+        """Returns the name under which a file or folder was met before, or None and keeps this one."""
+        place = (status.st_dev, status.st_ino)
+        first = self.seen.get(place)
+        self.seen.setdefault(place, name)
+        return first
+
+
+def find_sources(sources: Sequence[str], *, stdin: BinaryIO | None = None) -> Sources:
+    """Returns the files that the given names stand for, in order.
+
+    Args:
+        sources: files, folders, globs, "-" or names of built-in corpora.
+        stdin: what "-" reads; by default the standard input.
+
+    Raises:
+        CorpusError: a given name is missing, unreadable, no file, or a folder or glob with nothing in it.
+    """
+    found = _Finding()
+    try:
+        for source in sources:
+            _find(source, found, stdin)
+    except BaseException:
+        Sources((), (), found.spool).close()
+        raise
+    return Sources(tuple(found.files), tuple(found.skipped), found.spool)
+
+
+def printable(name: str | Path) -> str:
+    """Returns a file's name with line ends, escapes and undecodable bytes written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+
+
+def _find(source: str, found: _Finding, stdin: BinaryIO | None) -> None:
+    if source == "-":
+        _add_stdin(found, stdin)
+        return
+    path = Path(source)
+    status = _status(path) if source else None
+    if status is not None:
+        _add_given(path, path, status, found)
+    elif glob.has_magic(source):
+        _add_glob(source, found)
+    elif (built_in := builtin_path(source)) is not None:
+        _add_given(built_in, Path(source), built_in.stat(), found)
+    else:
+        raise _missing(source)
+
+
+def _add_given(path: Path, shown: Path, status: os.stat_result, found: _Finding) -> None:
+    """Adds a file or folder that the user named, shown under the name that was used."""
+    if stat.S_ISDIR(status.st_mode):
+        num_before = len(found.files) + len(found.skipped)
+        _add_folder(path, shown, found)
+        if len(found.files) + len(found.skipped) == num_before:
+            raise CorpusError(f"{printable(shown)}: no files in this folder", hint="hidden files are left out")
+    elif kind := _kind(status):
+        hint = "pipe it in and give - as the corpus" if stat.S_ISFIFO(status.st_mode) else None
+        raise CorpusError(f"{printable(shown)}: {kind}", hint=hint)
+    else:
+        _add_file(SourceFile(path, printable(shown), None, is_given=True), status, found)
+
+
+def _add_file(file: SourceFile, status: os.stat_result, found: _Finding) -> None:
+    if (first := found.enter(status, file.name)) is None:
+        found.files.append(file)
+    else:
+        found.skipped.append(Skipped(file.name, f"the same file as {first}"))
+
+
+def _add_folder(folder: Path, shown: Path, found: _Finding) -> None:
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        parts = path.relative_to(folder).parts
+        name = printable(shown.joinpath(*parts))
+        try:
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                if (first := found.enter(status, name)) is None:
+                    waiting.extend(sorted(_entries(path), key=lambda entry: entry.name, reverse=True))
+                else:
+                    found.skipped.append(Skipped(name, f"the same folder as {first}"))
+                continue
+        except OSError as err:
+            if path == folder:
+                raise CorpusError(f"{name}: cannot be read ({_describe(err)})") from err
+            found.skipped.append(Skipped(name, _describe(err)))
+            continue
+        if kind := _kind(status):
+            found.skipped.append(Skipped(name, kind))
+        else:
+            label = printable(parts[0]) if len(parts) > 1 else None
+            _add_file(SourceFile(path, name, label, is_given=False), status, found)
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _add_glob(pattern: str, found: _Finding) -> None:
+    num_before = len(found.files) + len(found.skipped)
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+        path = Path(match)
+        try:
+            status = path.stat()
+        except OSError as err:
+            found.skipped.append(Skipped(printable(path), _describe(err)))
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            _add_folder(path, path, found)
+        elif kind := _kind(status):
+            found.skipped.append(Skipped(printable(path), kind))
+        else:
+            _add_file(SourceFile(path, printable(path), None, is_given=False), status, found)
+    if len(found.files) + len(found.skipped) == num_before:
+        raise CorpusError(f"{printable(pattern)}: no file matches", hint="** stands for any depth of folders")
+
+
+def _add_stdin(found: _Finding, stdin: BinaryIO | None) -> None:
+    if found.spool is not None:
+        raise CorpusError("-: standard input can be given only once")
+    folder = cache_root() / "spool"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            found.spool = Path(file.name)
+            shutil.copyfileobj(stdin or sys.stdin.buffer, file, 1 << 20)
+    except OSError as err:
+        raise CorpusError(f"{folder}: cannot keep standard input ({_describe(err)})") from err
+    found.files.append(SourceFile(found.spool, STDIN_NAME, None, is_given=True))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Returns a path's status, or None if there is no such path. Raises CorpusError if it cannot be looked at."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError) as err:
+        if path.is_symlink():
+            raise CorpusError(f"{printable(path)}: a symbolic link to nothing ({path.readlink()})") from err
+        return None
+    except OSError as err:
+        raise CorpusError(f"{printable(path)}: cannot be read ({_describe(err)})") from err
+    except ValueError:  # a NUL in the name
+        return None
+
+
+def _kind(status: os.stat_result) -> str | None:
+    """Returns what a path is when it is neither a regular file nor a folder."""
+    return next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), None)
+
+
+def _missing(source: str) -> CorpusError:
+    names = [builtin.name for builtin in builtins()]
+    near = difflib.get_close_matches(source, [*_neighbours(source), *names], n=1)
+    hint = f"did you mean {near[0]}?" if near else f"built-in corpora: {', '.join(names)}"
+    return CorpusError(f"{printable(source) or 'corpus'}: no such file, folder or built-in corpus", hint=hint)
+
+
+def _neighbours(source: str) -> Iterable[str]:
+    try:
+        return [printable(entry) for entry in Path(source).parent.iterdir()]
+    except (OSError, ValueError):
+        return []
+
+
+def _describe(err: OSError) -> str:
+    return (err.strerror or str(err)).lower()

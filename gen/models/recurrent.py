@@ -1,0 +1,157 @@
+"""The language model: embedding, a stack of fused recurrent layers, output layer.
+
+One label in, a whole sequence out (one-to-many): the label sets the initial memory and is added to every input as
+well, since under truncated back-propagation a label given only at the start is forgotten (its gradient never reaches
+past the first window). State is a value that is handed in and handed back; the module keeps none.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gen.config import ModelConfig
+from gen.models.cells import CELLS, layer_weights
+
+
+class State(NamedTuple):
+    """Everything that a sequence so far has left behind."""
+
+    memory: tuple[Tensor, ...]  # LSTM (h, c), GRU and RNN (h,); each (L, B, H)
+    condition: Tensor  # (B, E) what the label says, added to every input
+
+
+class RecurrentLM(nn.Module):
+    """A stacked RNN, LSTM or GRU that predicts the next token.
+
+    Args:
+        config: the sizes.
+        generator: draws the initial weights; None for weights that will be loaded.
+    """
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        cell = CELLS[config.cell]
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        sizes = [config.embedding_size] + [config.hidden_size] * config.num_layers
+        # One module a layer: dropout between layers stays ours, and cuDNN's persistent kernel takes single layers only.
+        self.layers = nn.ModuleList([cell.fused(sizes[n], sizes[n + 1]) for n in range(config.num_layers)])
+        is_projected = config.is_tied and config.hidden_size != config.embedding_size
+        self.projection = nn.Linear(config.hidden_size, config.embedding_size) if is_projected else None
+        self.output = nn.Linear(config.embedding_size if config.is_tied else config.hidden_size, config.vocab_size)
+        if config.is_tied:
+            self.output.weight = self.embedding.weight
+        if config.num_labels:
+            self.label_embedding = nn.Embedding(config.num_labels + 1, config.embedding_size)  # row 0: no label
+            self.label_memory = nn.Linear(
+                config.embedding_size, cell.num_memories * config.num_layers * config.hidden_size
+            )
+        if generator is not None:
+            initialise_(self, generator)
+
+    def initial_state(self, labels: Tensor) -> State:
+        """Returns the state before the first token.
+
+        Args:
+            labels: (B,) int64, 0 for no label, else 1 + the label's index.
+        """
+        config, batch_size = self.config, len(labels)
+        num_memories = CELLS[config.cell].num_memories
+        if config.num_labels:
+            condition = self.label_embedding(labels)
+            memories = torch.tanh(self.label_memory(condition)).float()
+            stacked = memories.view(batch_size, num_memories, config.num_layers, config.hidden_size)
+            return State(tuple(m.transpose(0, 1).contiguous() for m in stacked.unbind(1)), condition)
+        shape = (config.num_layers, batch_size, config.hidden_size)
+        zeros = torch.zeros(shape, device=labels.device)
+        return State((zeros,) * num_memories, zeros.new_zeros(batch_size, config.embedding_size))
+
+    def forward(self, tokens: Tensor, state: State, generator: torch.Generator | None = None) -> tuple[Tensor, State]:
+        """Runs a window of tokens through the fused kernels.
+
+        Args:
+            tokens: (B, T) int64.
+            state: before the first token; not modified.
+            generator: draws the dropout masks; None for no dropout.
+
+        Returns:
+            (B, T, V) logits (a view with time outermost in memory) and the state after the last token.
+        """
+        x = self.embedding(tokens.t())  # (T, B, E)
+        if self.config.num_labels:
+            x = x + state.condition
+        finals = []
+        for n, layer in enumerate(self.layers):
+            x = locked_dropout(x, self.config.dropout, generator)
+            memory = tuple(m[n : n + 1].to(x.dtype) for m in state.memory)
+            x, last = layer(x, memory if len(memory) > 1 else memory[0])
+            finals.append(last if isinstance(last, tuple) else (last,))
+        x = locked_dropout(x, self.config.dropout, generator)
+        if self.projection is not None:
+            x = self.projection(x)
+        logits = self.output(x)  # (T, B, V)
+        memory = tuple(torch.cat(parts).float() for parts in zip(*finals, strict=True))
+        return logits.transpose(0, 1), State(memory, state.condition)
+
+    def recurrent_layers(self) -> list[nn.RNNBase]:
+        """Returns the fused layers, from the input up."""
+        return [layer for layer in self.layers if isinstance(layer, nn.RNNBase)]
+
+    def num_parameters(self) -> int:
+        """Returns how many weights the model has; shared ones count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def locked_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Drops the same units at every token of a window (Gal & Ghahramani 2016), scaled to keep the mean.
+
+    Args:
+        x: (T, B, H).
+        rate: share of units dropped, 0 to below 1.
+        generator: draws the (1, B, H) mask; None for no dropout.
+    """
+    if generator is None or rate == 0.0:
+        return x
+    kept = torch.empty(1, *x.shape[1:], device=x.device).bernoulli_(1 - rate, generator=generator)
+    return x * (kept / (1 - rate)).to(x.dtype)
+
+
+def initialise_(model: RecurrentLM, generator: torch.Generator) -> None:
+    """Draws all weights anew.
+
+    Uniform in +-1/sqrt(fan-in) as torch does, recurrent matrices orthogonal gate by gate (Saxe, McClelland & Ganguli
+    2014), biases 0 but 1 for the LSTM's forget gate (Gers et al. 2000; Jozefowicz, Zaremba & Sutskever 2015).
+    """
+    for name, parameter in model.named_parameters():
+        if "bias" in name:
+            nn.init.zeros_(parameter)
+        elif "weight_hh" in name:
+            for gate in parameter.data.view(-1, model.config.hidden_size, model.config.hidden_size):
+                nn.init.orthogonal_(gate, generator=generator)
+        elif "embedding" in name:
+            nn.init.normal_(parameter, std=model.config.embedding_size**-0.5, generator=generator)
+        else:
+            bound = parameter.shape[1] ** -0.5
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    if model.config.cell == "lstm":
+        for layer in model.recurrent_layers():
+            _, forget, _, _ = layer_weights(layer).b_ih.data.chunk(4)
+            forget.fill_(1.0)
+
+
+def detached(state: State) -> State:
+    """Returns the state cut off from the graph: the truncation of back-propagation (Williams & Peng 1990)."""
+    return State(tuple(m.detach() for m in state.memory), state.condition.detach())
+
+
+def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
+    """Returns the summed nats of the targets in float32; targets of -1 count nothing.
+
+    Args:
+        logits: (B, T, V) as `forward` gives them.
+        targets: (B, T) int64.
+    """
+    flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # back to time-major: no copy
+    return functional.cross_entropy(flat.float(), targets.t().reshape(-1), ignore_index=-1, reduction="sum")

@@ -1,0 +1,124 @@
+"""The order in which a corpus is read: every target once an epoch, resets where they belong, all by the seed."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gen.data.batches import IGNORED, Batches
+from gen.data.corpus import Stretch
+
+BEGIN, END = 1000, 1001
+
+
+def new_batches(stretches: list[Stretch], **changes: float) -> Batches:
+    options = {"batch_size": 3, "bptt": 4, "reset_rate": 0.0, "seed": 0} | changes
+    ids = np.arange(1000, dtype=np.uint16)
+    return Batches(
+        ids,
+        stretches,
+        begin=BEGIN,
+        end=END,
+        batch_size=int(options["batch_size"]),
+        bptt=int(options["bptt"]),
+        reset_rate=options["reset_rate"],
+        seed=int(options["seed"]),
+    )
+
+
+def tunes(*lengths: int) -> list[Stretch]:
+    stops = np.cumsum(lengths).tolist()
+    return [Stretch(stop - n, stop, 0, True) for stop, n in zip(stops, lengths, strict=True)]
+
+
+def epoch_of(batches: Batches, epoch: int = 0) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    return [batches.batch(epoch, window)[:3] for window in range(batches.num_windows(epoch))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=12),
+    batch_size=st.integers(1, 7),
+    bptt=st.integers(1, 20),
+    epoch=st.integers(0, 3),
+)
+def test_every_target_is_read_once_an_epoch(lengths: list[int], batch_size: int, bptt: int, epoch: int) -> None:
+    batches = new_batches(tunes(*lengths), batch_size=batch_size, bptt=bptt)
+
+    read = np.concatenate([targets[targets != IGNORED] for _, targets, _ in epoch_of(batches, epoch)])
+
+    expected = sorted([*range(sum(lengths)), *[END] * len(lengths)])
+    assert sorted(read.tolist()) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=12), reset_rate=st.sampled_from([0.0, 0.5, 1.0]))
+def test_each_input_is_the_token_before_its_target_or_begin(lengths: list[int], reset_rate: float) -> None:
+    for inputs, targets, is_fresh in epoch_of(new_batches(tunes(*lengths), reset_rate=reset_rate)):
+        for row, column in zip(*np.nonzero((targets != IGNORED) & (targets != END)), strict=True):
+            before = inputs[row, column]
+            assert before == targets[row, column] - 1 or (before == BEGIN and column == 0 and is_fresh[row])
+
+
+def test_state_is_fresh_exactly_where_a_segment_starts_when_there_are_no_resets() -> None:
+    for inputs, targets, is_fresh in epoch_of(new_batches(tunes(5, 9, 13, 2, 7))):
+        is_padding = (targets == IGNORED).all(axis=1)
+        assert ((inputs[:, 0] == BEGIN) == is_fresh).all()
+        assert is_fresh[is_padding].all()
+
+
+def test_a_row_never_runs_from_one_document_into_the_next_within_a_window() -> None:
+    for _, targets, _ in epoch_of(new_batches(tunes(5, 9, 13, 2, 7), bptt=32)):
+        for row in targets:
+            ends = np.flatnonzero(row == END)
+            assert len(ends) <= 1
+            assert not len(ends) or (row[ends[0] + 1 :] == IGNORED).all()
+
+
+def test_one_long_text_becomes_equal_rows_cut_elsewhere_each_epoch() -> None:
+    batches = new_batches([Stretch(0, 960, 0, False)], batch_size=8, bptt=10)
+
+    firsts = [{int(t[0, 0]) for _, t, fresh in [batches.batch(epoch, 0)[:3]] if fresh.all()} for epoch in range(3)]
+
+    assert batches.num_windows(0) in (12, 13, 14)  # 960 / 8 / 10, and what the two cut ends add
+    assert len({frozenset(first) for first in firsts}) == 3
+
+
+def test_resets_come_as_often_as_asked_and_cut_documents_start_half_of_them_with_begin() -> None:
+    batches = new_batches([Stretch(0, 960, 0, False)], batch_size=8, bptt=2, reset_rate=0.25)
+
+    windows = epoch_of(batches)
+    is_fresh = np.stack([fresh for _, _, fresh in windows])
+    has_begin = np.stack([inputs[:, 0] == BEGIN for inputs, _, _ in windows])
+
+    assert 0.15 < is_fresh.mean() < 0.35  # 480 draws: 5 sigma is 0.1
+    assert 0.3 < has_begin[is_fresh].mean() < 0.75
+
+
+def test_resets_of_whole_documents_start_from_the_token_before() -> None:
+    for inputs, targets, _ in epoch_of(new_batches(tunes(*[20] * 30), reset_rate=1.0)):
+        starts = inputs[:, 0] == BEGIN
+        assert (targets[starts, 0] % 20 == 0).all()
+
+
+def test_labels_follow_their_segments() -> None:
+    stretches = [Stretch(0, 40, 1, True), Stretch(40, 90, 2, True)]
+    batches = new_batches(stretches, batch_size=2)
+
+    for window in range(batches.num_windows(0)):
+        batch = batches.batch(0, window)
+        for row in range(2):
+            read = batch.targets[row][(batch.targets[row] != IGNORED) & (batch.targets[row] != END)]
+            expected = 0 if not len(read) else 1 + int(read[0] >= 40)
+            assert not len(read) or batch.labels[row] in (0, expected)
+
+
+@pytest.mark.parametrize("changes", [{}, {"reset_rate": 0.3}])
+def test_a_batch_depends_on_seed_epoch_and_window_alone(changes: dict[str, float]) -> None:
+    straight, other = (new_batches(tunes(50, 70, 90), **changes) for _ in range(2))
+    epoch_of(straight, 0)
+
+    for ours, theirs in zip(straight.batch(1, 3), other.batch(1, 3), strict=True):
+        assert np.array_equal(ours, theirs)
+    reseeded = new_batches(tunes(50, 70, 90), seed=1, **changes)
+    assert not np.array_equal(reseeded.batch(0, 0).targets, straight.batch(0, 0).targets)

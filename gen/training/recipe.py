@@ -1,0 +1,198 @@
+"""Chooses a model and how to train it from the corpus, the device and the budget; any option given wins.
+
+The numbers stand on short runs on two CPU cores (benchmarks/README.md); every choice comes with its reason, and the
+screen prints both.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from gen.config import ModelConfig, Precision, TrainingConfig
+from gen.errors import SettingError
+
+DEFAULT_MINUTES = 10.0  # when no limit is given
+CPU_TOKENS_PER_SECOND = 40_000  # of an LSTM of 512 on two cores: only to foresee how often a corpus will be read
+GPU_TOKENS_PER_SECOND = 1_000_000
+MIN_BPTT = 8
+LONGEST_BPTT = 64
+MOST_ROWS_CPU, MOST_ROWS_GPU = 32, 128
+
+
+class Facts(NamedTuple):
+    """What a recipe must know of a corpus."""
+
+    num_tokens: int  # that are trained on
+    num_documents: int
+    typical_length: int  # three documents of four are at most this long, in tokens
+    vocab_size: int
+    num_labels: int
+
+
+class Choice(NamedTuple):
+    """One setting, as it is shown."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class Recipe(NamedTuple):
+    """A model and how to train it."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    choices: tuple[Choice, ...]
+
+
+def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) -> Recipe:
+    """Returns settings for a corpus.
+
+    Args:
+        facts: of the corpus.
+        device: that it will train on.
+        given: fields of ModelConfig and TrainingConfig that the user set; "precision" may be missing or "auto".
+
+    Raises:
+        SettingError: an option is out of range, or the corpus is shorter than one window.
+    """
+    limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
+    training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
+    num_epochs = _expected_epochs(facts, training, device)
+    chosen: dict[str, tuple[Any, str]] = {}
+    chosen["cell"] = ("lstm", "the best quality for the time on every device")
+    chosen["hidden_size"] = _hidden_size(facts, training, device)
+    chosen["num_layers"] = (
+        (1, "one wide layer learns faster than two in a short run")
+        if training.minutes and training.minutes < 30
+        else (2, "time for depth")
+    )
+    chosen["dropout"] = _dropout(num_epochs)
+    chosen["bptt"] = _bptt(facts)
+    chosen["batch_size"] = _batch_size(facts, given.get("bptt", chosen["bptt"][0]), device)
+    chosen["precision"] = _precision(device)
+    settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
+    model_names = {field.name for field in fields(ModelConfig)}
+    model = ModelConfig(
+        vocab_size=facts.vocab_size,
+        num_labels=facts.num_labels,
+        **{name: value for name, value in settings.items() if name in model_names},
+    )
+    training = replace(training, **{n: v for n, v in settings.items() if n not in model_names and n not in limits})
+    _check_length(facts, training)
+    if training.precision == "fp16" and device.type == "cpu":
+        raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
+    return Recipe(model, training, _choices(model, training, chosen, given))
+
+
+def choose_device(name: str) -> torch.device:
+    """Returns the device for `auto`, `cpu`, `cuda` or `mps`. Raises SettingError if this machine lacks it."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if name not in available:
+        raise SettingError(f"--device: unknown ({name})", hint="choose one of auto, cpu, cuda, mps")
+    if not available[name]:
+        raise SettingError(f"--device: not on this machine ({name})", hint="--device auto takes the best there is")
+    return torch.device(name)
+
+
+def _expected_epochs(facts: Facts, training: TrainingConfig, device: torch.device) -> float:
+    rate = CPU_TOKENS_PER_SECOND if device.type == "cpu" else GPU_TOKENS_PER_SECOND
+    expected = [math.inf if training.epochs is None else training.epochs]
+    if training.minutes is not None:
+        expected.append(training.minutes * 60 * rate / facts.num_tokens)
+    if training.steps is not None:
+        expected.append(training.steps * training.batch_size * training.bptt / facts.num_tokens)
+    return min(expected)
+
+
+def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -> tuple[int, str]:
+    if facts.num_tokens < 50_000:
+        return 256, "a small corpus"
+    if device.type != "cpu":
+        return 1024, "a GPU has room"
+    if training.minutes is not None and training.minutes < 1:
+        return 384, "under a minute"
+    if training.minutes is not None and training.minutes >= 20:
+        return 768, "twenty minutes or more"
+    return 512, "the best after a few minutes on two cores"
+
+
+def _dropout(num_epochs: float) -> tuple[float, str]:
+    for least, rate in ((40, 0.4), (16, 0.3), (8, 0.1)):
+        if num_epochs >= least:
+            return rate, f"the corpus will be read about {num_epochs:.0f} times"
+    return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"
+
+
+def _bptt(facts: Facts) -> tuple[int, str]:
+    length = min(facts.typical_length, facts.num_tokens)
+    if length >= LONGEST_BPTT:
+        return LONGEST_BPTT, "short windows make more updates; the carried state remembers further back"
+    return max(MIN_BPTT, -(-length // MIN_BPTT) * MIN_BPTT), f"three documents of four have at most {length} tokens"
+
+
+def _batch_size(facts: Facts, bptt: int, device: torch.device) -> tuple[int, str]:
+    rows = facts.num_tokens // (2 * bptt)
+    most = MOST_ROWS_CPU if device.type == "cpu" else MOST_ROWS_GPU
+    if rows >= most:
+        return most, "more updates for the time" if device.type == "cpu" else "fills the matrix units"
+    return max(1, rows), "so that every row has two windows"
+
+
+def _precision(device: torch.device) -> tuple[Precision, str]:
+    if device.type == "cuda":
+        return ("bf16", "tensor cores") if torch.cuda.is_bf16_supported() else ("fp16", "tensor cores")
+    if device.type == "cpu" and _trains_in_bf16():
+        return "bf16", "this CPU multiplies bf16 faster than fp32"
+    return "fp32", "bf16 is no faster here"
+
+
+def _trains_in_bf16() -> bool:
+    """Tells whether this CPU has bf16 instructions and torch an LSTM for them: tried, since some builds lack it."""
+    if not torch.cpu._is_avx512_bf16_supported():
+        return False
+    layer = nn.LSTM(8, 8)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs, _ = layer(torch.zeros(2, 2, 8))
+        outputs.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _check_length(facts: Facts, training: TrainingConfig) -> None:
+    least = max(MIN_BPTT, training.bptt if training.bptt > facts.typical_length else MIN_BPTT)
+    if facts.num_tokens < least:
+        raise SettingError(
+            f"corpus: too short for one window ({facts.num_tokens} tokens to train on, at least {least} needed)",
+            hint="give more text, a smaller --bptt or a smaller --valid" if least > MIN_BPTT else "give more text",
+        )
+
+
+def _choices(
+    model: ModelConfig, training: TrainingConfig, chosen: Mapping[str, tuple[Any, str]], given: Mapping[str, Any]
+) -> tuple[Choice, ...]:
+    def choice(name: str, value: object) -> Choice:
+        reason = "given" if name in given else chosen[name][1] if name in chosen else ""
+        return Choice(
+            name.replace("_", " ").removeprefix("num "),
+            f"{value:g}" if isinstance(value, float) else str(value),
+            reason,
+        )
+
+    shown = ("cell", "num_layers", "hidden_size", "embedding_size", "dropout")
+    rows = [choice(name, getattr(model, name)) for name in shown]
+    rows += [
+        choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "learning_rate", "precision", "seed")
+    ]
+    rows += [
+        choice(name, limit) for name in ("steps", "epochs", "minutes") if (limit := getattr(training, name)) is not None
+    ]
+    return tuple(rows)

@@ -1,0 +1,74 @@
+"""The recipe: given options win, sizes follow corpus and budget, and every choice is shown with its reason."""
+
+import pytest
+import torch
+
+from gen.errors import SettingError
+from gen.training.recipe import DEFAULT_MINUTES, Facts, choose_device, choose_recipe
+
+CPU = torch.device("cpu")
+TEXT = Facts(num_tokens=1_000_000, num_documents=1, typical_length=1_000_000, vocab_size=67, num_labels=0)
+
+
+def test_without_options_a_run_is_limited_by_minutes() -> None:
+    recipe = choose_recipe(TEXT, CPU, {})
+
+    assert recipe.training.minutes == DEFAULT_MINUTES
+    assert recipe.model.vocab_size == 67
+    assert recipe.model.cell == "lstm"
+
+
+def test_what_is_given_wins_and_is_shown_as_given() -> None:
+    given = {"cell": "gru", "hidden_size": 33, "bptt": 17, "batch_size": 3, "steps": 5, "seed": 9, "precision": "fp32"}
+
+    recipe = choose_recipe(TEXT, CPU, given)
+
+    assert (recipe.model.cell, recipe.model.hidden_size) == ("gru", 33)
+    assert (recipe.training.bptt, recipe.training.batch_size, recipe.training.seed) == (17, 3, 9)
+    assert (recipe.training.steps, recipe.training.minutes) == (5, None)
+    reasons = {choice.name: choice.reason for choice in recipe.choices}
+    assert {reasons[name] for name in ("cell", "hidden size", "bptt", "batch size", "steps")} == {"given"}
+
+
+def test_a_small_corpus_gets_a_small_model_with_dropout_and_few_rows() -> None:
+    recipe = choose_recipe(TEXT._replace(num_tokens=2000, typical_length=2000), CPU, {"minutes": 5.0})
+
+    assert recipe.model.hidden_size < choose_recipe(TEXT, CPU, {"minutes": 5.0}).model.hidden_size
+    assert recipe.model.dropout > 0
+    assert 2 * recipe.training.batch_size * recipe.training.bptt <= 2000
+
+
+def test_windows_are_no_longer_than_the_documents() -> None:
+    recipe = choose_recipe(TEXT._replace(num_documents=30_000, typical_length=20), CPU, {})
+
+    assert recipe.training.bptt == 24
+
+
+def test_a_corpus_too_short_for_a_window_is_an_error_that_says_how_much_is_needed() -> None:
+    with pytest.raises(SettingError, match=r"too short for one window \(5 tokens to train on, at least 8 needed\)"):
+        choose_recipe(TEXT._replace(num_tokens=5, typical_length=5), CPU, {})
+    with pytest.raises(SettingError, match="at least 500 needed"):
+        choose_recipe(TEXT._replace(num_tokens=100, typical_length=100), CPU, {"bptt": 500})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"hidden_size": 0}, {"dropout": 1.0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"bptt": -1}],
+)
+def test_an_option_out_of_range_is_an_error(given: dict[str, float]) -> None:
+    with pytest.raises(SettingError, match="must be"):
+        choose_recipe(TEXT, CPU, given)
+
+
+def test_fp16_is_refused_on_a_cpu() -> None:
+    with pytest.raises(SettingError, match="fp16"):
+        choose_recipe(TEXT, CPU, {"precision": "fp16"})
+
+
+def test_a_device_that_is_not_there_is_an_error() -> None:
+    assert choose_device("cpu") == CPU
+    with pytest.raises(SettingError, match="unknown"):
+        choose_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(SettingError, match="not on this machine"):
+            choose_device("cuda")

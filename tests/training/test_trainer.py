@@ -1,0 +1,161 @@
+"""Steps, limits, resume and rollback, on a real little model."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gen.config import CellName, ModelConfig, TrainingConfig
+from gen.data.batches import Batches
+from gen.data.corpus import Stretch
+from gen.errors import TrainingError
+from gen.models.recurrent import RecurrentLM
+from gen.training.checkpoint import read_checkpoint, write_checkpoint
+from gen.training.trainer import Step, Trainer
+
+V = 12
+CONFIG = TrainingConfig(batch_size=4, bptt=8, learning_rate=0.01, warmup_steps=5, steps=60, patience=0)
+
+
+def new_trainer(config: TrainingConfig = CONFIG, cell: CellName = "lstm", dropout: float = 0.2) -> Trainer:
+    ids = np.random.default_rng(0).integers(0, V - 2, 700).astype(np.uint8)
+    ids[1::2] = (ids[::2] + 1) % (V - 2)  # something to learn
+    stretches = [Stretch(0, 300, 1, True), Stretch(300, 700, 2, True)]
+    batches = Batches(
+        ids,
+        stretches,
+        begin=V - 2,
+        end=V - 1,
+        batch_size=config.batch_size,
+        bptt=config.bptt,
+        reset_rate=config.reset_rate,
+        seed=config.seed,
+    )
+    model_config = ModelConfig(V, cell, 16, 2, 8, dropout=dropout, num_labels=2)
+    return Trainer(RecurrentLM(model_config, torch.Generator().manual_seed(config.seed)), batches, config)
+
+
+def some_steps(trainer: Trainer, number: int) -> list[Step]:
+    return list(itertools.islice(trainer.run(), number))
+
+
+def reloaded(trainer: Trainer, folder: Path, fresh: Trainer) -> Trainer:
+    tensors, place = trainer.state_dict()
+    write_checkpoint(folder / "t.safetensors", "training", tensors, {"place": place})
+    tensors, header = read_checkpoint(folder / "t.safetensors", "training")
+    fresh.load_state_dict(tensors, header["place"])
+    return fresh
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("first", [0, 1, 17, 50])
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, cell: CellName, first: int) -> None:
+    straight = new_trainer(cell=cell)
+    all_losses = [step.loss_nats for step in straight.run()]
+    trainer = new_trainer(cell=cell)
+    before = [step.loss_nats for step in some_steps(trainer, first)]
+
+    resumed = reloaded(trainer, tmp_path, new_trainer(cell=cell))
+    after = [step.loss_nats for step in resumed.run()]
+
+    assert before + after == all_losses  # bit for bit: same device, same order
+    assert all(torch.equal(a, b) for a, b in zip(straight.model.parameters(), resumed.model.parameters(), strict=True))
+
+
+def test_training_learns_what_there_is_to_learn() -> None:
+    ids = np.tile(np.arange(V - 2, dtype=np.uint8), 60)
+    batches = Batches(
+        ids, [Stretch(0, 600, 0, False)], begin=V - 2, end=V - 1, batch_size=4, bptt=8, reset_rate=0.05, seed=0
+    )
+    model = RecurrentLM(ModelConfig(V, "lstm", 16, 1, 8), torch.Generator().manual_seed(0))
+
+    taken = [step.loss_nats for step in Trainer(model, batches, replace(CONFIG, steps=150)).run()]
+
+    assert taken[0] > 0.9 * np.log(V)
+    assert np.mean(taken[-20:]) < 0.2  # only what follows `begin` is left to chance
+
+
+def test_run_stops_at_the_nearest_of_its_limits() -> None:
+    by_steps = new_trainer(replace(CONFIG, steps=7, epochs=100.0))
+    by_epochs = new_trainer(replace(CONFIG, steps=None, epochs=1.0))
+
+    assert len(list(by_steps.run())) == 7
+    assert by_epochs.progress() == 0.0
+    list(by_epochs.run())
+    assert by_epochs.epochs() == 1.0
+    assert new_trainer(replace(CONFIG, steps=0)).progress() == 1.0
+
+
+def test_minutes_count_the_time_between_steps_too() -> None:
+    times = iter(float(second) for second in range(0, 10_000, 10))
+
+    def clock() -> float:
+        return next(times)
+
+    trainer = new_trainer(replace(CONFIG, steps=None, minutes=1.0))
+    trainer = Trainer(trainer.model, trainer._batches, trainer.config, clock=clock)
+
+    assert len(list(trainer.run())) == 6
+    assert trainer.place.seconds == 60.0
+
+
+def test_learning_rate_warms_up_and_ends_near_nought() -> None:
+    rates = [step.learning_rate for step in new_trainer().run()]
+
+    assert rates[0] == pytest.approx(0.01 / 5)
+    assert max(rates) == pytest.approx(0.01, rel=0.05)
+    assert rates[-1] < 0.01 * 0.002
+
+
+def poisoned(trainer: Trainer, at: int) -> Iterator[Step]:
+    """Runs the trainer and makes a weight infinite once, before step `at`."""
+    is_clean = True
+    for step in trainer.run():
+        yield step
+        if step.step == at and is_clean:
+            is_clean = False
+            with torch.no_grad():
+                trainer.model.output.bias.fill_(float("nan"))
+
+
+def test_a_loss_that_is_not_finite_goes_back_to_the_snapshot_with_half_the_rate() -> None:
+    steps = list(poisoned(new_trainer(), at=30))
+
+    remarks = [step for step in steps if step.remark]
+    assert len(remarks) == 1
+    assert "step 30: the loss is not finite; back to step 25" in str(remarks[0].remark)
+    assert steps[-1].step == 60
+    assert all(np.isfinite(step.loss_nats) for step in steps if not step.remark)
+    after = next(step for step in steps[steps.index(remarks[0]) + 1 :])
+    assert after.step == 26
+    assert after.learning_rate < 0.006
+
+
+def test_an_exploding_loss_is_rolled_back() -> None:
+    steps = list(new_trainer(replace(CONFIG, learning_rate=100.0, warmup_steps=0, steps=200)).run())
+
+    assert any("has risen to" in str(step.remark) for step in steps)
+    assert steps[-1].step == 200
+
+
+def test_a_run_that_only_diverges_ends_with_an_error() -> None:
+    trainer = new_trainer()
+    with torch.no_grad():
+        trainer.model.output.bias.fill_(float("inf"))
+
+    with pytest.raises(TrainingError, match="after 10 rollbacks"):
+        list(trainer.run())
+
+
+def test_gradient_is_clipped_by_its_global_norm() -> None:
+    trainer = new_trainer(replace(CONFIG, clip_norm=1e-3, weight_decay=0.0))
+
+    step = some_steps(trainer, 1)[0]
+    norm = torch.stack([p.grad.norm() for p in trainer.model.parameters() if p.grad is not None]).norm()
+
+    assert step.grad_norm > 1e-2
+    assert float(norm) == pytest.approx(1e-3, rel=1e-3)

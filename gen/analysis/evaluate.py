@@ -1,0 +1,232 @@
+"""How many nats a model pays for each token of some text or music that it may not have seen.
+
+Carried: each stretch in one pass from a fresh state, so that every token has all that went before as its context.
+Windows of N: the targets of each stretch are tiled in windows of N, each from a fresh state, its first input the token
+before it. Both count the same targets: the ids of a stretch, and `end` where its document really ends there.
+
+Passes run side by side as rows, the longest first, so that those which have ended are always the last rows and are cut
+off; what is padded counts nothing, and no result depends on what runs beside it beyond the rounding of float32. Long
+passes go in chunks of time with carried state, so memory is bounded whatever the stretches and the vocabulary.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gen.codec import IdArray
+from gen.data.corpus import Stretch
+from gen.errors import CorpusError, SettingError
+from gen.models.recurrent import State
+
+MAX_TOKENS = 1 << 15  # of a chunk, all rows together: bounds the layers' activations
+MAX_LOGITS = 1 << 24  # of a chunk: 64 MiB in float32
+MAX_ROWS = 512
+LEAST_CHUNK = 64  # tokens a row: below it the kernels' fixed cost shows
+IGNORED = -1  # the target of a padded place
+
+OnProgress = Callable[[int, int], None]
+
+
+class LanguageModel(Protocol):
+    """What is evaluated: an nn.Module with the interface of `RecurrentLM`."""
+
+    def initial_state(self, labels: Tensor) -> State: ...
+    def __call__(self, tokens: Tensor, state: State) -> tuple[Tensor, State]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def modules(self) -> Iterator[nn.Module]: ...
+    def eval(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model pays for a corpus."""
+
+    nats_per_token: float
+    bits_per_token: float
+    bits_per_unit: float | None  # None if the targets complete no unit
+    unit: str
+    tokens: int
+    units: int
+    context: int | None  # tokens of a window; None for carried state
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns JSON data; a context of None is "carry"."""
+        return {
+            "nats_per_token": self.nats_per_token,
+            "bits_per_token": self.bits_per_token,
+            "bits_per_unit": self.bits_per_unit,
+            "unit": self.unit,
+            "tokens": self.tokens,
+            "units": self.units,
+            "context": "carry" if self.context is None else self.context,
+        }
+
+
+def evaluate(
+    model: LanguageModel,
+    ids: IdArray,
+    stretches: Sequence[Stretch],
+    *,
+    begin: int,
+    end: int,
+    units: NDArray[np.integer[Any]],
+    unit: str,
+    context: int | None,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Measures a model on stretches of a corpus; it runs in eval mode, and its modes are restored.
+
+    Args:
+        model: on any device; runs in the precision of its weights.
+        ids: the corpus, without begin and end.
+        stretches: what to measure on.
+        begin: the input before a stretch's first target.
+        end: the last target of a closed stretch.
+        units: (V,) how many units each id completes.
+        unit: what they are called.
+        context: None for carried state, N >= 1 for windows of N tokens from a fresh state.
+        on_progress: told after each chunk how many targets are done, and how many there are.
+
+    Raises CorpusError if there is no target, SettingError if the context is out of range.
+    """
+    if context is not None and context < 1:
+        raise SettingError(f"--context: must be at least 1 ({context})")
+    num_targets = sum(_num_targets(stretch) for stretch in stretches)
+    if num_targets == 0:
+        raise CorpusError("evaluation: the corpus has no token to measure on (0)")
+    source = _Source(ids, begin, end)
+    nats, num_done = 0.0, 0
+    counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
+    with _evaluating(model), torch.no_grad():
+        for passes in _batches(stretches, context, vocab_size=len(units)):
+            for targets, chunk_nats in _chunks(model, source, passes, vocab_size=len(units)):
+                nats += chunk_nats
+                counts += np.bincount(targets[targets != IGNORED], minlength=len(units))
+                num_done = int(counts.sum())
+                if on_progress is not None:
+                    on_progress(num_done, num_targets)
+    assert num_done == num_targets, "a target was left out or counted twice"
+    num_units = int(counts @ units)
+    bits = nats / math.log(2)
+    return Evaluation(
+        nats_per_token=nats / num_targets,
+        bits_per_token=bits / num_targets,
+        bits_per_unit=bits / num_units if num_units else None,
+        unit=unit,
+        tokens=num_targets,
+        units=num_units,
+        context=context,
+    )
+
+
+class _Pass(NamedTuple):
+    """The targets `first` to `last` of a stretch, run from a fresh state."""
+
+    stretch: Stretch
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        return self.last - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    ids: IdArray
+    begin: int
+    end: int
+
+    def read(self, run: _Pass, first: int, length: int) -> NDArray[np.int64]:
+        """Returns the inputs and then the last target of (at most `length`) targets from the pass's `first` on.
+
+        Target p of a stretch is its id p, or `end`; the input before it is the id before, or `begin`.
+        """
+        start = run.first + first
+        stop = min(start + length, run.last)
+        stretch = run.stretch
+        found = self.ids[stretch.start + max(start - 1, 0) : min(stretch.start + stop, stretch.stop)].astype(np.int64)
+        opening = [self.begin] if start == 0 else []
+        closing = [self.end] if stretch.start + stop > stretch.stop else []
+        return np.concatenate([np.array(opening, np.int64), found, np.array(closing, np.int64)])
+
+
+def _num_targets(stretch: Stretch) -> int:
+    return int(stretch.stop - stretch.start) + bool(stretch.is_closed)
+
+
+def _batches(stretches: Sequence[Stretch], context: int | None, *, vocab_size: int) -> Iterator[list[_Pass]]:
+    """Yields passes that run side by side, the longest first."""
+    tokens = _chunk_tokens(vocab_size)
+    if context is None:
+        ordered = sorted(stretches, key=_num_targets, reverse=True)
+        passes = (_Pass(stretch, 0, _num_targets(stretch)) for stretch in ordered)
+        num_rows = tokens // LEAST_CHUNK
+    else:
+        passes = (
+            _Pass(stretch, first, min(first + context, _num_targets(stretch)))
+            for stretch in stretches
+            for first in range(0, _num_targets(stretch), context)
+        )
+        num_rows = tokens // min(context, LEAST_CHUNK)
+    passes = (run for run in passes if run.length)
+    num_rows = min(max(num_rows, 1), MAX_ROWS)
+    while batch := list(islice(passes, num_rows)):
+        yield sorted(batch, key=lambda run: run.length, reverse=True)
+
+
+def _chunk_tokens(vocab_size: int) -> int:
+    return max(1, min(MAX_TOKENS, MAX_LOGITS // vocab_size))
+
+
+def _chunks(
+    model: LanguageModel, source: _Source, passes: list[_Pass], *, vocab_size: int
+) -> Iterator[tuple[NDArray[np.int64], float]]:
+    """Runs passes side by side; yields each chunk's (B, T) targets, IGNORED where padded, and their summed nats."""
+    device = next(model.parameters()).device
+    state = model.initial_state(torch.tensor([run.stretch.label for run in passes], device=device))
+    done = 0
+    while passes:
+        length = min(max(passes[-1].length - done, LEAST_CHUNK), max(1, _chunk_tokens(vocab_size) // len(passes)))
+        length = min(length, passes[0].length - done)
+        inputs = np.zeros((len(passes), length), dtype=np.int64)  # (B, T)
+        targets = np.full_like(inputs, IGNORED)
+        for row, run in enumerate(passes):
+            tokens = source.read(run, done, length)
+            inputs[row, : len(tokens) - 1] = tokens[:-1]
+            targets[row, : len(tokens) - 1] = tokens[1:]
+        logits, state = model(torch.from_numpy(inputs).to(device), state)  # (B, T, V)
+        yield targets, _nats(logits, torch.from_numpy(targets).to(device))
+        done += length
+        num_left = sum(run.length > done for run in passes)
+        passes = passes[:num_left]
+        memory = tuple(m[:, :num_left].contiguous() for m in state.memory)
+        state = State(memory, state.condition[:num_left])
+
+
+def _nats(logits: Tensor, targets: Tensor) -> float:
+    """Returns the nats of the targets, rounded to float32 a token, summed in float64."""
+    flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # time-major, as the model's memory is: no copy
+    nats = functional.cross_entropy(flat.float(), targets.t().reshape(-1), ignore_index=IGNORED, reduction="none")
+    return nats.double().sum().item()
+
+
+@contextmanager
+def _evaluating(model: LanguageModel) -> Iterator[None]:
+    """Switches a model to eval mode, and each of its modules back to the mode that it had."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

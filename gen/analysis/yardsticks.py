@@ -1,0 +1,135 @@
+"""What a token costs models that learn nothing but counts: the lines that a trained model is read against.
+
+They are counted on the training stretches and measured on the validation stretches, on the same targets as an
+evaluation's: the ids of a stretch, and `end` where its document really ends there. `begin` is never a target.
+
+    uniform   ln(V - 1) for every target
+    unigram   how often each id was a target, one added to every count
+    trigram   interpolated by Witten & Bell 1991: with c(h) targets seen after h and t(h) different ones among them,
+              P(w | h) = (c(h w) + t(h) P(w | shorter h)) / (c(h) + t(h)), from two ids before w down to none and then
+              to 1 / (V - 1); before a stretch's first id stands `begin`, twice
+
+Each context and each n-gram is one integer, so counting is sorting and looking up is bisection: all numpy.
+"""
+
+import bz2
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import IdArray
+from gen.data.corpus import Split, Stretch
+from gen.errors import CorpusError
+
+MAX_TRAIN_TOKENS = 4_000_000  # of a larger corpus every n-th stretch is read, and no more tokens than this
+MAX_VALID_TOKENS = 1_000_000
+MAX_VOCAB_SIZE = 2_000_000  # its cube is the largest below 2^63
+
+CodeArray = NDArray[np.int64]
+
+
+def yardsticks(ids: IdArray, split: Split, *, vocab_size: int) -> dict[str, float]:
+    """Returns nats per token on the validation stretches: "uniform", "unigram" and "trigram".
+
+    Args:
+        ids: the corpus, without begin and end, which are V - 2 and V - 1.
+        split: of larger corpora at most `MAX_TRAIN_TOKENS` and `MAX_VALID_TOKENS` are read.
+        vocab_size: V; above `MAX_VOCAB_SIZE` there is no "trigram".
+
+    Raises CorpusError if a part has no token.
+    """
+    train = _histories(ids, split.train, vocab_size=vocab_size, most=MAX_TRAIN_TOKENS)
+    valid = _histories(ids, split.valid, vocab_size=vocab_size, most=MAX_VALID_TOKENS)
+    for name, targets in (("training", train[2]), ("validation", valid[2])):
+        if len(targets) == 0:
+            raise CorpusError(f"yardsticks: the {name} part has no token (0)")
+    num_choices = vocab_size - 1
+    found = {"uniform": math.log(num_choices)}
+    counts = np.bincount(train[2], minlength=vocab_size)
+    found["unigram"] = _mean_nats((counts[valid[2]] + 1) / (len(train[2]) + num_choices))
+    if vocab_size <= MAX_VOCAB_SIZE:
+        share = np.full(len(valid[2]), 1 / num_choices)
+        for order in (1, 2, 3):
+            share = _interpolated(share, train[3 - order :], valid[3 - order :], vocab_size=vocab_size)
+        found["trigram"] = _mean_nats(share)
+    return found
+
+
+def bz2_bits_per_char(text: str) -> float:
+    """Returns the bits a character of the text (not empty) takes in UTF-8 after `bzip2 -9`.
+
+    Of a longer text the first `MAX_TRAIN_TOKENS` characters stand for all.
+    """
+    head = text[:MAX_TRAIN_TOKENS]
+    return 8 * len(bz2.compress(head.encode("utf-8", errors="surrogatepass"), 9)) / len(head)
+
+
+def _histories(
+    ids: IdArray, stretches: Iterable[Stretch], *, vocab_size: int, most: int
+) -> tuple[CodeArray, CodeArray, CodeArray]:
+    """Returns (N,) the ids two before each target, one before it, and the targets."""
+    begin, end = vocab_size - 2, vocab_size - 1
+    opening = np.array([begin, begin])
+    parts: list[tuple[CodeArray, ...]] = [(np.empty(0, np.int64),) * 3]
+    for stretch in _at_most(tuple(stretches), most):
+        closing = np.array([end] if stretch.is_closed else [], np.int64)
+        padded = np.concatenate([opening, ids[stretch.start : stretch.stop].astype(np.int64), closing])
+        parts.append((padded[:-2], padded[1:-1], padded[2:]))
+    before, last, targets = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return before, last, targets
+
+
+def _at_most(stretches: tuple[Stretch, ...], most: int) -> Iterator[Stretch]:
+    """Yields every n-th stretch, with n such that they hold about `most` ids, and cuts where they hold more."""
+    total = sum(stretch.stop - stretch.start for stretch in stretches)
+    room = most
+    for stretch in stretches[:: max(1, math.ceil(total / most))]:
+        if stretch.stop - stretch.start > room:
+            yield stretch._replace(stop=stretch.start + room, is_closed=False)
+            return
+        yield stretch
+        room -= stretch.stop - stretch.start
+
+
+def _interpolated(
+    shorter: NDArray[np.float64], train: tuple[CodeArray, ...], valid: tuple[CodeArray, ...], *, vocab_size: int
+) -> NDArray[np.float64]:
+    """Returns (N,) the Witten-Bell shares of the validation targets.
+
+    Args:
+        shorter: (N,) their shares given one id less.
+        train: the ids of each n-gram by column, the targets last.
+        valid: likewise, (N,) each.
+        vocab_size: V, the base in which an n-gram is one integer.
+    """
+    grams, gram_counts = np.unique(_codes(train, vocab_size), return_counts=True)
+    firsts = np.flatnonzero(np.diff(grams // vocab_size, prepend=-1))  # grams are sorted: a context's stand together
+    contexts = grams[firsts] // vocab_size
+    totals = np.add.reduceat(gram_counts, firsts)
+    kinds = np.diff(firsts, append=len(grams))
+    codes = _codes(valid, vocab_size)
+    count = _looked_up(grams, gram_counts, codes)
+    total = _looked_up(contexts, totals, codes // vocab_size)
+    kind = _looked_up(contexts, kinds, codes // vocab_size)
+    is_known = total > 0
+    return np.where(is_known, (count + kind * shorter) / np.where(is_known, total + kind, 1), shorter)
+
+
+def _codes(columns: tuple[CodeArray, ...], vocab_size: int) -> CodeArray:
+    """Returns (N,) each n-gram as one integer in base V."""
+    codes = columns[0]
+    for column in columns[1:]:
+        codes = codes * vocab_size + column
+    return codes
+
+
+def _looked_up(keys: CodeArray, values: NDArray[np.int64], wanted: CodeArray) -> NDArray[np.int64]:
+    """Returns the values of the wanted keys, 0 where there is none; keys are sorted."""
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, values[places], 0)
+
+
+def _mean_nats(shares: NDArray[np.float64]) -> float:
+    return float(-np.log(shares).mean())

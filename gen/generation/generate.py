@@ -1,0 +1,181 @@
+"""The stream of tokens that a model writes, drawn as they are pulled.
+
+The prompt runs through the stepper once, for one row, and its state is copied to all rows. Each pull then costs one
+stepper call and one draw a token, in constant memory. Rows that have ended are dropped; as a stepper's row has the same
+bits whatever the number of rows, and each row has its own random stream, a sample is the same alone or among others.
+
+Gradients are off only while the stepper runs: a generator that yields inside `inference_mode` would leave it switched
+on in its caller.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gen.codec import BoolArray, Grammar
+from gen.config import SamplingConfig
+from gen.errors import SettingError
+from gen.generation.sampling import Sampler, TokenArray
+from gen.models.recurrent import State
+
+
+class Stepper(Protocol):
+    """A model that takes one token a row; each row's result is independent of the others."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    def initial_state(self, labels: Tensor) -> State:
+        """Returns the state before the first token of rows with these labels, (B,) int64, 0 for none."""
+        ...
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Takes (B,) int64 tokens; returns the (B, V) logits of the next, and the next state."""
+        ...
+
+
+class Sampled(NamedTuple):
+    """One token of one sample."""
+
+    row: int  # which sample, from 0
+    token: int
+    surprise_nats: float  # under the model's own distribution, before any filter
+
+
+def generate(
+    stepper: Stepper,
+    *,
+    prompt: Sequence[int],
+    begin: int,
+    end: int | None,
+    length: int | None,
+    sampling: SamplingConfig,
+    seed: int,
+    num_samples: int = 1,
+    label: int = 0,
+    new_grammar: Callable[[], Grammar | None] = lambda: None,
+) -> Iterator[Sampled]:
+    """Returns the tokens of the samples as they are drawn, a token of each row in turn; settings are checked at once.
+
+    Args:
+        stepper: the model.
+        prompt: ids that every sample goes on from, without begin and end; they are not yielded.
+        begin: the id before the first one; never drawn. The id after it is the vocabulary's end.
+        end: the id that ends a row, yielded as its last token; None if it must not be drawn.
+        length: the most tokens a row gets beyond the prompt, `end` apart; None for no limit.
+        sampling: how a token is chosen from the logits.
+        seed: row r's tokens depend on (seed, r) and the other arguments but num_samples.
+        num_samples: B, how many rows.
+        label: 0 for none, else 1 + the label's index.
+        new_grammar: makes each row's automaton, which stands after `begin`; it returns None for no grammar.
+
+    Raises SettingError if an argument is out of range or the length is too short to close what the prompt leaves open.
+    The iterator raises CheckpointError if the model's logits cannot be drawn from.
+    """
+    _check_at_least("length", length, 0)
+    _check_at_least("num-samples", num_samples, 1)
+    _check_at_least("seed", seed, 0)
+    for token in prompt:
+        if not 0 <= token < begin:
+            raise SettingError(f"prompt: no id of a symbol ({token})", hint=f"ids are 0 to {begin - 1}")
+    grammars = _grammars(new_grammar, prompt, num_samples)
+    if grammars and length is not None and grammars[0].tokens_to_close() > length:
+        least = grammars[0].tokens_to_close()
+        raise SettingError(
+            f"--length: too short to close what the prompt leaves open ({length})", hint=f"give at least {least}"
+        )
+    sampler = Sampler(
+        sampling,
+        vocab_size=stepper.vocab_size,
+        seed=seed,
+        num_rows=num_samples,
+        banned=(begin, begin + 1) if end is None else (begin,),
+        prompt=prompt,
+    )
+    return _drawn(stepper, sampler, grammars, [begin, *prompt], end=end, length=length, label=label, count=num_samples)
+
+
+def _drawn(
+    stepper: Stepper,
+    sampler: Sampler,
+    grammars: list[Grammar],
+    opening: list[int],
+    *,
+    end: int | None,
+    length: int | None,
+    label: int,
+    count: int,
+) -> Iterator[Sampled]:
+    rows = list(range(count))
+    if length == 0:
+        return
+    logits, state = _primed(stepper, opening, label=label, num_rows=count)
+    num_drawn = 0
+    while True:
+        allowed = _allowed(grammars, None if length is None else length - num_drawn)
+        draw = sampler.draw(logits, allowed)
+        num_drawn += 1
+        tokens = draw.tokens
+        yield from map(Sampled, rows, tokens.tolist(), draw.surprise_nats.tolist())
+        if num_drawn == length:
+            return
+        staying = [place for place, token in enumerate(tokens.tolist()) if token != end]
+        if not staying:
+            return
+        if len(staying) < len(rows):
+            rows, tokens = [rows[place] for place in staying], tokens[staying]
+            grammars = [grammars[place] for place in staying] if grammars else []
+            sampler.keep(staying)
+            state = _selected(state, torch.tensor(staying, device=stepper.device))
+        for grammar, token in zip(grammars, tokens.tolist(), strict=False):
+            grammar.advance(token)
+        logits, state = _stepped(stepper, tokens, state)
+
+
+def _check_at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise SettingError(f"--{name}: must be at least {least} ({value})")
+
+
+def _grammars(new_grammar: Callable[[], Grammar | None], prompt: Sequence[int], count: int) -> list[Grammar]:
+    """Returns an automaton a row that has taken the prompt; none at all when there is no grammar."""
+    grammars = [grammar for grammar in (new_grammar() for _ in range(count)) if grammar is not None]
+    for grammar in grammars:
+        for token in prompt:
+            grammar.advance(token)
+    return grammars
+
+
+def _allowed(grammars: list[Grammar], budget: int | None) -> BoolArray | None:
+    """Returns (B, V) what each row's grammar allows; None when there is no grammar."""
+    if not grammars:
+        return None
+    if len(grammars) == 1:
+        return grammars[0].allowed(budget)[None]
+    return np.stack([grammar.allowed(budget) for grammar in grammars])
+
+
+def _primed(stepper: Stepper, opening: list[int], *, label: int, num_rows: int) -> tuple[Tensor, State]:
+    """Returns the (B, V) logits and the state of equal rows after begin and the prompt."""
+    with torch.inference_mode():
+        state = stepper.initial_state(torch.tensor([label], device=stepper.device))
+        for token in opening[:-1]:
+            _, state = stepper.step(torch.tensor([token], device=stepper.device), state)
+        logits, state = stepper.step(torch.tensor(opening[-1:], device=stepper.device), state)
+        all_first = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
+        return logits[all_first], _selected(state, all_first)
+
+
+def _stepped(stepper: Stepper, tokens: TokenArray, state: State) -> tuple[Tensor, State]:
+    with torch.inference_mode():
+        return stepper.step(torch.from_numpy(tokens).to(stepper.device), state)
+
+
+@torch.inference_mode()
+def _selected(state: State, places: Tensor) -> State:
+    """Returns the state of the rows that stand at these places."""
+    return State(tuple(memory[:, places] for memory in state.memory), state.condition[places])

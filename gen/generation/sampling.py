@@ -1,0 +1,266 @@
+"""How the next token of each row is drawn from the model's logits.
+
+The filters, in this order; each sees what the one before it left over, and the likeliest candidate always stays:
+
+    mask                 the grammar's; `begin`, and `end` where it must not be drawn, are always out
+    repetition penalty   Keskar et al. 2019 (CTRL): the logits of the row's last 64 tokens, prompt included, are divided
+                         by the penalty where positive and multiplied by it where negative
+    temperature          logits / temperature; 0 leaves the likeliest candidate alone, the lowest id of equal ones
+    top-k                Fan et al. 2018: the k likeliest
+    top-p                Holtzman et al. 2020 (nucleus): the fewest likeliest whose share, of what top-k left, reaches p
+    min-p                Nguyen et al. 2024: those at least min-p times as likely as the likeliest
+
+Of equals at the edge of top-k and top-p the lowest ids stay. Then one uniform number picks a token by the inverse of
+the cumulative distribution, in the order of the ids.
+
+A row's tokens depend on nothing but its own logits and its own stream of uniforms: one number a token, drawn in blocks
+from the row's own `torch.Generator`. So every sum that decides a draw is a `cumsum`, which adds in one order however
+many rows there are. All is numpy in float64, whose calls cost less than torch's: measured on a Zen 5 core at V = 390, a
+draw takes 15 us without filters and 47 with all of them; among 64 rows 3 and 10 us a row.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gen.codec import BoolArray
+from gen.config import SamplingConfig
+from gen.errors import CheckpointError
+
+REPETITION_WINDOW = 64  # tokens
+UNIFORM_BLOCK = 256  # tokens
+LEAST_TEMPERATURE = 1e-200  # below it no quotient changes a draw any more, but one may overflow
+
+FloatArray = NDArray[np.float64]
+TokenArray = NDArray[np.int64]
+
+
+class Draw(NamedTuple):
+    """What was drawn, a number a row."""
+
+    tokens: TokenArray  # (B,)
+    surprise_nats: FloatArray  # (B,) under the model's own distribution, before any filter
+
+
+class Sampler:
+    """Draws the next tokens of B rows, each row with its own stream of uniforms.
+
+    Args:
+        config: the filters.
+        vocab_size: V.
+        seed: with a row's number it decides the row's stream.
+        num_rows: B; the rows are numbered from 0.
+        banned: ids that are never drawn.
+        prompt: the ids that the repetition penalty has seen when the first token is drawn.
+    """
+
+    def __init__(
+        self,
+        config: SamplingConfig,
+        *,
+        vocab_size: int,
+        seed: int,
+        num_rows: int,
+        banned: Sequence[int] = (),
+        prompt: Sequence[int] = (),
+    ) -> None:
+        self._config = config
+        self._uniforms = _Uniforms(seed, num_rows)
+        self._banned = tuple(banned)
+        self._recent = None
+        if config.repetition_penalty != 1.0:
+            self._recent = _RecentTokens(num_rows, vocab_size)
+            for token in prompt[-REPETITION_WINDOW:]:
+                self._recent.push(np.full(num_rows, token))
+
+    def draw(self, logits: Tensor, allowed: BoolArray | None = None) -> Draw:
+        """Draws one token a row.
+
+        Args:
+            logits: (B, V) float32, on any device.
+            allowed: (B, V) the ids that each row's grammar allows, or None for all.
+
+        Raises CheckpointError if a logit is NaN or infinite, or no permitted token has any probability.
+        """
+        raw = logits.numpy(force=True).astype(np.float64)  # (B, V)
+        top, log_total = _normaliser(raw)
+        recent = None if self._recent is None else self._recent.mask()
+        weights = weigh(raw, self._config, banned=self._banned, allowed=allowed, recent=recent)
+        tokens = pick(weights, self._uniforms.pop())
+        if self._recent is not None:
+            self._recent.push(tokens)
+        return Draw(tokens, top - raw[np.arange(len(tokens)), tokens] + log_total)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Goes on with the rows that now stand at these places, in this order; the others have ended."""
+        self._uniforms.keep(places)
+        if self._recent is not None:
+            self._recent.keep(places)
+
+
+def weigh(
+    logits: FloatArray,
+    config: SamplingConfig,
+    *,
+    banned: Sequence[int] = (),
+    allowed: BoolArray | None = None,
+    recent: BoolArray | None = None,
+) -> FloatArray:
+    """Returns what the filters leave: (B, V) weights, 1 for a row's likeliest candidate, 0 for what is filtered out.
+
+    Args:
+        logits: (B, V), not NaN.
+        config: the filters.
+        banned: ids that may not be drawn.
+        allowed: (B, V) ids that may be drawn; None for all.
+        recent: (B, V) ids that the repetition penalty applies to; None for none.
+
+    Raises CheckpointError if a row has no candidate of any probability.
+    """
+    x = logits.copy()
+    for token in banned:
+        x[:, token] = -np.inf
+    if allowed is not None:
+        np.copyto(x, -np.inf, where=~allowed)
+    if recent is not None:
+        penalty = config.repetition_penalty
+        np.copyto(x, np.where(x > 0, x / penalty, x * penalty), where=recent)
+    top = x.max(axis=1, keepdims=True)  # (B, 1)
+    if not math.isfinite(top.sum()):
+        raise CheckpointError(
+            "model: gives no permitted token any probability (all logits -inf)",
+            hint="its weights are damaged; use another checkpoint",
+        )
+    if config.temperature == 0:
+        weights = np.zeros_like(x)
+        weights[np.arange(len(x)), x.argmax(axis=1)] = 1.0
+        return weights
+    x -= top
+    if config.temperature != 1:
+        x /= max(config.temperature, LEAST_TEMPERATURE)
+    if config.top_k is not None and config.top_k < x.shape[1]:
+        _top_k_(x, config.top_k)
+    if config.top_p is not None and config.top_p < 1:
+        _top_p_(x, config.top_p)
+    if config.min_p:
+        np.copyto(x, -np.inf, where=x < math.log(config.min_p))
+    return np.exp(x, out=x)
+
+
+def pick(weights: FloatArray, uniforms: FloatArray) -> TokenArray:
+    """Returns (B,) the tokens at which the cumulative weights pass the uniforms' share of the total.
+
+    Args:
+        weights: (B, V), not negative, some above 0 in every row; they need not sum to 1.
+        uniforms: (B,) in [0, 1) with at most 53 bits, so that its product with the total stays below the total.
+    """
+    cumulative = weights.cumsum(axis=1)  # (B, V)
+    return np.asarray((cumulative > uniforms[:, None] * cumulative[:, -1:]).argmax(axis=1))
+
+
+def new_stream(seed: int, row: int) -> torch.Generator:
+    """Returns the random stream of one sample.
+
+    On a CPU torch's generator keeps the low 32 bits of its seed and no more, so the low 16 bits of seed and row stand
+    side by side in them, scrambled by a bijection (the finaliser of MurmurHash3), and a hash of all higher bits
+    (numpy's SeedSequence) is added by exclusive or: seeds and rows below 65536 never share a stream.
+    """
+    word = (seed & 0xFFFF) << 16 | (row & 0xFFFF)
+    word = (word ^ word >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    word = (word ^ word >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    word ^= word >> 16
+    high = np.random.SeedSequence((seed >> 16, row >> 16)).generate_state(1, np.uint32)
+    return torch.Generator().manual_seed(word ^ int(high[0]))
+
+
+class _Uniforms:
+    """The rows' streams, drawn from in blocks: a call for every token would cost more than the draw itself."""
+
+    def __init__(self, seed: int, num_rows: int) -> None:
+        self._streams = [new_stream(seed, row) for row in range(num_rows)]
+        self._block = np.empty((0, num_rows))  # (UNIFORM_BLOCK, B)
+        self._used = 0
+
+    def pop(self) -> FloatArray:
+        """Returns (B,) the next uniform of each row, in [0, 1)."""
+        if self._used == len(self._block):
+            drawn = [torch.rand(UNIFORM_BLOCK, generator=each, dtype=torch.float64).numpy() for each in self._streams]
+            self._block = np.stack(drawn, axis=1)
+            self._used = 0
+        self._used += 1
+        uniforms: FloatArray = self._block[self._used - 1]
+        return uniforms
+
+    def keep(self, places: Sequence[int]) -> None:
+        self._streams = [self._streams[place] for place in places]
+        self._block = self._block[:, list(places)]
+
+
+class _RecentTokens:
+    """The last `REPETITION_WINDOW` tokens of each row, counted by id so that a token costs the same at any V."""
+
+    def __init__(self, num_rows: int, vocab_size: int) -> None:
+        self._tokens = np.zeros((REPETITION_WINDOW, num_rows), dtype=np.int64)
+        self._counts = np.zeros((num_rows, vocab_size), dtype=np.int16)
+        self._num_seen = 0
+
+    def push(self, tokens: TokenArray) -> None:
+        """Takes (B,) the next token of each row; the oldest fall out of the window."""
+        rows = np.arange(len(tokens))
+        oldest = self._tokens[self._num_seen % REPETITION_WINDOW]
+        if self._num_seen >= REPETITION_WINDOW:
+            self._counts[rows, oldest] -= 1
+        self._counts[rows, tokens] += 1
+        oldest[:] = tokens
+        self._num_seen += 1
+
+    def mask(self) -> BoolArray:
+        """Returns (B, V) which ids stand in each row's window."""
+        return self._counts > 0
+
+    def keep(self, places: Sequence[int]) -> None:
+        self._tokens = self._tokens[:, list(places)]
+        self._counts = self._counts[list(places)]
+
+
+def _normaliser(logits: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Returns each row's greatest logit and how many nats above it the log of the row's sum of exponentials is, (B,).
+
+    Raises CheckpointError if a logit is NaN or infinite.
+    """
+    top = logits.max(axis=1)  # NaN if any is
+    if not math.isfinite(top.sum()):
+        raise CheckpointError(
+            f"model: its logits are not finite ({top[~np.isfinite(top)][0]})",
+            hint="its weights are damaged or its training diverged; use another checkpoint",
+        )
+    shares = logits - top[:, None]
+    return top, np.log(np.exp(shares, out=shares).sum(axis=1))
+
+
+def _top_k_(x: FloatArray, k: int) -> None:
+    place = x.shape[1] - k
+    _keep_largest_(x, np.partition(x, place, axis=1)[:, place], k)
+
+
+def _top_p_(x: FloatArray, p: float) -> None:
+    ascending = np.sort(x, axis=1)
+    share = np.exp(ascending)[:, ::-1].cumsum(axis=1)  # (B, V), the likeliest first
+    count = (share < p * share[:, -1:]).sum(axis=1) + 1  # (B,)
+    _keep_largest_(x, ascending[np.arange(len(x)), x.shape[1] - count], count)
+
+
+def _keep_largest_(x: FloatArray, least: FloatArray, count: NDArray[np.int64] | int) -> None:
+    """Sets all but `count` of each row's largest to -inf; `least` (B,) is the count-th largest of each row."""
+    is_kept = x >= least[:, None]
+    surplus = is_kept.sum(axis=1) - count
+    if surplus.any():
+        is_equal = x == least[:, None]
+        room = is_equal.sum(axis=1) - surplus
+        is_kept ^= is_equal & (is_equal.cumsum(axis=1) > room[:, None])
+    np.copyto(x, -np.inf, where=~is_kept)

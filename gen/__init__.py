@@ -1,0 +1,73 @@
+"""Train recurrent networks on text and MIDI, and stream what they write.
+
+    import gen
+
+    run = gen.load("checkpoints/plays")
+    for piece in run.stream(prompt="ROMEO:", temperature=0.8):
+        print(piece, end="", flush=True)
+
+Every name below is loaded when it is first used, so that `import gen` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gen.analysis.evaluate import Evaluation
+    from gen.config import ModelConfig, SamplingConfig, TrainingConfig
+    from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
+    from gen.generation.generate import Sampled
+    from gen.launch import train
+    from gen.music.score import Note, NoteEvent, Score, Track
+    from gen.run import Run, load
+    from gen.session import Session, StepReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "CorpusError",
+    "Evaluation",
+    "GenError",
+    "MidiError",
+    "ModelConfig",
+    "Note",
+    "NoteEvent",
+    "Run",
+    "Sampled",
+    "SamplingConfig",
+    "Score",
+    "Session",
+    "SettingError",
+    "StepReport",
+    "Track",
+    "TrainingConfig",
+    "TrainingError",
+    "__version__",
+    "load",
+    "train",
+]
+
+_HOMES = {
+    "gen.analysis.evaluate": ("Evaluation",),
+    "gen.config": ("ModelConfig", "SamplingConfig", "TrainingConfig"),
+    "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
+    "gen.generation.generate": ("Sampled",),
+    "gen.music.score": ("Note", "NoteEvent", "Score", "Track"),
+    "gen.run": ("Run", "load"),
+    "gen.session": ("Session", "StepReport"),
+    "gen.launch": ("train",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gen' has no attribute '{name}'")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

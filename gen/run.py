@@ -1,0 +1,270 @@
+"""A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gen.analysis.evaluate import Evaluation, evaluate
+from gen.codec import Codec, decode
+from gen.codecs import load_codec
+from gen.config import ModelConfig, SamplingConfig, from_json
+from gen.errors import CheckpointError, CorpusError, SettingError
+from gen.generation.generate import Sampled, generate
+from gen.generation.stop import stop_at
+from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, options_from_json, other_excerpt
+from gen.models.recurrent import RecurrentLM
+from gen.models.stepper import Stepper
+from gen.training.checkpoint import MODEL_FILE, read_checkpoint
+from gen.training.recipe import choose_device
+
+DEFAULT_LENGTH = 1000
+RUNS = Path("checkpoints")
+
+
+class Run:
+    """A trained model with its codec; made by `load`.
+
+    Args:
+        path: of its model.safetensors.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, path: Path, *, device: str = "auto") -> None:
+        tensors, header = read_checkpoint(path, "model")
+        self.path = path
+        self.header = header
+        self.name: str = header["run"]
+        self.label_names: tuple[str, ...] = tuple(header["labels"])
+        self.config = from_json(ModelConfig, header["model"])
+        self.codec: Codec[Any, Any] = load_codec(header["codec"])
+        self.model = RecurrentLM(self.config)
+        try:
+            self.model.load_state_dict(tensors, strict=False)
+            missing = dict(self.model.named_parameters()).keys() - tensors.keys()
+        except RuntimeError as err:
+            raise CheckpointError(f"{path}: its weights do not fit its header ({err})") from err
+        if missing:
+            raise CheckpointError(f"{path}: weights are missing ({min(missing)})")
+        self.model.to(choose_device(device)).eval()
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """The weights laid out for one token at a time."""
+        return Stepper(self.model)
+
+    def generate(
+        self,
+        prompt: Any = None,
+        *,
+        length: int | None = DEFAULT_LENGTH,
+        sampling: SamplingConfig | None = None,
+        seed: int | None = None,
+        label: str | None = None,
+        num_samples: int = 1,
+    ) -> Iterator[Sampled]:
+        """Returns the tokens of the samples as they are drawn; arguments are checked at once.
+
+        Args:
+            prompt: what to go on from, of the codec's kind (text, or a Score); None for nothing.
+            length: the most tokens beyond the prompt; None for no limit.
+            sampling: how a token is chosen.
+            seed: None draws one.
+            label: one of `label_names`; None for none.
+            num_samples: how many, side by side.
+
+        Raises:
+            SettingError: an argument is unknown, out of range or of the wrong kind.
+        """
+        return generate(
+            self.stepper,
+            prompt=self._prompt_ids(prompt),
+            begin=self.codec.vocab.begin,
+            end=self.codec.vocab.end if self.header["can_end"] else None,
+            length=length,
+            sampling=sampling or SamplingConfig(),
+            seed=secrets.randbits(32) if seed is None else seed,
+            num_samples=num_samples,
+            label=self._label_number(label),
+            new_grammar=self.codec.grammar,
+        )
+
+    def stream(
+        self,
+        prompt: Any = None,
+        *,
+        length: int | None = DEFAULT_LENGTH,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        label: str | None = None,
+        stop: str | None = None,
+    ) -> Iterator[Any]:
+        """Returns what one sample writes after its prompt, piece by piece as it is drawn: strings, or note events.
+
+        Arguments as in `generate`; `stop` ends a text before this string.
+        """
+        sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
+        sampled = self.generate(prompt, length=length, sampling=sampling, seed=seed, label=label)
+        pieces = self.decoded(prompt, (item.token for item in sampled))
+        if stop is None:
+            return pieces
+        self.check_is_text("--stop")
+        return stop_at(pieces, stop)
+
+    def decoded(self, prompt: Any, tokens: Iterator[int]) -> Iterator[Any]:
+        """Decodes tokens that go on from a prompt; returns the pieces beyond it."""
+        decoder = self.codec.decoder()
+        for token in self._prompt_ids(prompt):
+            decoder.push(token)
+        for token in tokens:
+            if token == self.codec.vocab.end:
+                break
+            yield from decoder.push(token)
+        yield from decoder.finish()
+
+    def sample(
+        self,
+        prompt: Any = None,
+        *,
+        length: int = DEFAULT_LENGTH,
+        sampling: SamplingConfig | None = None,
+        seed: int | None = None,
+        label: str | None = None,
+        num_samples: int = 1,
+    ) -> list[Any]:
+        """Returns whole samples, the prompt among them: texts, or Scores. Arguments as in `generate`."""
+        start = self._prompt_ids(prompt)
+        rows: list[list[int]] = [list(start) for _ in range(num_samples)]
+        for item in self.generate(
+            prompt, length=length, sampling=sampling, seed=seed, label=label, num_samples=num_samples
+        ):
+            rows[item.row].append(item.token)
+        return [decode(self.codec, row) for row in rows]
+
+    def evaluate(
+        self,
+        corpus: str | Sequence[str] = "valid",
+        *,
+        context: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Evaluation:
+        """Measures the model.
+
+        Args:
+            corpus: "valid" or "test" for the run's own, else as in `gen train`.
+            context: None for one pass with carried state, N for fresh windows of N tokens.
+            on_progress: told how many targets of how many are done.
+
+        Raises:
+            GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
+        """
+        excerpt = self.excerpt(corpus)
+        return evaluate(
+            self.model,
+            excerpt.store.ids,
+            excerpt.stretches,
+            begin=self.codec.vocab.begin,
+            end=self.codec.vocab.end,
+            units=self.codec.units(),
+            unit=self.codec.unit,
+            context=context,
+            on_progress=on_progress,
+        )
+
+    def excerpt(self, corpus: str | Sequence[str]) -> Excerpt:
+        """Returns the stretches that `evaluate` measures on."""
+        options = options_from_json(self.header["corpus"]["options"])
+        if corpus == "valid":
+            return self._validation(options)
+        if corpus == "test":
+            if options.test_file is None:
+                raise SettingError(f"{self.name}: has no test corpus", hint="train with --test-file, or name a corpus")
+            return other_excerpt([options.test_file], self.codec, options, self.label_names)
+        sources = [corpus] if isinstance(corpus, str) else list(corpus)
+        return other_excerpt(sources, self.codec, options, self.label_names)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what the run is made of, as JSON data for people and programs."""
+        shape = {name: value for name, value in self.header["model"].items() if name != "vocab_size"}
+        corpus = {name: value for name, value in self.header["corpus"].items() if name != "documents"}
+        return {
+            "run": self.name,
+            "file": str(self.path),
+            "megabytes": round(self.path.stat().st_size / 1e6, 2),
+            "parameters": self.model.num_parameters(),
+            "codec": self.codec.name,
+            "unit": self.codec.unit,
+            "symbols": self.config.vocab_size,
+            "labels": list(self.label_names),
+            "model": shape,
+            "training": self.header["training"],
+            "corpus": corpus,
+            "history": self.header["history"],
+            "result": self.header["result"],
+            "versions": self.header["versions"],
+        }
+
+    def check_is_text(self, place: str) -> None:
+        """Raises SettingError if the model does not write text."""
+        if self.codec.suffix != ".txt":
+            raise SettingError(f"{place}: only for text models ({self.name} writes {self.codec.unit}s)")
+
+    def _validation(self, options: CorpusOptions) -> Excerpt:
+        recorded = self.header["corpus"]
+        material = open_material(options)
+        if material.valid.store.key != recorded["valid_key"]:
+            raise CorpusError(
+                f"{', '.join(options.sources)}: no longer what {self.name} was trained on",
+                hint="name a corpus to evaluate on instead of valid",
+            )
+        if not material.valid.stretches:
+            raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")
+        return material.valid
+
+    def _prompt_ids(self, prompt: Any) -> list[int]:
+        if prompt is None:
+            return []
+        if isinstance(prompt, str) != (self.codec.suffix == ".txt"):
+            wanted = "a text" if self.codec.suffix == ".txt" else "a Score (gen.load(...).codec.read(path))"
+            raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(prompt).__name__})")
+        ids: list[int] = self.codec.encode(prompt).tolist()
+        return ids
+
+    def _label_number(self, label: str | None) -> int:
+        if label is None:
+            return 0
+        if label not in self.label_names:
+            known = ", ".join(self.label_names) or "it was trained without labels"
+            raise SettingError(f"--label: unknown to {self.name} ({label})", hint=f"known: {known}")
+        return self.label_names.index(label) + 1
+
+
+def load(run: str | Path, *, device: str = "auto") -> Run:
+    """Loads a run.
+
+    Args:
+        run: the name of a folder under checkpoints/, a path to one, or a model.safetensors.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        CheckpointError: there is no such run, or its file is damaged, foreign or newer.
+    """
+    return Run(find_model_file(run), device=device)
+
+
+def find_model_file(run: str | Path) -> Path:
+    """Returns the model file that a name or path stands for. Raises CheckpointError."""
+    path = Path(run)
+    for candidate in (path, path / MODEL_FILE, RUNS / path / MODEL_FILE):
+        if candidate.is_file():
+            return candidate
+    folders = [folder for folder in (path, RUNS / path) if folder.is_dir()]
+    if folders:
+        raise CheckpointError(f"{folders[0]}: no model there yet ({MODEL_FILE} is missing)", hint="gen train --resume")
+    known = ", ".join(sorted(file.parent.name for file in RUNS.glob(f"*/{MODEL_FILE}"))[:10])
+    raise CheckpointError(f"{run}: no such run", hint=f"runs here: {known}" if known else "train one: gen train --help")

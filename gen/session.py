@@ -1,0 +1,338 @@
+"""A training run from its corpus to its checkpoints: the place that binds codec, data, model and trainer.
+
+A session lives in a folder under checkpoints/. Everything that decides what comes next is in training.safetensors, so a
+run that was stopped, or killed at any moment, goes on bit for bit. Reports come as a generator: the caller pulls, and
+so decides what to show and when to stop.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from gen.analysis.evaluate import Evaluation, evaluate
+from gen.codec import decode, stream
+from gen.config import SamplingConfig, TrainingConfig, to_json
+from gen.data.batches import Batches
+from gen.data.corpus import Stretch
+from gen.generation.generate import generate
+from gen.material import Material, bits_of, describe
+from gen.models.recurrent import RecurrentLM
+from gen.models.stepper import Stepper
+from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
+from gen.training.history import History, Metrics
+from gen.training.recipe import Choice
+from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
+from gen.versions import versions
+
+NUM_VALIDATIONS = 20  # a run
+LEAST_VALIDATION_STEPS = 25  # between two
+VALID_CONTEXT = 1024  # tokens of a validation window: long enough that its fresh start costs little
+VALID_TOKENS = 1 << 16  # of a validation while training
+FINAL_VALID_TOKENS = 1 << 20  # of the last one
+SECONDS_BETWEEN_SAVES = 10.0
+STEPS_BETWEEN_METRICS = SNAPSHOT_STEPS  # so that no half-summed line is lost between a save and a resume
+SAMPLE_TOKENS = 200
+ENDS_NEEDED = 2  # documents that end within the training data, below which a model cannot know how to end one
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Where a run stands after a step."""
+
+    step: int
+    epoch: float
+    tokens: int
+    seconds: float
+    progress: float  # 0 to 1
+    eta_seconds: float | None
+    train_nats: float  # mean per token since the last line of metrics.jsonl
+    valid_nats: float | None  # mean per token, at a validation
+    bits_per_unit: float | None  # of that validation
+    is_best: bool
+    learning_rate: float
+    tokens_per_second: float
+    remark: str | None = None
+    sample: str | None = None
+
+
+class Session:
+    """A run that is open for training; made by `gen.launch.train_session`.
+
+    Args:
+        folder: of the run, existing.
+        material: its corpus.
+        model: at its start; on its device.
+        training: rates and limits.
+        choices: what the recipe chose, to show.
+        resumed: tensors and header of the training checkpoint to go on from, or None.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        material: Material,
+        model: RecurrentLM,
+        training: TrainingConfig,
+        choices: Sequence[Choice],
+        resumed: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.material = material
+        self.choices = choices
+        self.was_stopped = False
+        self._model = model
+        self._training = training
+        vocab = material.codec.vocab
+        batches = Batches(
+            material.store.ids,
+            material.train.stretches,
+            begin=vocab.begin,
+            end=vocab.end,
+            batch_size=training.batch_size,
+            bptt=training.bptt,
+            reset_rate=training.reset_rate,
+            seed=training.seed,
+        )
+        self._trainer = Trainer(model, batches, training)
+        self._history = History()
+        self._marks_passed = 0
+        self._final: Evaluation | None = None
+        if resumed is not None:
+            tensors, header = resumed
+            self._trainer.load_state_dict(tensors, header["place"])
+            self._history = History(**header["history"])
+            self._marks_passed = header["marks_passed"]
+        (folder / "samples").mkdir(exist_ok=True)
+        self._metrics = Metrics(folder / "metrics.jsonl", step=self._trainer.place.step)
+        self._loss_sum, self._loss_tokens = 0.0, 0
+        self._is_new = resumed is None
+        self._last_save = time.monotonic()
+        self._rate = _Rate(self._trainer.place.tokens)
+
+    @property
+    def unit(self) -> str:
+        """What bits are divided by."""
+        return self.material.codec.unit
+
+    def yardsticks(self) -> dict[str, float]:
+        """Returns what simpler models pay on the same validation, in bits per unit."""
+        return bits_of(self.material)
+
+    def stop(self) -> None:
+        """Ends the run after the step that is under way; may be called from a signal handler."""
+        self.was_stopped = True
+
+    def reports(self) -> Iterator[StepReport]:
+        """Trains; yields a report a step. A run that is already over yields none."""
+        if self._is_new:
+            self._write_model()
+            self._write_training()
+        for step in self._trainer.run():
+            report = self._after(step)
+            if self.was_stopped:
+                break
+            yield report
+            if self._has_lost_patience():
+                yield replace(report, valid_nats=None, sample=None, remark=self._patience_remark())
+                break
+        self._finish()
+
+    def result(self) -> dict[str, Any]:
+        """Returns where the run stands, with the names of the command line's JSON."""
+        place = self._trainer.place
+        nats, bits = self._history.best_nats, self._history.best_bits_per_unit
+        if self._final is not None:
+            nats, bits = self._final.nats_per_token, self._final.bits_per_unit
+        return {
+            "run": self.folder.name,
+            "steps": place.step,
+            "tokens": place.tokens,
+            "seconds": round(place.seconds, 3),
+            "valid_nats": nats,
+            "valid_bits_per_unit": bits,
+            "unit": self.unit,
+            "parameters": self._model.num_parameters(),
+            "tokens_per_second": round(place.tokens / place.seconds, 1) if place.seconds else 0.0,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._metrics.close()
+
+    def _after(self, step: Step) -> StepReport:
+        """Validates, saves and writes a line, each when it is due; returns the step's report."""
+        place, progress = self._trainer.place, self._trainer.progress()
+        self._loss_sum += step.loss_nats * step.num_tokens
+        self._loss_tokens += step.num_tokens
+        marks = int(progress * NUM_VALIDATIONS)
+        has_rested = place.step - self._history.last_step >= LEAST_VALIDATION_STEPS
+        is_due = step.remark is None and (progress >= 1 or (has_rested and marks > self._marks_passed))
+        evaluation = self._validate() if is_due else None
+        is_best = evaluation is not None and self._history.add(
+            evaluation.nats_per_token, evaluation.bits_per_unit, place.step
+        )
+        report = StepReport(
+            step=place.step,
+            epoch=self._trainer.epochs(),
+            tokens=place.tokens,
+            seconds=place.seconds,
+            progress=progress,
+            eta_seconds=place.seconds * (1 - progress) / progress if progress else None,
+            train_nats=self._loss_sum / max(1, self._loss_tokens),
+            valid_nats=evaluation.nats_per_token if evaluation else None,
+            bits_per_unit=evaluation.bits_per_unit if evaluation else None,
+            is_best=is_best,
+            learning_rate=step.learning_rate,
+            tokens_per_second=self._rate.after(place.tokens),
+            remark=step.remark,
+            sample=self._sample() if is_due else None,
+        )
+        self._keep(report, is_due=is_due, marks=marks)
+        return report
+
+    def _keep(self, report: StepReport, *, is_due: bool, marks: int) -> None:
+        if is_due:
+            self._marks_passed = marks
+            if report.is_best or not self.material.valid.stretches:
+                self._write_model()
+        if is_due or report.remark or report.step % STEPS_BETWEEN_METRICS == 0:
+            self._write_metrics(report)
+        is_late = time.monotonic() - self._last_save > SECONDS_BETWEEN_SAVES
+        if is_late and report.step % SNAPSHOT_STEPS == 0 and report.remark is None:
+            self._write_training()
+
+    def _validate(self, max_tokens: int = VALID_TOKENS) -> Evaluation | None:
+        excerpt, codec = self.material.valid, self.material.codec
+        if not excerpt.stretches:
+            return None
+        with self._trainer.autocast():
+            return evaluate(
+                self._model,
+                excerpt.store.ids,
+                evenly(excerpt.stretches, max_tokens),
+                begin=codec.vocab.begin,
+                end=codec.vocab.end,
+                units=codec.units(),
+                unit=codec.unit,
+                context=VALID_CONTEXT,
+            )
+
+    def _sample(self) -> str:
+        """Writes a sample beside the checkpoint; returns its text, or its notes."""
+        codec, place = self.material.codec, self._trainer.place
+        tokens = [
+            sampled.token
+            for sampled in generate(
+                Stepper(self._model),
+                prompt=(),
+                begin=codec.vocab.begin,
+                end=codec.vocab.end if self._can_end() else None,
+                length=SAMPLE_TOKENS,
+                sampling=SamplingConfig(temperature=0.8),
+                seed=place.step,
+                new_grammar=codec.grammar,
+            )
+        ]
+        codec.write(self.folder / "samples" / f"step-{place.step:07}{codec.suffix}", decode(codec, tokens))
+        return ("" if codec.suffix == ".txt" else "; ").join(str(piece) for piece in stream(codec, tokens))
+
+    def _can_end(self) -> bool:
+        return sum(stretch.is_closed for stretch in self.material.train.stretches) >= ENDS_NEEDED
+
+    def _has_lost_patience(self) -> bool:
+        return 0 < self._training.patience <= self._history.num_since_best
+
+    def _patience_remark(self) -> str:
+        return (
+            f"no better validation in {self._training.patience}; stopped, the best is of step {self._history.best_step}"
+        )
+
+    def _finish(self) -> None:
+        """Saves; validates the best weights on everything, and notes that in their file."""
+        self._write_training()
+        if self.was_stopped:
+            self._keep_if_best()
+            return
+        tensors, header = read_checkpoint(self.folder / MODEL_FILE, "model")
+        self._load_weights(tensors)
+        self._final = self._validate(FINAL_VALID_TOKENS)
+        header["result"] = self.result()
+        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header)
+
+    def _keep_if_best(self) -> None:
+        """Writes the present weights if they are the best; the history must not depend on a stop and is not told."""
+        evaluation, best = self._validate(), self._history.best_nats
+        if evaluation is None or best is None or evaluation.nats_per_token < best:
+            self._final = evaluation
+            self._write_model()
+
+    def _load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self._model.named_parameters():
+                parameter.copy_(tensors[name])
+
+    def _write_model(self) -> None:
+        tensors = dict(self._model.named_parameters())
+        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, self._header() | {"result": self.result()})
+
+    def _write_training(self) -> None:
+        tensors, place = self._trainer.state_dict()
+        header = self._header() | {"place": place, "marks_passed": self._marks_passed}
+        write_checkpoint(self.folder / TRAINING_FILE, "training", tensors, header)
+        self._last_save = time.monotonic()
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "run": self.folder.name,
+            "codec": self.material.codec.spec(),
+            "model": to_json(self._model.config),
+            "training": to_json(self._training),
+            "labels": list(self.material.store.label_names),
+            "corpus": describe(self.material),
+            "can_end": self._can_end(),
+            "history": self._history.to_json(),
+            "versions": versions(),
+        }
+
+    def _write_metrics(self, report: StepReport) -> None:
+        names = ("step", "epoch", "tokens", "seconds", "train_nats", "valid_nats", "learning_rate", "tokens_per_second")
+        line = {name: getattr(report, name) for name in names}
+        self._metrics.write(line | ({"remark": report.remark} if report.remark else {}))
+        self._loss_sum, self._loss_tokens = 0.0, 0
+
+
+class _Rate:
+    """Tokens per second of the last few seconds."""
+
+    def __init__(self, tokens: int) -> None:
+        self._marks = [(time.monotonic(), tokens)]
+
+    def after(self, tokens: int) -> float:
+        now = time.monotonic()
+        self._marks = [mark for mark in self._marks if now - mark[0] < 10.0] or self._marks[-1:]
+        self._marks.append((now, tokens))
+        since, before = self._marks[0]
+        return (tokens - before) / max(1e-9, now - since)
+
+
+def evenly(stretches: Sequence[Stretch], max_tokens: int) -> Sequence[Stretch]:
+    """Returns stretches of about `max_tokens` tokens, spread evenly, if there are more."""
+    num_tokens = sum(stretch.stop - stretch.start for stretch in stretches)
+    if num_tokens <= max_tokens:
+        return stretches
+    pieces = [
+        Stretch(start, min(start + VALID_CONTEXT, s.stop), s.label, s.is_closed and start + VALID_CONTEXT >= s.stop)
+        for s in stretches
+        for start in range(s.start, s.stop, VALID_CONTEXT)
+    ]
+    return pieces[:: math.ceil(num_tokens / max_tokens)]

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import gen
+
+
+def test_importing_gen_imports_no_torch() -> None:
+    code = "import sys, gen; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", gen.__all__)
+def test_every_public_name_can_be_had(name: str) -> None:
+    assert getattr(gen, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = gen.nonsense
+
+
+def test_a_run_is_trained_loaded_and_streamed_from_python(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
+    gen.train(tmp_path / "a.txt", run="a", out=tmp_path, steps=2, hidden_size=8, num_layers=1, batch_size=2, bptt=16)
+    run = gen.load(tmp_path / "a")
+    pieces = run.stream(prompt="to be", length=12, temperature=0.8, seed=0)
+    assert isinstance(pieces, Iterator)
+    assert len("".join(pieces)) == 12

@@ -1,0 +1,148 @@
+"""`gen corpus`: what was read, repaired and refused, and why."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from gen.cli.parameters import argument, option
+
+if TYPE_CHECKING:
+    from gen.codec import Codec
+    from gen.codecs.round_trip import Losses
+    from gen.data.report import FileReport, Report
+    from gen.data.store import Store
+
+MOST_LINES = 20  # of files, of reasons and of findings, before the rest is only counted
+
+
+def corpus(
+    sources: Annotated[
+        list[str] | None,
+        argument(metavar="CORPUS", help="Read a file, folder, glob, - for stdin, or built-in corpus; none lists those"),
+    ] = None,
+    codec: Annotated[
+        Literal["auto", "char", "byte", "performance"],
+        option("--codec", help="Choose how files become tokens  [default auto]"),
+    ] = "auto",
+    encoding: Annotated[
+        str, option("--encoding", metavar="NAME", help="Read text in this encoding  [default utf-8]")
+    ] = "utf-8",
+    labels: Annotated[
+        Literal["folders", "none"],
+        option("--labels", help="Label documents by sub-folder or not at all  [default folders]"),
+    ] = "folders",
+    json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
+) -> None:
+    """Show what was read, repaired and refused of a corpus.
+
+    Without a corpus, list those that are built in.
+    """
+    from gen.cli.console import write_json
+    from gen.codecs import load_codec
+
+    if not sources:
+        show_builtins(is_json=json)
+        return
+    from gen.cli.progress import reading_display
+    from gen.prepare import prepare
+
+    with reading_display() as on_progress:
+        store = prepare(sources, codec=codec, encoding=encoding, labels=labels, on_progress=on_progress)
+    used = load_codec(store.codec_spec)
+    losses = measure_round_trip(store, used)
+    if json:
+        write_json(facts(store, used) | {"round_trip": losses and losses._asdict()} | store.report.to_json())
+    else:
+        print("\n".join(description(store, used, losses)))
+
+
+def show_builtins(*, is_json: bool) -> None:
+    """Prints the corpora that come with gen."""
+    from gen.cli.console import write_json
+    from gen.data.builtin import builtins
+
+    if is_json:
+        write_json({"builtins": [{"name": b.name, "description": b.description} for b in builtins()]})
+        return
+    for builtin in builtins():
+        print(f"{builtin.name:<12} {builtin.description}")
+
+
+def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "Losses | None":
+    """Returns what encoding and decoding every used MIDI file loses; None for text, which loses nothing."""
+    from gen.codecs.performance import PerformanceCodec
+    from gen.codecs.round_trip import round_trip, sum_up
+
+    if not isinstance(codec, PerformanceCodec):
+        return None
+    return sum_up(round_trip(codec.read(path), codec) for path in store.paths if path.exists())
+
+
+def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
+    """Returns what a corpus is, beside its report, as JSON data."""
+    return {
+        "codec": codec.name,
+        "symbols": len(codec.vocab),
+        "unit": codec.unit,
+        "documents": len(store.starts) - 1,
+        "labels": list(store.label_names),
+    }
+
+
+def description(store: "Store", codec: "Codec[Any, Any]", losses: "Losses | None") -> list[str]:
+    """Returns the lines that people read."""
+    from gen.data.report import STATUSES
+
+    report = store.report
+    lines = [
+        f"codec      {codec.name}, {len(codec.vocab)} symbols",
+        f"documents  {len(store.starts) - 1:,}",
+        f"tokens     {report.tokens:,}",
+        f"{codec.unit + 's':<10} {report.units:,}",
+        f"labels     {_listed(store.label_names) or 'none'}",
+        f"files      {', '.join(f'{report.count(status):,} {status}' for status in STATUSES)}",
+    ]
+    if losses is not None:
+        lines.append(
+            f"round trip {losses.kept:,} of {losses.notes:,} notes come back; onset off by "
+            f"{losses.onset_error_ms_median:.2f} ms (at most {losses.onset_error_ms_max:.2f}), velocity by "
+            f"{losses.velocity_error_median:.0f} (at most {losses.velocity_error_max})"
+        )
+    if report.findings:
+        lines += ["", "found:", *_capped([f"  {count:>8,}  {name}" for name, count in report.findings.most_common()])]
+    lines += _problem_lines(report)
+    return lines + _file_lines(report)
+
+
+def _problem_lines(report: "Report") -> list[str]:
+    """Returns why files were refused or skipped, the commonest reason first, with a file for each."""
+    example = {file.reason: file.name for file in reversed(report.files) if file.reason is not None}
+    reasons = report.reasons().most_common()
+    if not reasons:
+        return []
+    return ["", "not used:", *_capped([f"  {count:>8,}  {reason}: {example[reason]}" for reason, count in reasons])]
+
+
+def _file_lines(report: "Report") -> list[str]:
+    """Returns a line a file; of many, those that were simply kept are left out."""
+    order = ("refused", "repaired", "skipped", "kept")
+    files = sorted(report.files, key=lambda file: order.index(file.status))
+    if len(files) > MOST_LINES:
+        files = [file for file in files if file.status != "kept"]
+    return ["", "files:", *_capped([_file_line(file) for file in files])] if files else []
+
+
+def _file_line(file: "FileReport") -> str:
+    if not file.is_used:
+        return f"  {file.status:<8}  {file.name}: {file.reason}"
+    found = ", ".join(f"{count:,} {name}" for name, count in file.findings.items())
+    return f"  {file.status:<8}  {file.name}: {file.tokens:,} tokens{f'; {found}' if found else ''}"
+
+
+def _capped(lines: list[str]) -> list[str]:
+    left = len(lines) - MOST_LINES
+    return lines if left <= 0 else [*lines[:MOST_LINES], f"  ... and {left:,} more; --json names all"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    left = len(names) - MOST_LINES
+    return ", ".join(names[:MOST_LINES]) + (f", ... and {left} more" if left > 0 else "")

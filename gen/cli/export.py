@@ -1,0 +1,24 @@
+"""`gen export`: from a MIDI file or a file of token ids to another format."""
+
+from pathlib import Path
+from typing import Annotated
+
+from gen.cli.parameters import argument, option
+
+
+def export(
+    source: Annotated[
+        Path, argument(metavar="SOURCE", help="Read a .mid, or a .json of token ids that gen sample wrote")
+    ],
+    out: Annotated[
+        Path, option("--out", metavar="FILE", help="Write this file; its suffix chooses: .mid .png .svg .json .txt")
+    ],
+) -> None:
+    """Turn a MIDI file or a file of token ids into another format."""
+    from gen.cli.console import say
+    from gen.cli.output import check_out, read_source, write_out
+
+    check_out(out)
+    codec, whole, tokens = read_source(source)
+    write_out(out, codec=codec, whole=whole, tokens=tokens)
+    say(f"wrote {out}")

@@ -1,0 +1,137 @@
+"""Files that the commands write and read back: the suffix of a name chooses the format.
+
+.txt        the text itself, or a line a note
+.mid        type-1 MIDI
+.png .svg   a piano roll
+.json       token ids with the codec that they belong to
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gen.codec import Codec, decode
+from gen.errors import CorpusError, SettingError
+from gen.files import write_atomically
+
+FORMAT, VERSION = "gen-tokens", 1
+MIDI_SUFFIXES = (".mid", ".midi", ".kar")
+ROLL_SUFFIXES = (".png", ".svg")
+SUFFIXES = (".txt", ".mid", ".midi", *ROLL_SUFFIXES, ".json")
+
+
+class Source(NamedTuple):
+    """A document read from a file: the codec that makes tokens of it, the document, its ids if it came as ids."""
+
+    codec: Codec[Any, Any]
+    whole: Any
+    tokens: list[int] | None
+
+
+def check_out(path: Path) -> None:
+    """Raises SettingError if the file cannot be written, before anything costly is done."""
+    suffix = path.suffix.lower()
+    if suffix == ".wav":
+        raise SettingError(f"{path}: .wav is not available in this version", hint="write .mid and play that")
+    if suffix not in SUFFIXES:
+        raise SettingError(f"{path}: unknown suffix ({path.suffix or 'none'})", hint=f"use {' '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise SettingError(f"{path}: no such folder ({path.parent})", hint=f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise SettingError(f"{path}: a folder, not a file")
+
+
+def check_kind(path: Path, codec: Codec[Any, Any]) -> None:
+    """Raises SettingError if text is to become music or a picture."""
+    if not is_music(codec) and path.suffix.lower() in (*MIDI_SUFFIXES, *ROLL_SUFFIXES):
+        raise SettingError(f"{path}: text cannot be written as {path.suffix}", hint="use .txt or .json")
+
+
+def is_music(codec: Codec[Any, Any]) -> bool:
+    """Whether the codec's documents are scores."""
+    return codec.unit == "note"
+
+
+def numbered(path: Path, *, count: int) -> list[Path]:
+    """Returns a path for each sample: tune.mid, or tune-1.mid, tune-2.mid, ..."""
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
+
+
+def write_out(path: Path, *, codec: Codec[Any, Any], whole: Any, tokens: Sequence[int] | None = None) -> None:
+    """Writes a document in the format of the path's suffix; the file appears whole or not at all."""
+    check_kind(path, codec)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        ids = [int(token) for token in (codec.encode(whole) if tokens is None else tokens)]
+        _write_text(path, tokens_to_json(codec, ids))
+    elif suffix in MIDI_SUFFIXES:
+        from gen.music.midi_write import write_midi
+
+        write_midi(path, whole)
+    elif suffix in ROLL_SUFFIXES:
+        from gen.music.pianoroll import write_pianoroll
+
+        write_pianoroll(path, whole)
+    elif is_music(codec):
+        decoded = codec.decoder()
+        lines = [str(piece) for token in codec.encode(whole) for piece in decoded.push(int(token))]
+        _write_text(path, "".join(f"{line}\n" for line in [*lines, *map(str, decoded.finish())]))
+    else:
+        codec.write(path, whole)
+
+
+def tokens_to_json(codec: Codec[Any, Any], tokens: Sequence[int]) -> str:
+    """Returns the file of token ids."""
+    data = {"format": FORMAT, "version": VERSION, "codec": codec.spec(), "tokens": list(tokens)}
+    return json.dumps(data, ensure_ascii=False) + "\n"
+
+
+def read_source(path: Path) -> Source:
+    """Reads what `gen export` takes. Raises CorpusError, MidiError or CheckpointError."""
+    suffix = path.suffix.lower()
+    if suffix in MIDI_SUFFIXES:
+        from gen.codecs.performance import choose_performance
+
+        codec = choose_performance([path])
+        return Source(codec, codec.read(path), None)
+    if suffix != ".json":
+        raise SettingError(
+            f"{path}: neither MIDI nor token ids ({path.suffix or 'no suffix'})", hint="use .mid or .json"
+        )
+    return _read_tokens(path)
+
+
+def _read_tokens(path: Path) -> Source:
+    from gen.codecs import load_codec
+
+    if not path.is_file():
+        raise CorpusError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as err:
+        raise CorpusError(f"{path}: not JSON ({err})") from err
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise CorpusError(f"{path}: not a file of token ids", hint="gen sample RUN --out x.json writes one")
+    if data.get("version") != VERSION:
+        raise CorpusError(f"{path}: unknown version ({data.get('version')})", hint="a newer gen can read it")
+    spec, tokens = data.get("codec"), data.get("tokens")
+    if not isinstance(spec, dict) or not isinstance(tokens, list):
+        raise CorpusError(f"{path}: codec or tokens missing")
+    codec = load_codec(spec)
+    for token in tokens:
+        if type(token) is not int or not 0 <= token < len(codec.vocab):
+            raise CorpusError(
+                f"{path}: not a token of its codec ({token})", hint=f"ids are 0 to {len(codec.vocab) - 1}"
+            )
+    return Source(codec, decode(codec, tokens), tokens)
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: _write_utf8(temporary, text))
+
+
+def _write_utf8(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,86 @@
+"""`gen sample`: text or notes as they are drawn, or files of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from gen.cli.parameters import argument, option
+from gen.config import SamplingConfig
+
+
+def sample(
+    run: Annotated[str, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")],
+    prompt: Annotated[str | None, option("--prompt", metavar="TEXT", help="Go on from this text")] = None,
+    prompt_file: Annotated[
+        Path | None,
+        option("--prompt-file", metavar="FILE", help="Go on from a file: text, or .mid for a music model"),
+    ] = None,
+    length: Annotated[
+        str,
+        option(
+            "--length", metavar="N", help="Draw at most this many tokens; inf for no limit  [0 or more, default 1000]"
+        ),
+    ] = "1000",
+    temperature: Annotated[
+        float,
+        option(
+            "--temperature",
+            metavar="T",
+            help="Randomness of sampling; 0 takes the likeliest token  [0-100, default 1]",
+        ),
+    ] = 1.0,
+    top_k: Annotated[
+        int | None, option("--top-k", metavar="K", help="Keep only the K likeliest tokens  [1 or more]")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        option("--top-p", metavar="P", help="Keep the likeliest tokens that hold this share  [above 0 to 1]"),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]"),
+    ] = None,
+    repetition_penalty: Annotated[
+        float,
+        option(
+            "--repetition-penalty", metavar="R", help="Divide the odds of recent tokens  [above 0 to 100, default 1]"
+        ),
+    ] = 1.0,
+    seed: Annotated[
+        int | None,
+        option("--seed", metavar="N", help="Seed the draws; the same seed writes the same  [default random]"),
+    ] = None,
+    num_samples: Annotated[
+        int, option("--num-samples", metavar="N", help="Write this many samples  [1 or more, default 1]")
+    ] = 1,
+    label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
+    stop: Annotated[str | None, option("--stop", metavar="TEXT", help="Stop before this text would be written")] = None,
+    out: Annotated[
+        Path | None,
+        option("--out", metavar="FILE", help="Write a file; its suffix chooses: .txt .mid .png .svg .json (token ids)"),
+    ] = None,
+    stats: Annotated[
+        bool, option("--stats", help="End with a line on stderr: tokens, seconds, tokens/s, bits, seed")
+    ] = False,
+) -> None:
+    """Stream text or notes from a run, or write them to files.
+
+    Each piece is printed as it is drawn, the prompt first. Several samples are drawn side by side and printed one
+    after the other; with --out they get -1, -2, ... before the suffix.
+    """
+    from gen.cli.sampling import Request, write_samples
+
+    write_samples(
+        Request(
+            run=run,
+            prompt=prompt,
+            prompt_file=prompt_file,
+            length=length,
+            sampling=SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty),
+            seed=seed,
+            num_samples=num_samples,
+            label=label,
+            stop=stop,
+            out=out,
+            is_counted=stats,
+        )
+    )

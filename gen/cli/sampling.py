@@ -1,0 +1,197 @@
+"""Draws samples and puts each piece where it belongs: at once to stdout, or whole into files.
+
+One sample streams in constant memory, however long. Of several, the first streams and the others, which are drawn
+beside it, follow; each then has a heading as `tail` writes it.
+"""
+
+import math
+import secrets
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from gen.cli.console import say
+from gen.cli.output import MIDI_SUFFIXES, check_kind, check_out, is_music, numbered, write_out
+from gen.codec import stream
+from gen.config import SamplingConfig
+from gen.errors import SettingError
+
+if TYPE_CHECKING:
+    from gen.generation.generate import Sampled
+    from gen.run import Run
+
+MOST_SEED = 2**31  # of the seeds that are drawn: short enough to type again
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `gen sample` was asked for."""
+
+    run: str
+    prompt: str | None
+    prompt_file: Path | None
+    length: str
+    sampling: SamplingConfig
+    seed: int | None
+    num_samples: int
+    label: str | None
+    stop: str | None
+    out: Path | None
+    is_counted: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts what is drawn, for `--stats`."""
+
+    started: float = field(default_factory=time.perf_counter)
+    num_tokens: int = 0
+    nats: float = 0.0
+
+    def counted(self, drawn: Iterable["Sampled"]) -> Iterator["Sampled"]:
+        """Passes the tokens on and counts them."""
+        for sampled in drawn:
+            self.num_tokens += 1
+            self.nats += sampled.surprise_nats
+            yield sampled
+
+    def line(self, seed: int) -> str:
+        """Returns the line that `--stats` shows."""
+        seconds = time.perf_counter() - self.started
+        bits = self.nats / math.log(2) / max(1, self.num_tokens)
+        return (
+            f"{self.num_tokens} tokens, {seconds:.2f} s, {self.num_tokens / seconds:.0f} tokens/s, "
+            f"{bits:.3f} bits per token, seed {seed}"
+        )
+
+
+def write_samples(request: Request) -> None:
+    """Draws what was asked for and writes it. Raises GenError."""
+    limit = parse_length(request.length)
+    paths = _paths(request, limit)
+    from gen.run import load
+
+    run = load(request.run)
+    for path in paths:
+        check_kind(path, run.codec)
+    if request.stop is not None:
+        run.check_is_text("--stop")
+    prompt = _prompt(request, run)
+    seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
+    tally = Tally()
+    drawn = run.generate(
+        prompt,
+        length=limit,
+        sampling=request.sampling,
+        seed=seed,
+        label=request.label,
+        num_samples=request.num_samples,
+    )
+    rows = split_rows(tally.counted(drawn), request.num_samples)
+    if paths:
+        for path, row in zip(paths, rows, strict=True):
+            _write_file(path, row, run, prompt=prompt, stop=request.stop)
+    else:
+        samples = [_pieces(row, run, prompt=prompt, stop=request.stop) for row in rows]
+        _write_stream(samples, is_text=not is_music(run.codec))
+    if request.is_counted:
+        say(tally.line(seed))
+
+
+def parse_length(text: str) -> int | None:
+    """Returns the most tokens to draw, or None for no limit. Raises SettingError."""
+    if text == "inf":
+        return None
+    try:
+        return int(text)
+    except ValueError as err:
+        raise SettingError(f"--length: neither a whole number nor inf ({text})") from err
+
+
+def split_rows(drawn: Iterator["Sampled"], count: int) -> list[Iterator[int]]:
+    """Returns the tokens of each row; pulling one row keeps what comes for the rows after it, and drops the rest."""
+    waiting: list[deque[int]] = [deque() for _ in range(count)]
+
+    def row(number: int) -> Iterator[int]:
+        while True:
+            while waiting[number]:
+                yield waiting[number].popleft()
+            sampled = next(drawn, None)
+            if sampled is None:
+                return
+            if sampled.row >= number:  # the rows before it are done
+                waiting[sampled.row].append(sampled.token)
+
+    return [row(number) for number in range(count)]
+
+
+def _paths(request: Request, limit: int | None) -> list[Path]:
+    """Returns the files to write, none for stdout; they are checked before the model is loaded."""
+    if request.num_samples < 1:
+        raise SettingError(f"--num-samples: must be at least 1 ({request.num_samples})")
+    if limit is None and (request.out or request.num_samples > 1):
+        raise SettingError("--length: only one sample on stdout can go on for ever (inf)", hint="give a number")
+    if request.out is None:
+        return []
+    check_out(request.out)
+    return numbered(request.out, count=request.num_samples)
+
+
+def _prompt(request: Request, run: "Run") -> Any:
+    """Returns what to go on from, of the kind of the run's codec, or None."""
+    if request.prompt is not None and request.prompt_file is not None:
+        raise SettingError("--prompt-file: --prompt is given too", hint="give one of the two")
+    if request.prompt is not None and is_music(run.codec):
+        raise SettingError(
+            f"--prompt: {run.name} writes music, not text ({request.prompt})", hint="give a primer: --prompt-file x.mid"
+        )
+    path = request.prompt_file
+    if path is None:
+        return request.prompt
+    if not is_music(run.codec) and path.suffix.lower() in MIDI_SUFFIXES:
+        raise SettingError(f"{path}: {run.name} writes text, not music", hint="give a text file")
+    return run.codec.read(path)
+
+
+def _pieces(tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None) -> Iterator[Any]:
+    """Yields the prompt, then what was drawn, up to `stop`, which is looked for in what was drawn only."""
+    from gen.generation.stop import stop_at
+
+    opening = () if prompt is None else stream(run.codec, run.codec.encode(prompt).tolist())
+    drawn = run.decoded(prompt, tokens)
+    return chain(opening, drawn if stop is None else stop_at(drawn, stop))
+
+
+def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
+    """Writes each piece as it comes, one sample after the other."""
+    output: BinaryIO = sys.stdout.buffer
+    last = "\n"
+    for number, pieces in enumerate(samples, 1):
+        if len(samples) > 1:
+            output.write(f"{'' if last.endswith(chr(10)) else chr(10)}==> {number} of {len(samples)} <==\n".encode())
+        for piece in pieces:
+            last = str(piece) if is_text else f"{piece}\n"
+            output.write(last.encode())
+            output.flush()
+    if not last.endswith("\n") and sys.stdout.isatty():
+        output.write(b"\n")
+
+
+def _write_file(path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None) -> None:
+    """Writes one sample, its prompt first."""
+    ids: list[int] = [] if prompt is None else run.codec.encode(prompt).tolist()
+
+    def kept() -> Iterator[int]:
+        for token in tokens:
+            if token != run.codec.vocab.end:
+                ids.append(token)
+            yield token
+
+    whole = run.codec.join(_pieces(kept(), run, prompt=prompt, stop=stop))
+    write_out(path, codec=run.codec, whole=whole, tokens=ids if stop is None else None)
+    say(f"wrote {path}")

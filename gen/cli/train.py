@@ -1,0 +1,163 @@
+"""`gen train`: from a corpus to a run under checkpoints/."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from gen.cli.parameters import argument, option
+
+
+def train(
+    run: Annotated[str, option("--run", metavar="NAME", help="Name the run")],
+    corpus: Annotated[
+        list[str] | None,
+        argument(
+            metavar="CORPUS", help="Read a file, folder, glob, - for stdin, or built-in corpus; not needed to resume"
+        ),
+    ] = None,
+    out: Annotated[Path, option("--out", metavar="DIR", help="Keep runs in this folder  [default checkpoints]")] = Path(
+        "checkpoints"
+    ),
+    codec: Annotated[
+        Literal["auto", "char", "byte", "performance"],
+        option("--codec", help="Choose how files become tokens  [default auto]"),
+    ] = "auto",
+    encoding: Annotated[
+        str, option("--encoding", metavar="NAME", help="Read text in this encoding  [default utf-8]")
+    ] = "utf-8",
+    labels: Annotated[
+        Literal["folders", "none"],
+        option("--labels", help="Label documents by sub-folder or not at all  [default folders]"),
+    ] = "folders",
+    cell: Annotated[
+        Literal["rnn", "lstm", "gru"] | None, option("--cell", help="Choose the recurrent cell  [default lstm]")
+    ] = None,
+    layers: Annotated[
+        int | None, option("--layers", metavar="N", help="Stack this many layers  [1-64, default by size]")
+    ] = None,
+    hidden: Annotated[
+        int | None, option("--hidden", metavar="N", help="Set hidden units a layer  [1-65536, default by size]")
+    ] = None,
+    embedding: Annotated[
+        int | None, option("--embedding", metavar="N", help="Set the embedding's width  [1-65536, default 128]")
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        option("--dropout", metavar="P", help="Drop activations with this probability  [0 to below 1]"),
+    ] = None,
+    bptt: Annotated[
+        int | None, option("--bptt", metavar="N", help="Back-propagate through this many tokens  [1-1048576]")
+    ] = None,
+    batch_size: Annotated[
+        int | None, option("--batch-size", metavar="N", help="Read this many rows side by side  [1-65536]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, option("--lr", metavar="RATE", help="Set the highest learning rate  [above 0]")
+    ] = None,
+    seed: Annotated[
+        int | None, option("--seed", metavar="N", help="Seed every random draw  [0 or more, default 0]")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], option("--device", help="Train on this device  [default auto]")
+    ] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"],
+        option("--precision", help="Compute in this precision  [default auto]"),
+    ] = "auto",
+    minutes: Annotated[
+        float | None, option("--minutes", metavar="M", help="Stop after this many minutes  [0 or more]")
+    ] = None,
+    epochs: Annotated[
+        float | None, option("--epochs", metavar="N", help="Stop after this many passes  [0 or more]")
+    ] = None,
+    steps: Annotated[
+        int | None, option("--steps", metavar="N", help="Stop after this many updates  [0 or more]")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        option("--patience", metavar="N", help="Stop after N validations without a better one; 0 for never"),
+    ] = None,
+    valid: Annotated[
+        float | None,
+        option("--valid", metavar="FRACTION", help="Keep this share for validation  [0 to below 1, default 0.1]"),
+    ] = None,
+    valid_file: Annotated[
+        str | None, option("--valid-file", metavar="PATH", help="Validate on this corpus instead")
+    ] = None,
+    test_file: Annotated[
+        str | None, option("--test-file", metavar="PATH", help="Remember this corpus for gen eval RUN test")
+    ] = None,
+    resume: Annotated[bool, option("--resume", help="Go on with a run that was stopped or killed")] = False,
+    from_run: Annotated[
+        str | None, option("--from", metavar="RUN", help="Start from the weights of another run")
+    ] = None,
+    json: Annotated[bool, option("--json", help="Print the result as one JSON object on stdout")] = False,
+) -> None:
+    """Train a model on text or MIDI.
+
+    A run needs no option but its name: sizes, device and precision are chosen and printed. Ctrl-C finishes the step,
+    saves and stops; --resume goes on from there as if nothing had happened.
+    """
+    from gen.cli.console import INTERRUPTED, say, write_json
+    from gen.cli.interrupt import stopped_by_ctrl_c
+    from gen.cli.progress import reading_display, training_display
+    from gen.launch import train_session
+
+    overrides: dict[str, Any] = {
+        "cell": cell,
+        "num_layers": layers,
+        "hidden_size": hidden,
+        "embedding_size": embedding,
+        "dropout": dropout,
+        "bptt": bptt,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "device": device,
+        "precision": precision,
+        "minutes": minutes,
+        "epochs": epochs,
+        "steps": steps,
+        "patience": patience,
+    }
+    with reading_display() as on_progress:
+        session = train_session(
+            corpus or (),
+            run=run,
+            out=out,
+            codec=codec,
+            encoding=encoding,
+            labels=labels,
+            valid=valid,
+            valid_file=valid_file,
+            test_file=test_file,
+            overrides={name: value for name, value in overrides.items() if value is not None},
+            resume=resume,
+            from_run=from_run,
+            on_progress=on_progress,
+        )
+    with session, stopped_by_ctrl_c(session.stop):
+        with training_display(session) as display:
+            for report in session.reports():
+                display.show(report)
+        result = session.result()
+    if json:
+        write_json(result)
+    else:
+        say(summary(result, was_stopped=session.was_stopped))
+    if session.was_stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def summary(result: dict[str, Any], *, was_stopped: bool) -> str:
+    """Returns the end of a run in words."""
+    valid = "not validated"
+    if result["valid_nats"] is not None:
+        bits = result["valid_bits_per_unit"]
+        in_bits = f", {bits:.3f} bits per {result['unit']}" if bits is not None else ""
+        valid = f"validation {result['valid_nats']:.3f} nats per token{in_bits}"
+    done = "stopped and saved" if was_stopped else "done"
+    following = f"gen train --run {result['run']} --resume" if was_stopped else f"gen sample {result['run']}"
+    spent = f"{result['steps']:,} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s"
+    return f"{done}: {result['run']}, {spent}; {valid}\nnext: {following}"

@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Gen
+
+
+def test_eval_reports_what_the_contract_names(gen: Gen, text_run: Path) -> None:
+    result = json.loads(gen("eval", text_run, "valid", "--json").out)
+    assert list(result) == ["nats_per_token", "bits_per_token", "bits_per_unit", "unit", "tokens", "units", "context"]
+    assert (result["unit"], result["context"]) == ("char", "carry")
+
+
+def test_eval_takes_a_corpus_and_a_window(gen: Gen, text_run: Path, text_file: Path) -> None:
+    result = json.loads(gen("eval", text_run, text_file, "--context", "64", "--json").out)
+    assert (result["context"], result["units"]) == (64, len(text_file.read_text()))
+
+
+def test_eval_speaks_to_people_without_json(gen: Gen, text_run: Path) -> None:
+    assert "nats per token" in gen("eval", text_run, "valid").out
+
+
+def test_eval_of_an_unknown_character_is_an_error(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("ae\u00e9", encoding="utf-8")
+    outcome = gen("eval", text_run, tmp_path / "a.txt")
+    assert outcome.code == 2
+    assert "\u00e9" in outcome.err
+
+
+def test_info_tells_cell_codec_labels_history_and_versions(gen: Gen, text_run: Path) -> None:
+    facts = json.loads(gen("info", text_run, "--json").out)
+    assert facts["model"]["cell"] == "lstm"
+    assert facts["codec"]["unit"] == "char"
+    assert facts["labels"] == []
+    assert facts["history"]["num_validations"] >= 1
+    assert "torch" in facts["versions"]
+    shown = gen("info", text_run / "model.safetensors").out
+    assert f"{facts['parameters']:,}" in shown
+
+
+def test_the_built_in_corpora_are_listed(gen: Gen) -> None:
+    lines = gen("corpus").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["shakespeare", "chorales"]
+
+
+def test_corpus_tells_why_a_file_was_refused(gen: Gen, music_folder: Path) -> None:
+    outcome = gen("corpus", music_folder)
+    assert outcome.code == 0
+    assert "3 kept, 0 repaired, 1 refused, 0 skipped" in outcome.out
+    assert "false.mid: " in outcome.out
+    assert "no MThd header" in outcome.out
+
+
+def test_corpus_measures_the_round_trip_of_music(gen: Gen, music_folder: Path) -> None:
+    facts = json.loads(gen("corpus", music_folder, "--json").out)
+    assert facts["round_trip"]["notes"] >= facts["round_trip"]["kept"] == facts["units"]
+    assert facts["round_trip"]["onset_error_ms_max"] <= 5.0
+    assert facts["round_trip"]["velocity_error_max"] <= 2
+
+
+def test_corpus_of_text_tells_alphabet_and_sizes(gen: Gen, text_file: Path) -> None:
+    facts = json.loads(gen("corpus", text_file, "--json").out)  # a-z, T, full stop, space, line end; Begin, End
+    size = len(text_file.read_text())
+    assert (facts["codec"], facts["symbols"], facts["tokens"], facts["documents"]) == (
+        "char",
+        32,
+        size,
+        1,
+    )
+    assert facts["round_trip"] is None
+
+
+def test_export_turns_midi_into_ids_and_back(gen: Gen, music_folder: Path, tmp_path: Path) -> None:
+    assert gen("export", music_folder / "bwv2.6.mid", "--out", tmp_path / "a.json").code == 0
+    assert gen("export", tmp_path / "a.json", "--out", tmp_path / "b.mid").code == 0
+    assert gen("export", tmp_path / "b.mid", "--out", tmp_path / "b.json").code == 0
+    first, second = (json.loads((tmp_path / name).read_text())["tokens"] for name in ("a.json", "b.json"))
+    assert first == second
+
+
+def test_export_draws_a_piano_roll(gen: Gen, music_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert gen("export", music_folder / "bwv2.6.mid", "--out", tmp_path / "a.png").code == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_export_writes_notes_as_lines(gen: Gen, music_folder: Path, tmp_path: Path) -> None:
+    gen("export", music_folder / "bwv2.6.mid", "--out", tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text().splitlines()[0].split()[:2] == ["0.00", "s"]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a file of token ids"),
+        ('{"format": "gen-tokens", "version": 9}', "unknown version (9)"),
+        ('{"format": "gen-tokens", "version": 1}', "codec or tokens missing"),
+        (
+            '{"format": "gen-tokens", "version": 1, "codec": {"name": "byte", "version": 1}, "tokens": [999]}',
+            "not a token of its codec (999)",
+        ),
+        ('{"format": "gen-tokens", "version": 1, "codec": {"name": "words"}, "tokens": []}', "words"),
+    ],
+)
+def test_export_refuses_what_is_no_file_of_ids(gen: Gen, tmp_path: Path, content: str, what: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    outcome = gen("export", tmp_path / "a.json", "--out", tmp_path / "a.mid")
+    assert outcome.code == 2
+    assert what in outcome.err.splitlines()[0]
+    assert not (tmp_path / "a.mid").exists()

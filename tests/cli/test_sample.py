@@ -1,0 +1,129 @@
+import json
+import re
+from pathlib import Path
+
+import mido
+import pytest
+
+from tests.cli.conftest import Gen
+
+
+def test_the_prompt_comes_first_and_length_counts_what_follows(gen: Gen, text_run: Path) -> None:
+    outcome = gen("sample", text_run, "--prompt", "The fox", "--length", "20", "--seed", "0")
+    assert outcome.code == 0
+    assert outcome.out.startswith("The fox")
+    assert len(outcome.out) == len("The fox") + 20
+
+
+def test_the_same_seed_writes_the_same_and_another_does_not(gen: Gen, text_run: Path) -> None:
+    first, second, other = (gen("sample", text_run, "--length", "80", "--seed", seed).out for seed in (0, 0, 1))
+    assert first == second != other
+
+
+def test_the_first_of_several_samples_is_the_one_that_is_drawn_alone(gen: Gen, text_run: Path) -> None:
+    alone = gen("sample", text_run, "--length", "40", "--seed", "5").out
+    several = gen("sample", text_run, "--length", "40", "--seed", "5", "--num-samples", "3").out
+    parts = re.split(r"\n?==> \d of 3 <==\n", several)
+    assert parts[1] == alone
+    assert [len(part) for part in parts[1:]] == [40, 40, 40]
+
+
+def test_stats_are_one_line_on_stderr_with_the_seed_that_repeats_it(gen: Gen, text_run: Path) -> None:
+    outcome = gen("sample", text_run, "--length", "30", "--stats")
+    match = re.fullmatch(r"30 tokens, [\d.]+ s, \d+ tokens/s, [\d.]+ bits per token, seed (\d+)\n", outcome.err)
+    assert match is not None
+    assert gen("sample", text_run, "--length", "30", "--seed", match[1]).out == outcome.out
+
+
+def test_a_sample_ends_before_the_stop_text_in_what_was_drawn(gen: Gen, text_run: Path) -> None:
+    whole = gen("sample", text_run, "--prompt", "fox", "--length", "200", "--seed", "2").out
+    stop = whole[60:63]
+    expected = "fox" + whole[3:].partition(stop)[0]
+    assert gen("sample", text_run, "--prompt", "fox", "--length", "200", "--seed", "2", "--stop", stop).out == expected
+
+
+def test_a_text_is_written_to_a_file(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    shown = gen("sample", text_run, "--length", "50", "--seed", "3").out
+    outcome = gen("sample", text_run, "--length", "50", "--seed", "3", "--out", tmp_path / "a.txt")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == shown
+
+
+def test_token_ids_are_written_and_exported_to_the_same_text(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    shown = gen("sample", text_run, "--length", "50", "--seed", "3").out
+    gen("sample", text_run, "--length", "50", "--seed", "3", "--out", tmp_path / "a.json")
+    data = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert (data["format"], data["version"], len(data["tokens"])) == ("gen-tokens", 1, 50)
+    assert gen("export", tmp_path / "a.json", "--out", tmp_path / "b.txt").code == 0
+    assert (tmp_path / "b.txt").read_text(encoding="utf-8") == shown
+
+
+def test_several_samples_get_numbers_before_the_suffix(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    gen("sample", text_run, "--length", "9", "--num-samples", "3", "--out", tmp_path / "a.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-1.txt", "a-2.txt", "a-3.txt"]
+
+
+def test_music_without_a_file_is_a_line_a_note(gen: Gen, music_run: Path) -> None:
+    outcome = gen("sample", music_run, "--length", "200", "--seed", "1")
+    assert outcome.code == 0
+    assert all(re.match(r" *\d+\.\d\d s  [A-G]#?-?\d ", line) for line in outcome.out.splitlines())
+
+
+def test_music_in_a_file_has_no_hanging_note(gen: Gen, music_run: Path, tmp_path: Path) -> None:
+    assert gen("sample", music_run, "--length", "300", "--seed", "1", "--out", tmp_path / "a.mid").code == 0
+    sounding = set()
+    for message in mido.MidiFile(tmp_path / "a.mid"):
+        if message.type == "note_on" and message.velocity:
+            assert message.note not in sounding
+            sounding.add(message.note)
+        elif message.type in ("note_on", "note_off"):
+            sounding.remove(message.note)
+    assert not sounding
+
+
+def test_a_primer_comes_before_what_is_drawn(gen: Gen, music_run: Path, music_folder: Path, tmp_path: Path) -> None:
+    primer = music_folder / "bwv2.6.mid"
+    gen("sample", music_run, "--prompt-file", primer, "--length", "0", "--out", tmp_path / "0.json")
+    gen("sample", music_run, "--prompt-file", primer, "--length", "60", "--out", tmp_path / "60.json")
+    start, whole = (json.loads((tmp_path / name).read_text())["tokens"] for name in ("0.json", "60.json"))
+    assert len(start) > 100
+    assert whole[: len(start)] == start
+    assert 0 < len(whole) - len(start) <= 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--prompt", "caf\u00e9"], "\u00e9"),
+        (["--label", "bass"], "--label: unknown"),
+        (["--out", "a.mid"], "a.mid: text cannot be written as .mid"),
+        (["--prompt", "a", "--prompt-file", "b"], "--prompt-file: --prompt is given too"),
+        (["--prompt-file", "none.txt"], "none.txt"),
+        (["--stop", ""], "--stop: must not be empty"),
+    ],
+)
+def test_a_text_run_refuses(
+    gen: Gen, text_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = gen("sample", text_run, "--length", "5", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: ")
+    assert line in outcome.err.splitlines()[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [(["--prompt", "Ah"], "--prompt: tunes writes music, not text (Ah)"), (["--stop", "x"], "--stop: only for text")],
+)
+def test_a_music_run_refuses_text(gen: Gen, music_run: Path, arguments: list[str], line: str) -> None:
+    outcome = gen("sample", music_run, *arguments)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {line}")
+
+
+def test_a_text_run_refuses_a_midi_primer(gen: Gen, text_run: Path, music_folder: Path) -> None:
+    outcome = gen("sample", text_run, "--prompt-file", music_folder / "bwv2.6.mid")
+    assert outcome.code == 2
+    assert "fox writes text, not music" in outcome.err

@@ -1,0 +1,71 @@
+"""Imports run down only: the diagram of docs/design.md as a test."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "gen"
+BASE = {"errors", "config", "codec", "files"}
+# What each part may import besides itself; what is not named here may import everything but the command line.
+ALLOWED = {
+    "errors": set(),
+    "files": {"errors"},
+    "config": {"errors"},
+    "codec": {"errors"},
+    "data": BASE,
+    "models": BASE,
+    "training": BASE | {"data", "models"},
+    "generation": BASE | {"data", "models"},
+    "analysis": BASE | {"data", "models"},
+    "music": {"errors", "files"},
+    "codecs": {"errors", "files", "codec", "music"},
+}
+CORE = ("data", "models", "training", "generation", "analysis")
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yields every module that a file imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(module: str) -> str:
+    """Returns the room of a file, or the module itself where it stands alone."""
+    return module.split("/", maxsplit=1)[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_down_only(module: str) -> None:
+    rooms = {name.split(".")[1] for name in imports(module) if name.startswith("gen.")} - {part(module), "__version__"}
+    if part(module) in ALLOWED:
+        assert rooms <= ALLOWED[part(module)]
+    elif part(module) not in ("cli", "web", "__main__"):
+        assert not rooms & {"cli", "web"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_unpickled(module: str) -> None:
+    used = {name.split(".")[0] for name in imports(module)}
+    assert not used & {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    source = (PACKAGE / module).read_text(encoding="utf-8")
+    assert "torch.load(" not in source
+    assert "allow_pickle" not in source
+
+
+def test_midi_is_read_and_written_in_one_place_each() -> None:
+    users = {module for module in MODULES if any(name.split(".")[0] == "mido" for name in imports(module))}
+    assert users == {"music/midi.py", "music/midi_write.py"}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if part(m) in CORE])
+def test_the_core_has_no_words_of_music(module: str) -> None:
+    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+    names = {node.id.lower() for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"pitch", "velocity", "midi", "score", "note"}

@@ -58,7 +58,8 @@ check: $(STAMP)
 	@$(BIN)/python docs/build.py --check
 
 bench: $(STAMP)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	$(call show,python benchmarks/sampling.py)
+	$(call show,python benchmarks/prepare_text.py --mebibytes 64)
 
 clean:
 	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

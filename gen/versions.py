@@ -1,9 +1,12 @@
 """The versions that a checkpoint was made with."""
 
 import platform
-from importlib import metadata
+
+import torch
+
+from gen import __version__
 
 
 def versions() -> dict[str, str]:
     """Returns the versions of gen, torch and Python."""
-    return {"gen": metadata.version("gen-rnn"), "torch": metadata.version("torch"), "python": platform.python_version()}
+    return {"gen": __version__, "torch": str(torch.__version__), "python": platform.python_version()}

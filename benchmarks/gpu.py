@@ -1,0 +1,374 @@
+"""Measures all that one visit to a GPU should: training and sampling beside bare torch, quality, and resuming.
+
+    python benchmarks/gpu.py [--device cuda] [--corpus shakespeare] [--minutes 2] [--parts training stepping ...]
+    python benchmarks/gpu.py --device cpu --quick
+
+training  tokens per second of gen's Trainer on random tokens, its batches and the loss it reads back at every step
+          among them, beside nn.LSTM with a fused AdamW on one batch that never leaves the device; three sizes, two
+          batch sizes, three precisions, turn about, medians
+stepping  tokens per second of the Stepper and of the loop of `generate`, beside nn.LSTM called with one token
+quality   `gen train --minutes` and `gen eval` with carried state and windows of 256, as a user would
+resume    two undisturbed runs and one that is interrupted and resumed: how far apart do they end? On a CPU all three
+          have the same bits; where two undisturbed runs differ, the machine itself does not repeat its sums
+
+The parts take about six minutes. Each prints its table when it is done; the last line is JSON. --quick runs everything
+with tiny sizes, to see that it runs at all: its numbers mean nothing.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice, product
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gen.config import ModelConfig, Precision, SamplingConfig, TrainingConfig
+from gen.data.batches import Batches
+from gen.data.corpus import Stretch
+from gen.generation.generate import generate
+from gen.models.recurrent import RecurrentLM
+from gen.models.stepper import Stepper
+from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.training.trainer import DTYPES, Trainer
+from gen.versions import versions
+
+VOCAB_SIZE = 67  # 65 characters, begin and end
+EMBEDDING_SIZE = 128
+NUM_TOKENS = 1 << 21  # to train on
+WARM_UP_CALLS = 5
+
+State = tuple[Tensor, Tensor]
+
+
+class Plan(NamedTuple):
+    """What to measure, and for how long."""
+
+    device: torch.device
+    corpus: str
+    shapes: tuple[tuple[int, int], ...] = ((1, 512), (2, 512), (1, 1024))  # layers and hidden units
+    batch_sizes: tuple[int, ...] = (64, 128)
+    bptt: int = 64
+    rows: tuple[int, ...] = (1, 1024)
+    seconds: float = 1.0  # of each measurement
+    repeats: int = 3
+    minutes: float = 2.0
+    steps: int = 600  # of the runs that are compared
+    options: tuple[str, ...] = ()  # of all runs
+
+
+class Peer(nn.Module):
+    """What one writes without gen."""
+
+    def __init__(self, num_layers: int, hidden_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCAB_SIZE, EMBEDDING_SIZE)
+        self.lstm = nn.LSTM(EMBEDDING_SIZE, hidden_size, num_layers)
+        self.output = nn.Linear(hidden_size, VOCAB_SIZE)
+
+    def initial_state(self, num_rows: int) -> State:
+        """Returns zeros."""
+        zeros = torch.zeros(self.lstm.num_layers, num_rows, self.lstm.hidden_size, device=self.output.weight.device)
+        return zeros, zeros
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Takes (T, B) tokens; returns (T, B, V) logits and the next state."""
+        x, state = self.lstm(self.embedding(tokens), state)
+        return self.output(x), state
+
+
+def main() -> None:
+    """Reads the arguments, measures, prints."""
+    parser = argparse.ArgumentParser(description="Measure what a GPU does.")
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
+    parser.add_argument("--corpus", default="shakespeare")
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: only to see that it runs")
+    arguments = parser.parse_args()
+    source = Path(arguments.corpus)
+    corpus = str(source.resolve()) if source.exists() else arguments.corpus
+    plan = Plan(torch.device(arguments.device), corpus, minutes=arguments.minutes)
+    if arguments.quick:
+        plan = plan._replace(shapes=((1, 32), (2, 32)), batch_sizes=(4, 8), bptt=16, rows=(1, 16), seconds=0.1)
+        options = ("--hidden", "32", "--batch-size", "8", "--bptt", "32")
+        plan = plan._replace(repeats=1, minutes=0.05, steps=400, options=options)
+    data: dict[str, Any] = {"benchmark": "gpu", "is_quick": arguments.quick, "machine": machine(plan.device)}
+    print(", ".join(f"{name} {value}" for name, value in data["machine"].items()), flush=True)
+    for part in arguments.parts:
+        print(f"\n{part}", flush=True)
+        data[part] = PARTS[part](plan)
+    print(json.dumps(data | {"versions": versions()}))
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Returns what the figures belong to."""
+    if device.type == "cpu":
+        return {"device": "cpu", "threads": torch.get_num_threads()}
+    cudnn: Any = torch.backends.cudnn
+    return {"device": torch.cuda.get_device_name(device), "cuda": torch.version.cuda, "cudnn": cudnn.version()}
+
+
+def training(plan: Plan) -> list[dict[str, Any]]:
+    """Measures both trainers at every size; a precision that the device cannot train in has no figure."""
+    print(f"{'model':>8} {'B':>5} {'T':>4} {'precision':>9} {'gen':>12} {'bare torch':>12} {'ratio':>6}  tokens/s")
+    results = []
+    for shape, batch_size, precision in product(plan.shapes, plan.batch_sizes, get_args(Precision)):
+        row: dict[str, Any] = {"layers": shape[0], "hidden": shape[1], "batch_size": batch_size, "bptt": plan.bptt}
+        row["precision"] = precision
+        size = f"{shape[0]}x{shape[1]:<6} {batch_size:5} {plan.bptt:4} {precision:>9}".rjust(29)
+        try:
+            advances = (train_gen(plan, shape, batch_size, precision), train_bare(plan, shape, batch_size, precision))
+            rates = median_rates(plan, advances)
+        except RuntimeError as err:
+            row["error"] = str(err).splitlines()[0]
+            print(f"{size}  {row['error'][:60]}", flush=True)
+        else:
+            row["gen"], row["bare"] = (rate * batch_size * plan.bptt for rate in rates)
+            print(f"{size} {row['gen']:12,.0f} {row['bare']:12,.0f} {row['gen'] / row['bare']:6.2f}", flush=True)
+        results.append(row)
+    return results
+
+
+def train_gen(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], None]:
+    """Returns what takes a step of gen's Trainer."""
+    layers, hidden_size = shape
+    config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
+    training_config = TrainingConfig(batch_size=batch_size, bptt=plan.bptt, precision=precision)
+    ids = np.random.default_rng(0).integers(0, VOCAB_SIZE - 2, NUM_TOKENS, dtype=np.uint8)
+    batches = Batches(
+        ids,
+        [Stretch(0, NUM_TOKENS, 0, is_closed=False)],
+        begin=VOCAB_SIZE - 2,
+        end=VOCAB_SIZE - 1,
+        batch_size=batch_size,
+        bptt=plan.bptt,
+        reset_rate=training_config.reset_rate,
+        seed=0,
+    )
+    model = RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device)
+    steps = Trainer(model, batches, training_config).run()
+
+    def advance() -> None:
+        next(steps)
+
+    return advance
+
+
+def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], None]:
+    """Returns what takes a step of the loop that one writes without gen."""
+    peer = Peer(*shape).to(plan.device)
+    optimizer = torch.optim.AdamW(peer.parameters(), lr=3e-3, fused=True)
+    scaler = torch.amp.GradScaler(plan.device.type, enabled=precision == "fp16")
+    dtype = DTYPES.get(precision)
+    text = torch.randint(VOCAB_SIZE - 2, (plan.bptt + 1, batch_size), device=plan.device)
+    state = peer.initial_state(batch_size)
+
+    def advance() -> None:
+        nonlocal state
+        with torch.autocast(plan.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
+            logits, after = peer(text[:-1], state)
+        loss = functional.cross_entropy(logits.flatten(0, 1).float(), text[1:].flatten())
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(loss))
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(peer.parameters(), 1.0, foreach=True)
+        scaler.step(optimizer)
+        scaler.update()
+        h, c = after
+        state = h.detach().float(), c.detach().float()
+
+    return advance
+
+
+@torch.inference_mode()
+def stepping(plan: Plan) -> list[dict[str, Any]]:
+    """Measures one token at a time at every size."""
+    print(f"{'model':>8} {'rows':>5} {'nn.LSTM':>12} {'stepper':>12} {'generate':>12}  tokens/s")
+    results = []
+    for (layers, hidden_size), num_rows in product(plan.shapes, plan.rows):
+        config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
+        stepper = Stepper(RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device))
+        peer = Peer(layers, hidden_size).to(plan.device)
+        advances = (step_peer(peer, num_rows), step_stepper(stepper, num_rows), step_generate(stepper, num_rows))
+        rates = [rate * num_rows for rate in median_rates(plan, advances)]
+        print(f"{layers}x{hidden_size:<6} {num_rows:5} ".rjust(15) + " ".join(f"{r:12,.0f}" for r in rates), flush=True)
+        names = {"layers": layers, "hidden": hidden_size, "rows": num_rows}
+        results.append(names | dict(zip(("nn_lstm", "stepper", "generate"), rates, strict=True)))
+    return results
+
+
+def step_peer(peer: Peer, num_rows: int) -> Callable[[], None]:
+    """Returns what advances all rows of nn.LSTM by a token."""
+    tokens = torch.zeros(1, num_rows, dtype=torch.int64, device=peer.output.weight.device)
+    state = peer.initial_state(num_rows)
+
+    def advance() -> None:
+        nonlocal state
+        _, state = peer(tokens, state)
+
+    return advance
+
+
+def step_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
+    """Returns what advances all rows of a stepper by a token."""
+    tokens = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
+    state = stepper.initial_state(tokens)
+
+    def advance() -> None:
+        nonlocal state
+        _, state = stepper.step(tokens, state)
+
+    return advance
+
+
+def step_generate(stepper: Stepper, num_rows: int) -> Callable[[], None]:
+    """Returns what draws a token of all rows."""
+    drawn = generate(
+        stepper,
+        prompt=(),
+        begin=VOCAB_SIZE - 2,
+        end=None,
+        length=None,
+        sampling=SamplingConfig(),
+        seed=0,
+        num_samples=num_rows,
+    )
+
+    def advance() -> None:
+        for _ in islice(drawn, num_rows):
+            pass
+
+    return advance
+
+
+def median_rates(plan: Plan, advances: Sequence[Callable[[], None]]) -> list[float]:
+    """Returns the median calls per second of each, measured turn about."""
+    rounds = [[measured_rate(plan, advance) for advance in advances] for _ in range(plan.repeats)]
+    return [median(rates) for rates in zip(*rounds, strict=True)]
+
+
+def measured_rate(plan: Plan, advance: Callable[[], None]) -> float:
+    """Returns calls per second, until the device has done what it was given."""
+    for _ in range(WARM_UP_CALLS):
+        advance()
+    synchronize(plan.device)
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < plan.seconds:
+        advance()
+        count += 1
+    synchronize(plan.device)
+    return count / (time.perf_counter() - started)
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device is idle."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def quality(plan: Plan) -> dict[str, Any]:
+    """Trains for some minutes and evaluates."""
+    with tempfile.TemporaryDirectory(prefix="gen-gpu-") as name:
+        folder = Path(name)
+        trained = gen(folder, *train_arguments(plan, "q"), "--minutes", str(plan.minutes))
+        contexts = {c: gen(folder, "eval", "q", "valid", "--context", c) for c in ("carry", "256")}
+    nats = {context: result["nats_per_token"] for context, result in contexts.items()}
+    print(f"{plan.minutes:g} minutes, {trained['steps']:,} steps, {trained['tokens_per_second']:,.0f} tokens/s")
+    print(f"carry {nats['carry']:.4f} nats, 256 {nats['256']:.4f} nats", flush=True)
+    return {"minutes": plan.minutes, "trained": trained, "nats": nats}
+
+
+def resume(plan: Plan) -> dict[str, Any]:
+    """Compares two undisturbed runs, and one that was interrupted with the first."""
+    with tempfile.TemporaryDirectory(prefix="gen-gpu-") as name:
+        folder = Path(name)
+        for run in ("first", "second"):
+            gen(folder, *train_arguments(plan, run), "--steps", str(plan.steps))
+        interrupted_at = interrupt(folder, [*train_arguments(plan, "broken"), "--steps", str(plan.steps)], plan.steps)
+        gen(folder, "train", "--run", "broken", "--resume", "--device", plan.device.type)
+        runs = {run: tensors(folder / "checkpoints" / run) for run in ("first", "second", "broken")}
+    furthest = {run: distance(runs["first"], runs[run]) for run in ("second", "broken")}
+    for run, value in furthest.items():
+        print(f"first and {run}: " + ("the same bits" if value is None else f"up to {value:.3g} apart"), flush=True)
+    print(f"({plan.steps} steps; broken was interrupted after step {interrupted_at})")
+    return {"steps": plan.steps, "interrupted_at": interrupted_at, "furthest": furthest}
+
+
+def train_arguments(plan: Plan, run: str) -> list[str]:
+    """Returns the command line that all runs share."""
+    return ["train", plan.corpus, "--run", run, "--device", plan.device.type, *plan.options]
+
+
+def interrupt(folder: Path, arguments: Sequence[str], num_steps: int) -> int:
+    """Trains, presses Ctrl-C when a third of the steps is noted, and waits; returns the last step that was noted."""
+    metrics = folder / "checkpoints" / "broken" / "metrics.jsonl"
+    with subprocess.Popen(command(arguments), cwd=folder, env=environment(folder)) as process:  # noqa: S603
+        while process.poll() is None and last_step(metrics) < num_steps / 3:
+            time.sleep(0.02)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    if process.returncode != 130:
+        sys.exit(f"gen train was to be interrupted, and ended with {process.returncode}")
+    return last_step(metrics)
+
+
+def last_step(metrics: Path) -> int:
+    """Returns the last whole line's step, 0 if there is none."""
+    lines = metrics.read_text(encoding="utf-8").split("\n")[:-1] if metrics.exists() else []
+    return int(json.loads(lines[-1])["step"]) if lines else 0
+
+
+def tensors(run: Path) -> dict[str, Tensor]:
+    """Returns the tensors of both checkpoints of a run."""
+    best, _ = read_checkpoint(run / MODEL_FILE, "model")
+    last, _ = read_checkpoint(run / TRAINING_FILE, "training")
+    return {f"best.{name}": tensor for name, tensor in best.items()} | last
+
+
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float | None:
+    """Returns None if both have the same bits, else the furthest that two numbers are apart."""
+    assert one.keys() == other.keys()
+    if all(one[name].numpy().tobytes() == other[name].numpy().tobytes() for name in one):
+        return None
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+def gen(folder: Path, *arguments: str) -> Any:
+    """Runs gen in a folder as a user would and returns its JSON; what it tells people goes to stderr."""
+    done = subprocess.run(  # noqa: S603 - gen itself
+        [*command(arguments), "--json"], cwd=folder, env=environment(folder), stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Returns what starts gen."""
+    return [sys.executable, "-m", "gen", *arguments]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Returns an environment with a cache of its own."""
+    return os.environ | {"GEN_CACHE": str(folder / "cache")}
+
+
+PARTS: dict[str, Callable[[Plan], Any]] = {
+    "training": training,
+    "stepping": stepping,
+    "quality": quality,
+    "resume": resume,
+}
+
+if __name__ == "__main__":
+    main()

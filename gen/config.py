@@ -1,12 +1,15 @@
 """The settings of a model, of a training run and of sampling: frozen, validated once, JSON both ways."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeVar, get_args
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from gen.errors import SettingError
 
 CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
+MOST_SAMPLES = 65536  # rows of one batch
+MOST_OF_A_LIMIT = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
 Config = TypeVar("Config", "ModelConfig", "TrainingConfig", "SamplingConfig")
 
 
@@ -64,7 +67,7 @@ class TrainingConfig:
         _check_range("patience", self.patience, least=0)
         for name, limit in (("steps", self.steps), ("epochs", self.epochs), ("minutes", self.minutes)):
             if limit is not None:
-                _check_range(name, limit, least=0)
+                _check_range(name, limit, least=0, most=MOST_OF_A_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,21 @@ def to_json(config: ModelConfig | TrainingConfig | SamplingConfig) -> dict[str, 
 
 def from_json(kind: type[Config], data: dict[str, Any]) -> Config:
     """Returns settings from JSON data. Raises SettingError if a name is unknown or a value out of range."""
+    for field in fields(kind):
+        if field.name in data and not _is_of(data[field.name], field.type):
+            raise SettingError(f"{kind.__name__}: {field.name} is of the wrong type ({data[field.name]})")
     try:
         return kind(**data)
     except TypeError as err:
         raise SettingError(f"{kind.__name__}: not its settings ({err})") from err
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Tells whether a value has the type of a field; JSON may write a whole float as an integer."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    kinds = get_args(kind) or (kind,)
+    return isinstance(value, kinds) or (float in kinds and isinstance(value, int))
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -116,11 +130,14 @@ def _check_range(
     below: float | None = None,
 ) -> None:
     bounds = (
-        (least is not None and not value >= least, "must be at least", least),
-        (most is not None and not value <= most, "must be at most", most),
-        (above is not None and not value > above, "must be above", above),
-        (below is not None and not value < below, "must be below", below),
+        (least is not None and value < least, "must be at least", least),
+        (most is not None and value > most, "must be at most", most),
+        (above is not None and value <= above, "must be above", above),
+        (below is not None and value >= below, "must be below", below),
     )
+    if math.isnan(value):
+        raise SettingError(f"--{name.replace(' ', '-')}: must be a number ({value})")
     for is_broken, what, bound in bounds:
         if is_broken:
-            raise SettingError(f"--{name.replace(' ', '-')}: {what} {bound:g} ({value})")
+            shown = f"{bound:g}" if isinstance(bound, float) else str(bound)
+            raise SettingError(f"--{name.replace(' ', '-')}: {what} {shown} ({value})")

@@ -9,6 +9,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+if os.name == "posix":
+    import fcntl
+
 from gen.errors import SettingError
 
 
@@ -34,6 +37,45 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise SettingError(f"{path}: cannot be written ({err.strerror or err})") from err
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class FolderLock:
+    """The right to write into a folder, held by one process at a time until it is released or the process ends.
+
+    Where there are no locks (not POSIX, some network disks) it is always given.
+
+    Args:
+        folder: existing.
+
+    Raises:
+        SettingError: another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._handle: int | None = None
+        if os.name != "posix":
+            return
+        self._handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            self.release()
+            raise SettingError(f"{folder}: another process is training this run", hint="wait, or end it first") from err
+        except OSError:
+            self.release()
+
+    def release(self) -> None:
+        """Lets others in; may be called again."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Removes what a killed process left of the files that it was writing; the caller holds the folder's lock."""
+    patterns = (*(f".{name}.*" for name in names), ".tmp??????")  # the last is what safetensors writes beside its file
+    for leftover in (path for pattern in patterns for path in folder.glob(pattern)):
+        leftover.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

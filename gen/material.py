@@ -13,7 +13,7 @@ from gen.data.corpus import Split, Stretch, split, whole
 from gen.data.store import Store
 from gen.errors import CheckpointError, CorpusError
 from gen.prepare import prepare
-from gen.training.recipe import Facts
+from gen.training.recipe import MIN_BPTT, Facts
 
 VALID_FRACTION = 0.1
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
@@ -98,10 +98,12 @@ def other_excerpt(
 
 def facts(material: Material) -> Facts:
     """Returns what a recipe must know. Raises CorpusError if there is nothing to train on."""
+    place = ", ".join(material.options.sources)
     lengths = [stretch.stop - stretch.start for stretch in material.train.stretches]
     if not lengths:
         raise CorpusError(
-            "corpus: too short to train on and validate (no token is left for training)", hint="give more, or --valid 0"
+            f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed)",
+            hint="give more, or --valid 0",
         )
     return Facts(
         num_tokens=material.train.num_targets,
@@ -173,5 +175,8 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
-    """Returns the options that `describe` kept."""
-    return CorpusOptions(**{**data, "sources": tuple(data["sources"])})
+    """Returns the options that `describe` kept. Raises CheckpointError if there are others among them."""
+    try:
+        return CorpusOptions(**{**data, "sources": tuple(data["sources"])})
+    except TypeError as err:
+        raise CheckpointError(f"checkpoint: options of its corpus that this gen does not know ({err})") from err

@@ -1,10 +1,12 @@
 """A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from gen.analysis.evaluate import Evaluation, evaluate
 from gen.codec import Codec, decode
@@ -17,6 +19,7 @@ from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, opti
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
 from gen.training.checkpoint import MODEL_FILE, read_checkpoint
+from gen.training.header import check_header
 from gen.training.recipe import choose_device
 
 DEFAULT_LENGTH = 1000
@@ -33,20 +36,19 @@ class Run:
 
     def __init__(self, path: Path, *, device: str = "auto") -> None:
         tensors, header = read_checkpoint(path, "model")
+        check_header(path, "model", header)
         self.path = path
         self.header = header
         self.name: str = header["run"]
         self.label_names: tuple[str, ...] = tuple(header["labels"])
-        self.config = from_json(ModelConfig, header["model"])
-        self.codec: Codec[Any, Any] = load_codec(header["codec"])
-        self.model = RecurrentLM(self.config)
         try:
-            self.model.load_state_dict(tensors, strict=False)
-            missing = dict(self.model.named_parameters()).keys() - tensors.keys()
-        except RuntimeError as err:
-            raise CheckpointError(f"{path}: its weights do not fit its header ({err})") from err
-        if missing:
-            raise CheckpointError(f"{path}: weights are missing ({min(missing)})")
+            self.config = from_json(ModelConfig, header["model"])
+        except SettingError as err:
+            raise CheckpointError(f"{path}: its header describes no model ({err})") from err
+        self.codec: Codec[Any, Any] = load_codec(header["codec"])
+        self._check_sizes(tensors)
+        self.model = RecurrentLM(self.config)
+        self.model.load_state_dict(tensors, strict=False)
         self.model.to(choose_device(device)).eval()
 
     @cached_property
@@ -235,6 +237,24 @@ class Run:
         ids: list[int] = self.codec.encode(prompt).tolist()
         return ids
 
+    def _check_sizes(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Raises CheckpointError unless codec, labels and weights have the sizes that the header tells."""
+        config = self.config
+        for what, found, told in (
+            ("symbols", len(self.codec.vocab), config.vocab_size),
+            ("labels", len(self.label_names), config.num_labels),
+        ):
+            if found != told:
+                raise CheckpointError(f"{self.path}: its model is for {told} {what}, not those it names ({found})")
+        with torch.device("meta"):  # shapes alone: a false size may need all memory there is
+            parameters = dict(RecurrentLM(config).named_parameters())
+        for name, parameter in parameters.items():
+            if name not in tensors:
+                raise CheckpointError(f"{self.path}: weights are missing ({name})")
+            if tensors[name].shape != parameter.shape:
+                shapes = f"{name}: {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
+                raise CheckpointError(f"{self.path}: its weights do not fit its header ({shapes})")
+
     def _label_number(self, label: str | None) -> int:
         if label is None:
             return 0
@@ -263,8 +283,9 @@ def find_model_file(run: str | Path) -> Path:
     for candidate in (path, path / MODEL_FILE, RUNS / path / MODEL_FILE):
         if candidate.is_file():
             return candidate
-    folders = [folder for folder in (path, RUNS / path) if folder.is_dir()]
-    if folders:
-        raise CheckpointError(f"{folders[0]}: no model there yet ({MODEL_FILE} is missing)", hint="gen train --resume")
+    folders = [folder for folder in (path, RUNS / path) if folder.is_dir() and path.name]
     known = ", ".join(sorted(file.parent.name for file in RUNS.glob(f"*/{MODEL_FILE}"))[:10])
-    raise CheckpointError(f"{run}: no such run", hint=f"runs here: {known}" if known else "train one: gen train --help")
+    hint = f"runs here: {known}" if known else "train one: gen train --help"
+    if folders:
+        raise CheckpointError(f"{folders[0]}: no run there ({MODEL_FILE} is missing)", hint=hint)
+    raise CheckpointError(f"{run or 'RUN'}: no such run", hint=hint)

@@ -20,6 +20,7 @@ from gen.codec import decode, stream
 from gen.config import SamplingConfig, TrainingConfig, to_json
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
+from gen.files import FolderLock
 from gen.generation.generate import generate
 from gen.material import Material, bits_of, describe
 from gen.models.recurrent import RecurrentLM
@@ -31,12 +32,13 @@ from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
 from gen.versions import versions
 
 NUM_VALIDATIONS = 20  # a run
-LEAST_VALIDATION_STEPS = 25  # between two
+LEAST_VALIDATION_STEPS, MOST_VALIDATION_STEPS = 25, 5000  # between two
 VALID_CONTEXT = 1024  # tokens of a validation window: long enough that its fresh start costs little
 VALID_TOKENS = 1 << 16  # of a validation while training
 FINAL_VALID_TOKENS = 1 << 20  # of the last one
 SECONDS_BETWEEN_SAVES = 10.0
 STEPS_BETWEEN_METRICS = SNAPSHOT_STEPS  # so that no half-summed line is lost between a save and a resume
+METRICS_FILE = "metrics.jsonl"
 SAMPLE_TOKENS = 200
 ENDS_NEEDED = 2  # documents that end within the training data, below which a model cannot know how to end one
 
@@ -71,6 +73,7 @@ class Session:
         training: rates and limits.
         choices: what the recipe chose, to show.
         resumed: tensors and header of the training checkpoint to go on from, or None.
+        lock: of the folder, released when the session is closed.
     """
 
     def __init__(
@@ -81,11 +84,13 @@ class Session:
         training: TrainingConfig,
         choices: Sequence[Choice],
         resumed: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
+        lock: FolderLock | None = None,
     ) -> None:
         self.folder = folder
         self.material = material
         self.choices = choices
         self.was_stopped = False
+        self._lock = lock
         self._model = model
         self._training = training
         vocab = material.codec.vocab
@@ -109,7 +114,7 @@ class Session:
             self._history = History(**header["history"])
             self._marks_passed = header["marks_passed"]
         (folder / "samples").mkdir(exist_ok=True)
-        self._metrics = Metrics(folder / "metrics.jsonl", step=self._trainer.place.step)
+        self._metrics = Metrics(folder / METRICS_FILE, step=self._trainer.place.step)
         self._loss_sum, self._loss_tokens = 0.0, 0
         self._is_new = resumed is None
         self._last_save = time.monotonic()
@@ -168,6 +173,8 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._metrics.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _after(self, step: Step) -> StepReport:
         """Validates, saves and writes a line, each when it is due; returns the step's report."""
@@ -176,7 +183,9 @@ class Session:
         self._loss_tokens += step.num_tokens
         marks = int(progress * NUM_VALIDATIONS)
         has_rested = place.step - self._history.last_step >= LEAST_VALIDATION_STEPS
-        is_due = step.remark is None and (progress >= 1 or (has_rested and marks > self._marks_passed))
+        is_long_ago = place.step - self._history.last_step >= MOST_VALIDATION_STEPS
+        is_time = has_rested and marks > self._marks_passed
+        is_due = step.remark is None and (progress >= 1 or is_time or is_long_ago)
         evaluation = self._validate() if is_due else None
         is_best = evaluation is not None and self._history.add(
             evaluation.nats_per_token, evaluation.bits_per_unit, place.step

@@ -45,6 +45,6 @@ def parse_context(text: str) -> int | None:
     """Returns the window in tokens, or None for carried state. Raises SettingError."""
     if text == "carry":
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or int(text) < 1:
         raise SettingError(f"--context: neither carry nor a number of tokens ({text})", hint="--context 256")
     return int(text)

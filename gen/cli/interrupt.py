@@ -1,4 +1,7 @@
-"""What Ctrl-C does while a model trains: once, it finishes the step and saves; twice, it stops at once."""
+"""What Ctrl-C does while a model trains: once, it finishes the step and saves; twice, it stops at once.
+
+SIGTERM, with which machines are shut down, is taken as one Ctrl-C.
+"""
 
 import signal
 import threading
@@ -18,11 +21,14 @@ def stopped_by_ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, before_term)
         say("stopping after this step; Ctrl-C again stops at once")
         stop()
 
     before = signal.signal(signal.SIGINT, on_interrupt)
+    before_term = signal.signal(signal.SIGTERM, on_interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, before_term)

@@ -50,7 +50,7 @@ def sample(
         option("--seed", metavar="N", help="Seed the draws; the same seed writes the same  [default random]"),
     ] = None,
     num_samples: Annotated[
-        int, option("--num-samples", metavar="N", help="Write this many samples  [1 or more, default 1]")
+        int, option("--num-samples", metavar="N", help="Write this many samples  [1-65536, default 1]")
     ] = 1,
     label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
     stop: Annotated[str | None, option("--stop", metavar="TEXT", help="Stop before this text would be written")] = None,

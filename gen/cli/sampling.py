@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from gen.cli.console import say
 from gen.cli.output import MIDI_SUFFIXES, check_kind, check_out, is_music, numbered, write_out
 from gen.codec import stream
-from gen.config import SamplingConfig
+from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
     from gen.run import Run
 
+FEW_SAMPLES = 8  # below it one thread is as fast as two, and does not wait for the other on a busy machine
 MOST_SEED = 2**31  # of the seeds that are drawn: short enough to type again
 
 
@@ -74,8 +75,12 @@ def write_samples(request: Request) -> None:
     """Draws what was asked for and writes it. Raises GenError."""
     limit = parse_length(request.length)
     paths = _paths(request, limit)
+    import torch
+
     from gen.run import load
 
+    if request.num_samples < FEW_SAMPLES:
+        torch.set_num_threads(1)
     run = load(request.run)
     for path in paths:
         check_kind(path, run.codec)
@@ -134,6 +139,8 @@ def _paths(request: Request, limit: int | None) -> list[Path]:
     """Returns the files to write, none for stdout; they are checked before the model is loaded."""
     if request.num_samples < 1:
         raise SettingError(f"--num-samples: must be at least 1 ({request.num_samples})")
+    if request.num_samples > MOST_SAMPLES:
+        raise SettingError(f"--num-samples: must be at most {MOST_SAMPLES} ({request.num_samples})")
     if limit is None and (request.out or request.num_samples > 1):
         raise SettingError("--length: only one sample on stdout can go on for ever (inf)", hint="give a number")
     if request.out is None:

@@ -10,6 +10,7 @@ Files are read in small parts, so that the size of a file does not matter.
 
 import codecs
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
 class TextPart(NamedTuple):
@@ -131,6 +134,9 @@ def describe(err: OSError) -> str:
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
     try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind != stat.S_IFREG:  # opening a FIFO would wait for ever
+            raise CorpusError(f"{path}: not a regular file ({_KINDS.get(kind, 'a device')})")
         with path.open("rb") as file:
             raw = file.read(CHUNK_BYTES)
             while True:

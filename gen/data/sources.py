@@ -193,12 +193,15 @@ def _add_glob(pattern: str, found: _Finding) -> None:
 def _add_stdin(found: _Finding, stdin: BinaryIO | None) -> None:
     if found.spool is not None:
         raise CorpusError("-: standard input can be given only once")
+    stream = stdin or (sys.stdin and sys.stdin.buffer)
+    if stream is None:
+        raise CorpusError(f"{STDIN_NAME}: closed")
     folder = cache_root() / "spool"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             found.spool = Path(file.name)
-            shutil.copyfileobj(stdin or sys.stdin.buffer, file, 1 << 20)
+            shutil.copyfileobj(stream, file, 1 << 20)
     except OSError as err:
         raise CorpusError(f"{folder}: cannot keep standard input ({_describe(err)})") from err
     found.files.append(SourceFile(found.spool, STDIN_NAME, None, is_given=True))

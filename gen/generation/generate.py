@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gen.codec import BoolArray, Grammar
-from gen.config import SamplingConfig
+from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
 from gen.generation.sampling import Sampler, TokenArray
 from gen.models.recurrent import State
@@ -78,6 +78,8 @@ def generate(
     """
     _check_at_least("length", length, 0)
     _check_at_least("num-samples", num_samples, 1)
+    if num_samples > MOST_SAMPLES:
+        raise SettingError(f"--num-samples: must be at most {MOST_SAMPLES} ({num_samples})")
     _check_at_least("seed", seed, 0)
     for token in prompt:
         if not 0 <= token < begin:

@@ -1,8 +1,8 @@
 """Checkpoints as safetensors files: tensors and one JSON header, no code, readable on any machine.
 
 `model.safetensors` holds all that sampling needs; `training.safetensors` all that going on needs. The header stands in
-the file's metadata under "gen" beside the kind, the format version and a checksum of the tensors. No pickle is ever
-loaded.
+the file's metadata under "gen" beside the kind, the format version and the checksums of tensors and header. No pickle
+is ever loaded.
 """
 
 import json
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gen.errors import CheckpointError
 from gen.files import write_atomically
+from gen.training.header import check_header
 
 FORMAT_VERSION = 1
 MODEL_FILE = "model.safetensors"
@@ -33,11 +34,13 @@ def write_checkpoint(path: Path, kind: Kind, tensors: Mapping[str, Tensor], head
         SettingError: the disk is full or the folder not writable; the old file stays.
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(header)  # ASCII: a file's name may hold bytes that are no UTF-8
     metadata = {
         "format": f"gen-{kind}",
         "version": str(FORMAT_VERSION),
         "checksum": str(_checksum(on_cpu)),
-        "gen": json.dumps(header, ensure_ascii=False),
+        "header_checksum": str(zlib.crc32(text.encode())),
+        "gen": text,
     }
 
     def save(temporary: Path) -> None:
@@ -58,14 +61,14 @@ def read_checkpoint(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
+        path.open("rb").close()  # safetensors calls a file that may not be read a missing one
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            _check_format(path, kind, metadata)
+            header = _header(path, kind, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        header = json.loads(metadata["gen"])
     except OSError as err:
         raise CheckpointError(f"{path}: cannot be read ({err.strerror or err})") from err
-    except (SafetensorError, ValueError, KeyError, MemoryError) as err:
+    except (SafetensorError, ValueError, KeyError, MemoryError, RecursionError) as err:
         raise CheckpointError(f"{path}: {_what_is_wrong(path)} ({err})") from err
     if metadata.get("checksum") != str(_checksum(tensors)):
         raise CheckpointError(f"{path}: damaged (its checksum does not fit)")
@@ -73,18 +76,28 @@ def read_checkpoint(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Returns the header of a model file without loading its tensors. Raises CheckpointError as `read_checkpoint`."""
+    """Returns the header of a model file without loading its tensors, checked. Raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
+        path.open("rb").close()
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, "model", metadata)
-        header: dict[str, Any] = json.loads(metadata["gen"])
+            header = _header(path, "model", file.metadata() or {})
     except OSError as err:
         raise CheckpointError(f"{path}: cannot be read ({err.strerror or err})") from err
-    except (SafetensorError, ValueError, KeyError) as err:
+    except (SafetensorError, ValueError, KeyError, RecursionError) as err:
         raise CheckpointError(f"{path}: {_what_is_wrong(path)} ({err})") from err
+    check_header(path, "model", header)
+    return header
+
+
+def _header(path: Path, kind: Kind, metadata: Mapping[str, str]) -> dict[str, Any]:
+    _check_format(path, kind, metadata)
+    text = metadata["gen"]
+    checksum = str(zlib.crc32(text.encode()))
+    if metadata.get("header_checksum", checksum) != checksum:
+        raise CheckpointError(f"{path}: damaged (its header's checksum does not fit)")
+    header: dict[str, Any] = json.loads(text)
     return header
 
 

@@ -60,20 +60,19 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     Raises:
         SettingError: an option is out of range, or the corpus is shorter than one window.
     """
+    training_names = {field.name for field in fields(TrainingConfig)}
+    TrainingConfig(**{name: value for name, value in given.items() if name in training_names and value != "auto"})
     limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
     training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
     num_epochs = _expected_epochs(facts, training, device)
     chosen: dict[str, tuple[Any, str]] = {}
     chosen["cell"] = ("lstm", "the best quality for the time on every device")
     chosen["hidden_size"] = _hidden_size(facts, training, device)
-    chosen["num_layers"] = (
-        (1, "one wide layer learns faster than two in a short run")
-        if training.minutes and training.minutes < 30
-        else (2, "time for depth")
-    )
+    chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
     chosen["dropout"] = _dropout(num_epochs)
     chosen["bptt"] = _bptt(facts)
     chosen["batch_size"] = _batch_size(facts, given.get("bptt", chosen["bptt"][0]), device)
+    chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
     settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
     model_names = {field.name for field in fields(ModelConfig)}
@@ -145,6 +144,12 @@ def _batch_size(facts: Facts, bptt: int, device: torch.device) -> tuple[int, str
     return max(1, rows), "so that every row has two windows"
 
 
+def _reset_rate(facts: Facts, batch_size: int) -> tuple[float, str]:
+    if facts.num_documents >= batch_size:
+        return 0.0, "documents start often enough"
+    return 0.05, "so that every beginning is safe"
+
+
 def _precision(device: torch.device) -> tuple[Precision, str]:
     if device.type == "cuda":
         return ("bf16", "tensor cores") if torch.cuda.is_bf16_supported() else ("fp16", "tensor cores")
@@ -172,7 +177,7 @@ def _check_length(facts: Facts, training: TrainingConfig) -> None:
     if facts.num_tokens < least:
         raise SettingError(
             f"corpus: too short for one window ({facts.num_tokens} tokens to train on, at least {least} needed)",
-            hint="give more text, a smaller --bptt or a smaller --valid" if least > MIN_BPTT else "give more text",
+            hint="give more, a smaller --bptt or a smaller --valid" if least > MIN_BPTT else "give more",
         )
 
 
@@ -189,9 +194,8 @@ def _choices(
 
     shown = ("cell", "num_layers", "hidden_size", "embedding_size", "dropout")
     rows = [choice(name, getattr(model, name)) for name in shown]
-    rows += [
-        choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "learning_rate", "precision", "seed")
-    ]
+    shown_of_training = ("bptt", "batch_size", "reset_rate", "learning_rate", "precision", "seed")
+    rows += [choice(name, getattr(training, name)) for name in shown_of_training]
     rows += [
         choice(name, limit) for name in ("steps", "epochs", "minutes") if (limit := getattr(training, name)) is not None
     ]

@@ -230,7 +230,10 @@ class Trainer:
                 if keys:
                     state = {key: tensors[f"optimizer.{key}.{name}"].clone().to(self._device) for key in keys}
                     self._optimizer.state[parameter] = state
-        self._memory = tuple(tensors[f"memory.{n}"].clone().to(self._device) for n in range(len(self._memory)))
+        memory = tuple(tensors[f"memory.{n}"].clone().to(self._device) for n in range(len(self._memory)))
+        if any(new.shape != old.shape for new, old in zip(memory, self._memory, strict=True)):
+            raise RuntimeError(f"memory is of shape {tuple(memory[0].shape)}, not {tuple(self._memory[0].shape)}")
+        self._memory = memory
         self._generator.set_state(tensors["generator"].cpu())
         scaler = {key: tensors[f"scaler.{key}"].item() for key in self._scaler.state_dict()}
         self._scaler.load_state_dict(scaler)

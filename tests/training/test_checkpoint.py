@@ -18,7 +18,40 @@ TENSORS = {
     "c": torch.zeros(0),
     "generator": torch.Generator().get_state(),
 }
-HEADER = {"name": "\u00e9\u4e2d", "list": [1, None, True], "nested": {"x": 0.1}}
+HEADER = {
+    "run": "\u00e9\u4e2d\udcff",
+    "codec": {"name": "byte", "version": 1},
+    "model": {},
+    "training": {},
+    "labels": ["\u00e9"],
+    "corpus": {
+        "options": {
+            "sources": ["a.txt"],
+            "codec": "auto",
+            "encoding": "utf-8",
+            "labels": "folders",
+            "valid_fraction": 0.1,
+            "seed": 0,
+            "valid_file": None,
+            "test_file": None,
+        },
+        "key": "k",
+        "valid_key": "k",
+        "num_tokens": 3,
+        "documents": {"a.txt": 3},
+    },
+    "can_end": True,
+    "history": {
+        "num_validations": 0,
+        "last_step": 0,
+        "best_nats": None,
+        "best_bits_per_unit": None,
+        "best_step": 0,
+        "num_since_best": 0,
+    },
+    "versions": {},
+    "result": {"parameters": 1},
+}
 
 
 def written(folder: Path) -> Path:

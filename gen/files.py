@@ -18,25 +18,24 @@ from gen.errors import SettingError
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Calls `write` with a temporary path beside `path`, then makes that file `path`.
 
+    What a link points to is replaced, not the link; /dev/stdout and the like are written to and never replaced.
+
     Raises:
         SettingError: the folder is missing, not writable, or the disk is full; the old file stays.
     """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            write(path)
+        else:
+            _replace(target, write)
     except OSError as err:
-        raise SettingError(f"{path}: cannot be written ({err.strerror})") from err
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _flush(path.parent)
-    except OSError as err:
-        raise SettingError(f"{path}: cannot be written ({err.strerror or err})") from err
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise SettingError(f"{path}: cannot be written ({reason(err)})") from err
+
+
+def reason(err: OSError) -> str:
+    """Returns what an operating system's error says, in lower case."""
+    return (err.strerror or str(err)).lower()
 
 
 class FolderLock:
@@ -76,6 +75,21 @@ def remove_leftovers(folder: Path, *names: str) -> None:
     patterns = (*(f".{name}.*" for name in names), ".tmp??????")  # the last is what safetensors writes beside its file
     for leftover in (path for pattern in patterns for path in folder.glob(pattern)):
         leftover.unlink(missing_ok=True)
+
+
+def _replace(target: Path, write: Callable[[Path], None]) -> None:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        _flush(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+        if os.name == "posix":
+            _flush(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -13,7 +13,7 @@ from gen.codecs import load_codec
 from gen.config import ModelConfig, TrainingConfig, from_json
 from gen.data.sources import find_sources
 from gen.errors import CheckpointError, GenError, SettingError
-from gen.files import FolderLock, remove_leftovers
+from gen.files import FolderLock, reason, remove_leftovers
 from gen.material import (
     VALID_FRACTION,
     CorpusOptions,
@@ -189,7 +189,7 @@ def _run_folder(out: Path, run: str, *, resume: bool) -> tuple[Path, bool]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise SettingError(f"{folder}: cannot be made ({(err.strerror or str(err)).lower()})") from err
+        raise SettingError(f"{folder}: cannot be made ({reason(err)})") from err
     return folder, is_new
 
 

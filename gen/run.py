@@ -190,27 +190,6 @@ class Run:
         sources = [corpus] if isinstance(corpus, str) else list(corpus)
         return other_excerpt(sources, self.codec, options, self.label_names)
 
-    def describe(self) -> dict[str, Any]:
-        """Returns what the run is made of, as JSON data for people and programs."""
-        shape = {name: value for name, value in self.header["model"].items() if name != "vocab_size"}
-        corpus = {name: value for name, value in self.header["corpus"].items() if name != "documents"}
-        return {
-            "run": self.name,
-            "file": str(self.path),
-            "megabytes": round(self.path.stat().st_size / 1e6, 2),
-            "parameters": self.model.num_parameters(),
-            "codec": self.codec.name,
-            "unit": self.codec.unit,
-            "symbols": self.config.vocab_size,
-            "labels": list(self.label_names),
-            "model": shape,
-            "training": self.header["training"],
-            "corpus": corpus,
-            "history": self.header["history"],
-            "result": self.header["result"],
-            "versions": self.header["versions"],
-        }
-
     def check_is_text(self, place: str) -> None:
         """Raises SettingError if the model does not write text."""
         if self.codec.suffix != ".txt":

@@ -29,7 +29,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(SettingError, match=r"cannot be written \(No space left on device\)"):
+    with pytest.raises(SettingError, match=r"cannot be written \(no space left on device\)"):
         write_atomically(target, fail)
 
     assert target.read_text() == "old"

@@ -9,14 +9,13 @@ Files are read in small parts, so that the size of a file does not matter.
 """
 
 import codecs
-import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from gen.errors import CorpusError, GenError, SettingError
+from gen.errors import CorpusError, SettingError
+from gen.files import reason, write_atomically
 
 CHUNK_BYTES = 1 << 15  # larger parts are slower: their arrays are given back to the system each time
 LINE_END = "\n"
@@ -108,28 +107,12 @@ def read_text(path: Path, *, encoding: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file in UTF-8; it appears whole or not at all. Raises GenError if it cannot be written."""
-    target = path.resolve()
-    is_special = target.exists() and not target.is_file()  # /dev/stdout and the like are written, never replaced
-    beside = target if is_special else target.with_name(target.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            file.write(text.encode("utf-8", "surrogatepass"))
-            if not is_special:
-                file.flush()
-                os.fsync(file.fileno())
-        if not is_special:
-            beside.replace(target)
-    except OSError as err:
-        if not is_special:
-            with suppress(OSError):
-                beside.unlink()
-        raise GenError(f"{path}: cannot be written ({describe(err)})") from err
+    """Writes a text file in UTF-8; it appears whole or not at all. Raises SettingError if it cannot be written."""
+    write_atomically(path, lambda beside: _write(beside, text.encode("utf-8", "surrogatepass")))
 
 
-def describe(err: OSError) -> str:
-    """Returns what an operating system's error says, in lower case."""
-    return (err.strerror or str(err)).lower()
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
@@ -146,7 +129,7 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
                     return
                 raw = following
     except OSError as err:
-        raise CorpusError(f"{path}: cannot be read ({describe(err)})") from err
+        raise CorpusError(f"{path}: cannot be read ({reason(err)})") from err
 
 
 def _starts_with_mark(raw: bytes) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from gen.data.sources import Skipped, SourceFile
 from gen.errors import CorpusError
+from gen.files import reason
 
 _CHUNK_BYTES = 1 << 16
 
@@ -35,10 +36,10 @@ def hash_files(
         except FileNotFoundError as err:
             raise _vanished(file) from err
         except OSError as err:
-            reason = f"cannot be read ({(err.strerror or str(err)).lower()})"
+            what = f"cannot be read ({reason(err)})"
             if file.is_given:
-                raise CorpusError(f"{file.name}: {reason}") from err
-            unreadable.append(Skipped(file.name, reason))
+                raise CorpusError(f"{file.name}: {what}") from err
+            unreadable.append(Skipped(file.name, what))
     return hashed, unreadable
 
 

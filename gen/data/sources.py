@@ -24,6 +24,7 @@ from typing import BinaryIO, NamedTuple
 from gen.data.builtin import builtin_path, builtins
 from gen.data.store import cache_root
 from gen.errors import CorpusError
+from gen.files import reason
 
 STDIN_NAME = "standard input"
 _KINDS = (
@@ -157,8 +158,8 @@ def _add_folder(folder: Path, shown: Path, found: _Finding) -> None:
                 continue
         except OSError as err:
             if path == folder:
-                raise CorpusError(f"{name}: cannot be read ({_describe(err)})") from err
-            found.skipped.append(Skipped(name, _describe(err)))
+                raise CorpusError(f"{name}: cannot be read ({reason(err)})") from err
+            found.skipped.append(Skipped(name, reason(err)))
             continue
         if kind := _kind(status):
             found.skipped.append(Skipped(name, kind))
@@ -178,7 +179,7 @@ def _add_glob(pattern: str, found: _Finding) -> None:
         try:
             status = path.stat()
         except OSError as err:
-            found.skipped.append(Skipped(printable(path), _describe(err)))
+            found.skipped.append(Skipped(printable(path), reason(err)))
             continue
         if stat.S_ISDIR(status.st_mode):
             _add_folder(path, path, found)
@@ -203,7 +204,7 @@ def _add_stdin(found: _Finding, stdin: BinaryIO | None) -> None:
             found.spool = Path(file.name)
             shutil.copyfileobj(stream, file, 1 << 20)
     except OSError as err:
-        raise CorpusError(f"{folder}: cannot keep standard input ({_describe(err)})") from err
+        raise CorpusError(f"{folder}: cannot keep standard input ({reason(err)})") from err
     found.files.append(SourceFile(found.spool, STDIN_NAME, None, is_given=True))
 
 
@@ -216,7 +217,7 @@ def _status(path: Path) -> os.stat_result | None:
             raise CorpusError(f"{printable(path)}: a symbolic link to nothing ({path.readlink()})") from err
         return None
     except OSError as err:
-        raise CorpusError(f"{printable(path)}: cannot be read ({_describe(err)})") from err
+        raise CorpusError(f"{printable(path)}: cannot be read ({reason(err)})") from err
     except ValueError:  # a NUL in the name
         return None
 
@@ -238,7 +239,3 @@ def _neighbours(source: str) -> Iterable[str]:
         return [printable(entry) for entry in Path(source).parent.iterdir()]
     except (OSError, ValueError):
         return []
-
-
-def _describe(err: OSError) -> str:
-    return (err.strerror or str(err)).lower()

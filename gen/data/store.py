@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from gen.codec import IdArray
 from gen.data.report import Report, report_from_json
 from gen.errors import CorpusError
+from gen.files import reason
 
 FORMAT = 1
 _IDS, _INDEX = "ids.bin", "index.json"
@@ -211,7 +212,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        what = (err.strerror or str(err)).lower()
+        what = reason(err)
         hint = "make room there, or set GEN_CACHE to a folder on another disk"
         raise CorpusError(f"{folder.parent}: cannot write the prepared corpus ({what})", hint=hint) from err
 

@@ -21,6 +21,7 @@ import numpy as np
 from mido.midifiles.meta import add_meta_spec, build_meta_message
 
 from gen.errors import MidiError
+from gen.files import reason
 from gen.music.rules import (
     BYTES_AFTER_END,
     CHUNKS_SKIPPED,
@@ -167,7 +168,7 @@ def _load(path: Path) -> bytes:
             raise MidiError(f"{path}: larger than {MAX_BYTES >> 20} MiB ({status.st_size} bytes)")
         return path.read_bytes()
     except OSError as err:
-        raise MidiError(f"{path}: cannot be read ({err.strerror})") from err
+        raise MidiError(f"{path}: cannot be read ({reason(err)})") from err
 
 
 def _walk_chunks(path: Path, data: bytes) -> _Chunks:

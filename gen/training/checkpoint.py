@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gen.errors import CheckpointError
-from gen.files import write_atomically
+from gen.files import reason, write_atomically
 from gen.training.header import check_header
 
 FORMAT_VERSION = 1
@@ -67,7 +67,7 @@ def read_checkpoint(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str
             header = _header(path, kind, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except OSError as err:
-        raise CheckpointError(f"{path}: cannot be read ({err.strerror or err})") from err
+        raise CheckpointError(f"{path}: cannot be read ({reason(err)})") from err
     except (SafetensorError, ValueError, KeyError, MemoryError, RecursionError) as err:
         raise CheckpointError(f"{path}: {_what_is_wrong(path)} ({err})") from err
     if metadata.get("checksum") != str(_checksum(tensors)):
@@ -84,7 +84,7 @@ def read_header(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             header = _header(path, "model", file.metadata() or {})
     except OSError as err:
-        raise CheckpointError(f"{path}: cannot be read ({err.strerror or err})") from err
+        raise CheckpointError(f"{path}: cannot be read ({reason(err)})") from err
     except (SafetensorError, ValueError, KeyError, RecursionError) as err:
         raise CheckpointError(f"{path}: {_what_is_wrong(path)} ({err})") from err
     check_header(path, "model", header)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gen.errors import SettingError
-from gen.files import write_atomically
+from gen.files import reason, write_atomically
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Metrics:
             self._file.write(json.dumps(report) + "\n")
             self._file.flush()
         except OSError as err:
-            raise SettingError(f"{self._file.name}: cannot be written ({err.strerror})") from err
+            raise SettingError(f"{self._file.name}: cannot be written ({reason(err)})") from err
 
     def close(self) -> None:
         self._file.close()

@@ -219,7 +219,7 @@ def test_a_disk_that_fills_up_while_training_leaves_the_old_checkpoint(
 
     assert (outcome.code, outcome.out) == (2, "")
     assert re.match(
-        r"error: runs/a/\w+\.safetensors: cannot be written \(.*File too large", outcome.err.splitlines()[-1]
+        r"error: runs/a/\w+\.safetensors: cannot be written \(.*file too large", outcome.err.splitlines()[-1]
     )
     after = contents(here / "runs" / "a")
     assert after.keys() == before.keys()

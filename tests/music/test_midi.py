@@ -114,7 +114,7 @@ def test_a_symlink_loop_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MidiError, match=r"cannot be read .No such file"):
+    with pytest.raises(MidiError, match=r"cannot be read .no such file"):
         read_midi(tmp_path / "x.mid")
 
 

@@ -78,5 +78,5 @@ def test_a_pause_that_midi_cannot_say_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"cannot be written .No such file"):
+    with pytest.raises(SettingError, match=r"cannot be written .no such file"):
         write_midi(tmp_path / "none" / "x.mid", Score((a_track(0),)))

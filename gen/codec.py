@@ -142,6 +142,10 @@ class Codec(Protocol[Whole, Piece]):
         """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document."""
         ...
 
+    def fitted(self, ids: IdArray) -> "Codec[Whole, Piece]":
+        """Returns the codec with what its grammar may learn of a corpus: (N,) its ids; itself if nothing."""
+        ...
+
     def units(self) -> NDArray[np.int64]:
         """Returns (V,) how many units each id completes: 1 for a character or a NoteOn, else 0."""
         ...

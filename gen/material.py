@@ -72,7 +72,7 @@ def open_material(options: CorpusOptions, on_progress: OnProgress | None = None)
         labels=options.labels,
         on_progress=on_progress,
     )
-    codec = load_codec(store.codec_spec)
+    codec = load_codec(store.codec_spec).fitted(store.ids)
     if options.valid_file is not None:
         valid = other_excerpt([options.valid_file], codec, options, store.label_names, on_progress)
         return Material(options, codec, Excerpt(store, whole(store.starts, store.labels)), valid)

@@ -82,6 +82,10 @@ class ByteCodec:
         """Returns the automaton of UTF-8."""
         return Utf8Grammar()
 
+    def fitted(self, ids: IdArray) -> "ByteCodec":  # noqa: ARG002 - a corpus has nothing to teach it
+        """Returns itself."""
+        return self
+
     def units(self) -> NDArray[np.int64]:
         """Returns (258,): every byte is a unit, Begin and End are none."""
         units = np.ones(len(_VOCAB), np.int64)

@@ -5,9 +5,10 @@ becomes one stream of pitches stands in `gen.music.rules`; the order of the toke
 `gen.codecs.performance_grammar`. Encoding is canonical: equal streams give equal ids.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +39,8 @@ REPAIRS = rules.REPAIRS  # the findings that changed something; the others only 
 TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
 _TICKS_PER_SECOND = 1000
 _VERSION = 1
+_NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than those that are sampled
+_MOST_FITTED = 1 << 22  # ids that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,12 @@ class PerformanceCodec:
 
     Args:
         is_drums: takes the drum channel and leaves out all else, instead of the reverse.
+        longest_note: frames of 10 ms that a note which is sampled may sound; None for no limit. Files are read as
+            they are.
     """
 
     is_drums: bool = False
+    longest_note: int | None = None
 
     name: ClassVar[str] = "performance"
     unit: ClassVar[str] = "note"
@@ -61,11 +67,25 @@ class PerformanceCodec:
         is_drums = spec.get("is_drums")
         if not isinstance(is_drums, bool):
             raise CheckpointError(f"codec performance: pitched notes or drums is not said ({is_drums})")
-        return cls(is_drums=is_drums)
+        longest_note = spec.get("longest_note")
+        if longest_note is not None and not (type(longest_note) is int and longest_note >= 1):
+            raise CheckpointError(f"codec performance: longest note is no number of frames ({longest_note})")
+        return cls(is_drums=is_drums, longest_note=longest_note)
 
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
-        return {"name": self.name, "version": _VERSION, "is_drums": self.is_drums}
+        return {
+            "name": self.name,
+            "version": _VERSION,
+            "is_drums": self.is_drums,
+            "longest_note": self.longest_note,
+        }
+
+    def fitted(self, ids: IdArray) -> "PerformanceCodec":
+        """Returns the codec whose samples hold no note longer than all but one in a thousand notes of a corpus."""
+        lengths = note_lengths(ids[:_MOST_FITTED])
+        longest_note = max(1, math.ceil(np.quantile(lengths, _NEARLY_ALL))) if len(lengths) else None
+        return replace(self, longest_note=longest_note)
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file that has notes for this codec. Raises MidiError."""
@@ -106,7 +126,7 @@ class PerformanceCodec:
 
     def grammar(self) -> PerformanceGrammar:
         """Returns an automaton that stands after `begin`."""
-        return PerformanceGrammar()
+        return PerformanceGrammar(self.longest_note)
 
     def units(self) -> NDArray[np.int64]:
         """Returns (V,) how many notes each id completes: 1 for a NoteOn."""
@@ -142,6 +162,24 @@ def choose_performance(paths: Sequence[Path]) -> PerformanceCodec:
             return PerformanceCodec()
         is_usable = True
     return PerformanceCodec(is_drums=is_usable)
+
+
+def note_lengths(ids: IdArray) -> NDArray[np.int64]:
+    """Returns the (N,) lengths in frames of the notes of ids as the encoder writes them, by pitch, then onset.
+
+    Notes that do not end within `ids` are left out.
+    """
+    is_shift = (ids >= TIME_SHIFT) & (ids < VELOCITY)
+    now = np.cumsum(np.where(is_shift, ids.astype(np.int64) - TIME_SHIFT + 1, 0))
+    places = []
+    for start, stop in ((NOTE_ON, NOTE_OFF), (NOTE_OFF, TIME_SHIFT)):
+        found = np.flatnonzero((ids >= start) & (ids < stop))
+        pitches = ids[found] - start
+        order = np.argsort(pitches, kind="stable")
+        counts = np.bincount(pitches, minlength=NOTE_OFF - NOTE_ON)
+        places.append(np.split(found[order], np.cumsum(counts)[:-1]))
+    lengths = [now[offs] - now[ons[: len(offs)]] for ons, offs in zip(*places, strict=True)]
+    return np.concatenate(lengths)
 
 
 def layout_ids(layout: Layout) -> IdArray:

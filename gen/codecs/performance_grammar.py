@@ -5,6 +5,9 @@ sounding pitches, ascending; then NoteOns of silent pitches, ascending, each aft
 first NoteOn always). Something happens in every frame that is reached. No silence is longer than the limit. A document
 has a note and ends with the NoteOff after which nothing sounds.
 
+Fitted to a corpus, it also lets no note sound longer than nearly all notes there do: a model that once misses a
+NoteOff was never shown how to come back to it, and would hold the note for minutes.
+
 One exception: a document may be cut wherever nothing sounds, so also after a TimeShift, which then says nothing.
 
 The budget. Let n pitches sound and b ids be left. From a state with n > 0 the document can be closed, and filled up to
@@ -13,6 +16,8 @@ above one of the sounding pitches); after a Velocity if b >= n + 3. With n = 0 r
 TimeShift if b is 0, or that many TimeShift_100 still fit the silence, or b >= 3 (NoteOn, TimeShift, NoteOff; 4 with
 the first Velocity).
 """
+
+from collections import deque
 
 import numpy as np
 
@@ -42,9 +47,16 @@ class PerformanceGrammar:
 
     `advance` also takes ids that the language lacks, as a prompt may have them, and goes on from the nearest state.
     A budget too small for a state that such ids left is taken as the least that suffices.
+
+    Args:
+        longest_note: frames that a note may sound at most, >= 1; None for no limit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_note: int | None = None) -> None:
+        self._longest_note = _NO_LIMIT if longest_note is None else longest_note
+        self._now = 0  # frames
+        self._deadlines: deque[tuple[int, int]] = deque()  # (frame, pitch) of sounding notes, some of them over
+        self._deadline = [0] * NUM_PITCHES  # of the note that sounds
         self._mask = np.zeros(len(VOCAB), dtype=np.bool_)
         self._is_sounding = np.zeros(NUM_PITCHES, dtype=np.bool_)
         self._is_silent = np.ones(NUM_PITCHES, dtype=np.bool_)
@@ -69,8 +81,11 @@ class PerformanceGrammar:
         if self._awaits_note:
             mask[NOTE_ON + first_on : NOTE_OFF] = self._is_silent[first_on:]
             return mask
+        left = self._frames_left()
         if sounding and first_on == 0:
-            self._allow_offs(room)
+            self._allow_offs(room, stop=self._lowest_due() + 1 if left == 0 else NUM_PITCHES)
+        if left == 0:
+            return mask
         if self._velocity >= 0 and room >= sounding + 2:
             mask[NOTE_ON + first_on : NOTE_OFF] = self._is_silent[first_on:]
         if room >= sounding + 3 and self._has_silent_pitch():
@@ -81,7 +96,7 @@ class PerformanceGrammar:
             if not sounding:
                 self._allow_silence(room)
             elif room >= sounding:
-                mask[TIME_SHIFT:VELOCITY] = True
+                mask[TIME_SHIFT : TIME_SHIFT + min(left, MAX_SHIFT)] = True
         mask[VOCAB.end] = self._may_end
         return mask
 
@@ -96,6 +111,7 @@ class PerformanceGrammar:
             self._is_shift_over = token != _LONGEST_SHIFT
             self._last_on = self._last_off = -1
             self._may_end = False
+            self._now += token - TIME_SHIFT + 1
             if not self._num_sounding:
                 self._silence_left -= token - TIME_SHIFT + 1
         elif token < VOCAB.begin:
@@ -118,6 +134,26 @@ class PerformanceGrammar:
         below = (1 << (self._last_off + 1)) - 1
         return self._num_sounding > 0 and (self._last_on >= 0 or self._sounding & below != 0)
 
+    def _frames_left(self) -> int:
+        """Returns how long every sounding note may still sound; 0 if one of them has to end in this frame.
+
+        After ids that the language lacks, a note that can no longer end in this frame has one frame more.
+        """
+        while self._deadlines and not self._sounds_until(*self._deadlines[0]):
+            self._deadlines.popleft()
+        if not self._deadlines:
+            return _NO_LIMIT
+        left = self._deadlines[0][0] - self._now
+        can_end = left > 0 or (self._last_on < 0 and self._lowest_due() > self._last_off)
+        return max(left, 0) if can_end else 1
+
+    def _lowest_due(self) -> int:
+        """Returns the lowest pitch that has to end by now; there is one."""
+        return min(pitch for frame, pitch in self._deadlines if frame <= self._now and self._sounds_until(frame, pitch))
+
+    def _sounds_until(self, frame: int, pitch: int) -> bool:
+        return bool(self._sounding >> pitch & 1) and self._deadline[pitch] == frame
+
     def _least_budget(self, budget: int) -> int:
         """Returns the least number of ids from `budget` on that ends with nothing sounding."""
         if self._num_sounding or self._awaits_note:
@@ -131,10 +167,11 @@ class PerformanceGrammar:
         """Returns how many ids a note takes out of silence: NoteOn, TimeShift, NoteOff, perhaps Velocity first."""
         return 3 if self._velocity >= 0 else 4
 
-    def _allow_offs(self, room: int) -> None:
+    def _allow_offs(self, room: int, *, stop: int) -> None:
+        """Allows NoteOffs of sounding pitches below `stop`."""
         first = self._last_off + 1
         if room >= self._num_sounding:
-            self._mask[NOTE_OFF + first : TIME_SHIFT] = self._is_sounding[first:]
+            self._mask[NOTE_OFF + first : NOTE_OFF + stop] = self._is_sounding[first:stop]
         else:  # no id to spare for another frame: each NoteOff must be the lowest
             lowest = (self._sounding & -self._sounding).bit_length() - 1
             if lowest >= first:
@@ -156,6 +193,8 @@ class PerformanceGrammar:
             self._is_silent[pitch] = False
             self._sounding |= 1 << pitch
             self._num_sounding += 1
+            self._deadline[pitch] = self._now + self._longest_note
+            self._deadlines.append((self._deadline[pitch], pitch))
 
     def _note_off(self, pitch: int) -> None:
         if not self._is_sounding[pitch]:

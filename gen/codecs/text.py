@@ -104,6 +104,10 @@ class CharCodec:
         """Returns None: every sequence of characters is a text."""
         return
 
+    def fitted(self, ids: IdArray) -> "CharCodec":  # noqa: ARG002 - a corpus has nothing to teach it
+        """Returns itself."""
+        return self
+
     def units(self) -> NDArray[np.int64]:
         """Returns (V,): every character is a unit, Begin and End are none."""
         units = np.ones(len(self.vocab), np.int64)

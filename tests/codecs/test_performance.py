@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from gen.codec import decode
-from gen.codecs.performance import REPAIRS, PerformanceCodec, choose_performance
+from gen.codecs.performance import REPAIRS, PerformanceCodec, choose_performance, note_lengths
 from gen.errors import CheckpointError, MidiError
 from gen.music.midi_write import write_midi
 from gen.music.rules import DRUMS_LEFT_OUT, LENGTH_0, NOTES, PITCHED_LEFT_OUT
@@ -136,9 +136,31 @@ def test_a_codec_of_drums_counts_the_pitches_it_leaves_out(tmp_path: Path) -> No
     assert part.findings[PITCHED_LEFT_OUT] == 1
 
 
-@pytest.mark.parametrize("codec", [PerformanceCodec(), PerformanceCodec(is_drums=True)])
+@pytest.mark.parametrize(
+    "codec", [PerformanceCodec(), PerformanceCodec(is_drums=True), PerformanceCodec(longest_note=250)]
+)
 def test_a_codec_comes_back_from_its_spec(codec: PerformanceCodec) -> None:
     assert PerformanceCodec.from_spec(codec.spec()) == codec
+
+
+@given(scores())
+def test_the_lengths_of_notes_are_those_of_the_decoded_score(score: Score) -> None:
+    ids = CODEC.encode(score)
+
+    decoded = decode(CODEC, ids)
+
+    expected = [note.duration_ticks // 10 for track in decoded.tracks for note in track.notes]
+    assert sorted(note_lengths(ids).tolist()) == sorted(expected)
+
+
+def test_a_fitted_codec_lets_no_note_be_longer_than_nearly_all_of_the_corpus() -> None:
+    notes = [Note(onset_ticks=100 * n, duration_ticks=50, pitch=60, velocity=64) for n in range(5000)]
+    held = Note(onset_ticks=0, duration_ticks=400_000, pitch=40, velocity=64)  # one in five thousand
+
+    codec = CODEC.fitted(CODEC.encode(in_milliseconds(held, *notes)))
+
+    assert codec.longest_note == 5
+    assert CODEC.fitted(CODEC.encode(in_milliseconds())).longest_note is None
 
 
 def test_a_spec_without_its_setting_is_refused() -> None:

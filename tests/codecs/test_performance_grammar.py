@@ -27,10 +27,10 @@ def allowed_symbols(*taken: str, budget: int | None = None) -> set[str]:
     return {VOCAB.symbols[token] for token in allowed_ids(grammar, budget)}
 
 
-def walk(length: int, seed: int, *, weights: dict[str, float]) -> list[int]:
+def walk(length: int, seed: int, *, weights: dict[str, float], codec: PerformanceCodec = CODEC) -> list[int]:
     """Draws ids at random among the allowed ones, each kind with its weight, until `End` or the budget is spent."""
     draw = random.Random(seed)  # noqa: S311
-    grammar = CODEC.grammar()
+    grammar = codec.grammar()
     ids: list[int] = []
     while len(ids) < length:
         choices = allowed_ids(grammar, length - len(ids))
@@ -44,8 +44,8 @@ def walk(length: int, seed: int, *, weights: dict[str, float]) -> list[int]:
     return ids
 
 
-def check_notes(ids: list[int]) -> None:
-    """Plays the ids, and fails at a stray, double, hanging or empty note."""
+def check_notes(ids: list[int], *, longest: int = 1 << 62) -> None:
+    """Plays the ids, and fails at a stray, double, hanging, empty or too long note."""
     now = 0
     onsets: dict[int, int] = {}
     for token in ids:
@@ -56,7 +56,8 @@ def check_notes(ids: list[int]) -> None:
             assert int(value) not in onsets, "a note sounds twice"
             onsets[int(value)] = now
         elif kind == "NoteOff":
-            assert onsets.pop(int(value)) < now, "a note of length 0"
+            length = now - onsets.pop(int(value))
+            assert 0 < length <= longest, "a note of length 0, or too long"
     assert not onsets, "a note hangs"
 
 
@@ -77,6 +78,16 @@ weights = st.fixed_dictionaries(
 def test_every_masked_walk_is_valid_and_canonical(length: int, seed: int, weights: dict[str, float]) -> None:
     ids = walk(length, seed, weights=weights)
     check_notes(ids)
+    assert CODEC.encode(decode(CODEC, ids)).tolist() == without_trailing_time(ids)
+
+
+@given(st.integers(1, 300), st.integers(0, 2**32), weights, st.sampled_from((1, 7, 100, 250)))
+@settings(max_examples=200)
+def test_a_fitted_walk_is_valid_and_holds_no_note_too_long(
+    length: int, seed: int, weights: dict[str, float], longest: int
+) -> None:
+    ids = walk(length, seed, weights=weights, codec=PerformanceCodec(longest_note=longest))
+    check_notes(ids, longest=longest)
     assert CODEC.encode(decode(CODEC, ids)).tolist() == without_trailing_time(ids)
 
 
@@ -180,10 +191,17 @@ def test_the_last_token_of_a_budget_may_be_time() -> None:
     assert {symbol.split("_")[0] for symbol in allowed_symbols(budget=1)} == {"TimeShift"}
 
 
-@given(st.lists(st.integers(0, 387), max_size=60), st.integers(1, 40), st.integers(0, 2**32))
-def test_after_any_prompt_something_is_allowed_and_the_file_is_valid(prompt: list[int], length: int, seed: int) -> None:
+@given(
+    st.lists(st.integers(0, 387), max_size=60),
+    st.integers(1, 40),
+    st.integers(0, 2**32),
+    st.sampled_from((None, 1, 50)),
+)
+def test_after_any_prompt_something_is_allowed_and_the_file_is_valid(
+    prompt: list[int], length: int, seed: int, longest_note: int | None
+) -> None:
     draw = random.Random(seed)  # noqa: S311
-    grammar = CODEC.grammar()
+    grammar = PerformanceCodec(longest_note=longest_note).grammar()
     ids = list(prompt)
     for token in prompt:
         grammar.advance(token)
@@ -195,9 +213,9 @@ def test_after_any_prompt_something_is_allowed_and_the_file_is_valid(prompt: lis
     check_notes(CODEC.encode(score).tolist())
 
 
-@given(st.lists(st.integers(0, 387), max_size=60))
-def test_after_any_prompt_enough_budget_closes_every_note(prompt: list[int]) -> None:
-    grammar = CODEC.grammar()
+@given(st.lists(st.integers(0, 387), max_size=60), st.sampled_from((None, 1, 50)))
+def test_after_any_prompt_enough_budget_closes_every_note(prompt: list[int], longest_note: int | None) -> None:
+    grammar = PerformanceCodec(longest_note=longest_note).grammar()
     for token in prompt:
         grammar.advance(token)
     for left in range(grammar.tokens_to_close(), 0, -1):

@@ -56,6 +56,17 @@ def test_its_spec_as_json_makes_an_equal_codec(case: Case) -> None:
 
 
 @every_codec
+def test_fitting_it_to_a_corpus_changes_no_id_and_survives_its_spec(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole)
+
+    fitted = codec.fitted(ids)
+
+    assert fitted.encode(case.whole).tolist() == ids.tolist()
+    assert load_codec(json.loads(json.dumps(fitted.spec()))) == fitted
+
+
+@every_codec
 def test_its_spec_names_it_and_its_version(case: Case) -> None:
     spec = case.codec().spec()
     assert spec["name"] == case.codec().name == case.name

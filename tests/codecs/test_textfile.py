@@ -108,7 +108,7 @@ def test_a_disk_error_while_reading_is_a_corpus_error() -> None:
 
 
 def test_a_write_that_fails_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(GenError, match="a.txt: cannot be written"):
+    with pytest.raises(GenError, match=r"a\.txt: cannot be written"):
         write_text(tmp_path / "none" / "a.txt", "new")
 
 

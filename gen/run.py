@@ -16,6 +16,7 @@ from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
 from gen.generation.stop import stop_at
 from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, options_from_json, other_excerpt
+from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
 from gen.training.checkpoint import MODEL_FILE, read_checkpoint
@@ -225,14 +226,19 @@ class Run:
         ):
             if found != told:
                 raise CheckpointError(f"{self.path}: its model is for {told} {what}, not those it names ({found})")
-        with torch.device("meta"):  # shapes alone: a false size may need all memory there is
-            parameters = dict(RecurrentLM(config).named_parameters())
-        for name, parameter in parameters.items():
+        # First what decides all sizes: to build a model of a false size may need all memory there is.
+        recurrent = (CELLS[config.cell].num_gates * config.hidden_size, config.hidden_size)
+        self._check_shapes(tensors, {"embedding.weight": (config.vocab_size, config.embedding_size)})
+        self._check_shapes(tensors, {f"layers.{n}.weight_hh_l0": recurrent for n in range(config.num_layers)})
+        parameters = RecurrentLM(config).named_parameters()
+        self._check_shapes(tensors, {name: tuple(parameter.shape) for name, parameter in parameters})
+
+    def _check_shapes(self, tensors: Mapping[str, torch.Tensor], told: Mapping[str, tuple[int, ...]]) -> None:
+        for name, shape in told.items():
             if name not in tensors:
                 raise CheckpointError(f"{self.path}: weights are missing ({name})")
-            if tensors[name].shape != parameter.shape:
-                shapes = f"{name}: {tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-                raise CheckpointError(f"{self.path}: its weights do not fit its header ({shapes})")
+            if (found := tuple(tensors[name].shape)) != shape:
+                raise CheckpointError(f"{self.path}: its weights do not fit its header ({name}: {found}, not {shape})")
 
     def _label_number(self, label: str | None) -> int:
         if label is None:

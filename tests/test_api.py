@@ -30,3 +30,19 @@ def test_a_run_is_trained_loaded_and_streamed_from_python(tmp_path: Path) -> Non
     pieces = run.stream(prompt="to be", length=12, temperature=0.8, seed=0)
     assert isinstance(pieces, Iterator)
     assert len("".join(pieces)) == 12
+
+
+def test_loading_and_sampling_imports_no_compiler(tmp_path: Path) -> None:
+    """torch's compiler takes as long to import as all of torch; a first character must not wait for it."""
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("what is read is written, " * 40, encoding="utf-8")
+    gen.train(corpus, run="r", out=tmp_path, steps=0, hidden_size=8)
+    program = f"""
+import sys, gen
+next(iter(gen.load({str(tmp_path / "r")!r}).stream(length=3)))
+print([name for name in sys.modules if name in ("torch._dynamo", "sympy", "matplotlib")])
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

@@ -1,7 +1,7 @@
 """Chooses a model and how to train it from the corpus, the device and the budget; any option given wins.
 
-The numbers stand on short runs on two CPU cores (benchmarks/README.md); every choice comes with its reason, and the
-screen prints both.
+Rows, window, rate and resets stand on runs of some minutes on one text and two CPU cores (benchmarks/README.md). Sizes
+for GPUs and for long runs, and the dropout rates, are not measured yet. The screen prints every choice and its reason.
 """
 
 import math

@@ -38,6 +38,14 @@ def reason(err: OSError) -> str:
     return (err.strerror or str(err)).lower()
 
 
+def cache_root() -> Path:
+    """Returns the folder for what can be made again: $GEN_CACHE, else $XDG_CACHE_HOME/gen, else ~/.cache/gen."""
+    if chosen := os.environ.get("GEN_CACHE"):
+        return Path(chosen)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "gen"
+
+
 class FolderLock:
     """The right to write into a folder, held by one process at a time until it is released or the process ends.
 

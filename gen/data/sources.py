@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from gen.data.builtin import builtin_path, builtins
-from gen.data.store import cache_root
 from gen.errors import CorpusError
-from gen.files import reason
+from gen.files import cache_root, reason
 
 STDIN_NAME = "standard input"
 _KINDS = (

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from gen.codec import IdArray
 from gen.data.report import Report, report_from_json
 from gen.errors import CorpusError
-from gen.files import reason
+from gen.files import cache_root, reason
 
 FORMAT = 1
 _IDS, _INDEX = "ids.bin", "index.json"
@@ -60,14 +60,6 @@ class Store:
     codec_spec: dict[str, Any]
     report: Report
     paths: tuple[Path, ...] = ()
-
-
-def cache_root() -> Path:
-    """Returns the folder for what can be made again: $GEN_CACHE, else $XDG_CACHE_HOME/gen, else ~/.cache/gen."""
-    if chosen := os.environ.get("GEN_CACHE"):
-        return Path(chosen)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "gen"
 
 
 def stores_folder() -> Path:

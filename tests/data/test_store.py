@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from gen.data.report import FileReport, Report
-from gen.data.store import Store, StoreWriter, cache_root, open_store
+from gen.data.store import Store, StoreWriter, open_store
 from gen.errors import CorpusError
+from gen.files import cache_root
 
 DOCUMENTS = {"a.txt": [1, 2, 3], "b.txt": [4], "c.txt": [1, 2, 3], "d.txt": [250] * 7}
 LABELS = {"a.txt": "y", "b.txt": None, "c.txt": "x", "d.txt": "y"}

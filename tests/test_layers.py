@@ -15,14 +15,15 @@ ALLOWED = {
     "config": {"errors"},
     "codec": {"errors"},
     "data": BASE,
-    "models": BASE,
-    "training": BASE | {"data", "models"},
+    "kernels": {"errors", "files"},
+    "models": BASE | {"kernels"},
+    "training": BASE | {"data", "models", "kernels"},
     "generation": BASE | {"data", "models"},
     "analysis": BASE | {"data", "models"},
     "music": {"errors", "files"},
     "codecs": {"errors", "files", "codec", "music"},
 }
-CORE = ("data", "models", "training", "generation", "analysis")
+CORE = ("kernels", "data", "models", "training", "generation", "analysis")
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 

@@ -1,0 +1,69 @@
+"""The compiled kernels: built from the C files beside this one when first wanted, kept in the cache, loaded by ctypes.
+
+They need a C compiler (`cc`, or what $CC names) and a processor with AVX-512 in bf16; elsewhere `library()` is None and
+everything runs on torch's own kernels, slower and with the same results up to rounding. The library is built for this
+very processor, so its name in the cache holds a hash of sources, compiler and processor. It shares torch's OpenMP, and
+so its threads: two pools would fight for the same cores.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from gen.errors import SettingError
+from gen.files import cache_root, write_atomically
+
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.[ch]")))
+FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC", "-shared")
+SECONDS_TO_BUILD = 120
+SWITCH = "GEN_KERNELS"  # set to "off", nothing is built or loaded
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Returns the kernels, or None where they cannot be had: no compiler, another processor, or switched off."""
+    compiler = _compiler()
+    if compiler is None or os.environ.get(SWITCH) == "off" or not torch.cpu._is_avx512_bf16_supported():
+        return None
+    path = cache_root() / "kernels" / f"{_key(compiler)}.so"
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, lambda target: _build(compiler, target))
+        return ctypes.CDLL(str(path))
+    except (OSError, SettingError, subprocess.SubprocessError):
+        return None
+
+
+def _compiler() -> tuple[str, ...] | None:
+    """Returns the command of the C compiler, or None if there is none."""
+    command = shlex.split(os.environ.get("CC", "cc"))
+    return tuple(command) if command and shutil.which(command[0]) else None
+
+
+def _build(compiler: tuple[str, ...], target: Path) -> None:
+    sources = [str(source) for source in SOURCES if source.suffix == ".c"]
+    command = [*compiler, *FLAGS, "-o", str(target), *sources, "-lm"]
+    subprocess.run(command, check=True, capture_output=True, timeout=SECONDS_TO_BUILD)  # noqa: S603
+
+
+def _key(compiler: tuple[str, ...]) -> str:
+    described = [*compiler, *FLAGS, platform.machine(), _processor(), *(source.read_text() for source in SOURCES)]
+    return hashlib.sha256("\0".join(described).encode()).hexdigest()[:32]
+
+
+def _processor() -> str:
+    """Returns what this processor can do, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))

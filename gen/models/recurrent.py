@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.config import ModelConfig
+from gen.kernels.window import can_run_window, run_window
 from gen.models.cells import CELLS, layer_weights
 
 
@@ -85,15 +86,23 @@ class RecurrentLM(nn.Module):
         finals = []
         for n, layer in enumerate(self.layers):
             x = locked_dropout(x, self.config.dropout, generator)
-            memory = tuple(m[n : n + 1].to(x.dtype) for m in state.memory)
-            x, last = layer(x, memory if len(memory) > 1 else memory[0])
-            finals.append(last if isinstance(last, tuple) else (last,))
+            x, last = self._run(layer, x, tuple(m[n] for m in state.memory))
+            finals.append(last)
         x = locked_dropout(x, self.config.dropout, generator)
         if self.projection is not None:
             x = self.projection(x)
         logits = self.output(x)  # (T, B, V)
-        memory = tuple(torch.cat(parts).float() for parts in zip(*finals, strict=True))
+        memory = tuple(torch.stack(parts).float() for parts in zip(*finals, strict=True))
         return logits.transpose(0, 1), State(memory, state.condition)
+
+    def _run(self, layer: nn.Module, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Runs one layer over (T, B, E) through the fastest kernel there is; memory (B, H) each."""
+        assert isinstance(layer, nn.RNNBase)
+        if can_run_window(x, self.config.hidden_size):
+            return run_window(self.config.cell, x, memory, layer_weights(layer))
+        starts = tuple(m[None].to(x.dtype) for m in memory)
+        x, last = layer(x, starts if len(starts) > 1 else starts[0])
+        return x, tuple(m[0] for m in last) if isinstance(last, tuple) else (last[0],)
 
     def recurrent_layers(self) -> list[nn.RNNBase]:
         """Returns the fused layers, from the input up."""

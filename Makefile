@@ -58,6 +58,7 @@ check: $(STAMP)
 	@$(BIN)/python docs/build.py --check
 
 bench: $(STAMP)
+	$(call show,gen bench)
 	$(call show,python benchmarks/sampling.py)
 	$(call show,python benchmarks/prepare_text.py --mebibytes 64)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gen import __version__
+from gen.cli.bench import bench
 from gen.cli.corpus import corpus
 from gen.cli.eval import evaluate
 from gen.cli.export import export
@@ -65,3 +66,4 @@ _add(evaluate, "eval", "gen eval plays valid", "gen eval plays shakespeare --con
 _add(info, "info", "gen info plays", "gen info checkpoints/plays/model.safetensors --json")
 _add(corpus, "corpus", "gen corpus", "gen corpus chorales --json")
 _add(export, "export", "gen export tune-1.mid --out tune.json", "gen export tune.json --out tune.png")
+_add(bench, "bench", "gen bench", "gen bench --cell gru --hidden 1024 --num-samples 1 --json")

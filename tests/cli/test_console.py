@@ -89,7 +89,7 @@ def test_gen_alone_shows_its_help(gen: Gen) -> None:
     assert "Usage: gen" in outcome.out
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "eval", "info", "corpus", "export"])
+@pytest.mark.parametrize("command", ["train", "sample", "eval", "info", "corpus", "export", "bench"])
 def test_every_help_ends_with_two_commands(gen: Gen, command: str) -> None:
     lines = gen(command, "--help").out.rstrip().splitlines()
     assert all(line.strip().startswith("gen ") for line in lines[-2:])

@@ -1,0 +1,107 @@
+"""What the program can do on this machine, beside torch's own modules and beside the machine's limits.
+
+Contenders take turns, some rounds of them. A rate is the median of its rounds, a limit the best of them. Weights and
+text are random, from a fixed seed: speed does not depend on what was learnt. Nothing is written to disk.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
+import torch
+
+from gen.bench.counting import stepping_bytes, stepping_flops, training_flops
+from gen.bench.limits import product_limit, reading_limit
+from gen.bench.machine import machine, peak_bytes, peak_device_bytes
+from gen.bench.ours import draw_ours, new_model, step_ours, train_ours
+from gen.bench.peer import step_peer, train_peer
+from gen.bench.plan import Plan
+from gen.bench.report import Memory, Report, Sampling, Training
+from gen.bench.stopwatch import ROUNDS, Contender, Stopwatch, num_threads
+from gen.config import to_json
+from gen.models.stepper import Stepper
+
+TRAINING_TURNS, SAMPLING_TURNS = 3, 5  # in a round
+
+OnTurn = Callable[[str, int, int], None]  # what is measured now, how many measurements are done, and of how many
+
+
+def num_measurements(plan: Plan) -> int:
+    """Returns how many measurements `measure` takes, each of `plan.seconds` and a little."""
+    return 1 + ROUNDS * (TRAINING_TURNS + SAMPLING_TURNS * len(plan.rows))
+
+
+def measure(plan: Plan, on_turn: OnTurn) -> Report:
+    """Measures everything; torch has as many threads afterwards as before."""
+    total, done = num_measurements(plan), 0
+
+    def count(part: str, contender: str) -> None:
+        nonlocal done
+        on_turn(f"{part}: {contender}", done, total)
+        done += 1
+
+    def watch(part: str) -> Stopwatch:
+        return Stopwatch(plan.device, plan.seconds, partial(count, part))
+
+    with num_threads(plan.threads):
+        ours = Contender("gen", (train_ours(plan),))
+        watch("training").turn(ours)  # alone in memory, and warm from here on
+        most, most_of_device = peak_bytes(), peak_device_bytes(plan.device)
+        training = _training(plan, ours, watch("training"))
+        model = new_model(plan)
+        stepper = Stepper(model)
+        return Report(
+            run=plan.run,
+            machine=machine(plan.device),
+            model=to_json(plan.model) | {"parameters": model.num_parameters()},
+            rounds=ROUNDS,
+            seconds=plan.seconds,
+            training=training,
+            sampling=tuple(_sampling(plan, stepper, rows, watch(f"sampling {rows}")) for rows in plan.rows),
+            memory=Memory(
+                process_bytes=most,
+                device_bytes=most_of_device,
+                parameter_bytes=sum(parameter.nbytes for parameter in model.parameters()),
+            ),
+        )
+
+
+def _training(plan: Plan, ours: Contender, watch: Stopwatch) -> Training:
+    peer = Contender("torch", (train_peer(plan),))
+    product = product_limit(plan.device, plan.training.precision, may_use_tf32=True)
+    rates, peer_rates, products = watch.rounds((ours, peer, product))
+    return Training(
+        batch_size=plan.training.batch_size,
+        bptt=plan.training.bptt,
+        precision=plan.training.precision,
+        threads=torch.get_num_threads(),
+        tokens_per_second=median(rates),
+        peer_tokens_per_second=median(peer_rates),
+        flops_per_token=training_flops(plan.model),
+        limit_gflops=max(products) / 1e9,
+    )
+
+
+def _sampling(plan: Plan, stepper: Stepper, rows: int, watch: Stopwatch) -> Sampling:
+    contenders = (
+        Contender("stepper", (step_ours(stepper, rows),)),
+        Contender("generate", (draw_ours(plan, stepper, rows),)),
+        Contender("torch", (step_peer(plan, rows),)),
+        reading_limit(plan.device, stepping_bytes(plan.model)),
+        product_limit(plan.device, "fp32"),
+    )
+    is_single = plan.threads is None and rows < plan.few_rows
+    with num_threads(1 if is_single else None):
+        rates, drawn_rates, peer_rates, readings, products = watch.rounds(contenders)
+        threads = torch.get_num_threads()
+    return Sampling(
+        rows=rows,
+        threads=threads,
+        tokens_per_second=median(rates),
+        generate_tokens_per_second=median(drawn_rates),
+        peer_tokens_per_second=median(peer_rates),
+        weight_bytes=stepping_bytes(plan.model),
+        limit_gigabytes_per_second=max(readings) / 1e9,
+        flops_per_token=stepping_flops(plan.model),
+        limit_gflops=max(products) / 1e9,
+    )

@@ -1,0 +1,79 @@
+"""The program's own contenders: the whole trainer, the stepper and the loop that draws."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import torch
+
+from gen.bench.peer import LEARNING_RATE, SEED, randomise_
+from gen.bench.plan import Plan
+from gen.bench.stopwatch import Work
+from gen.config import SamplingConfig, TrainingConfig
+from gen.data.batches import Batches
+from gen.data.corpus import Stretch
+from gen.generation.generate import generate
+from gen.models.recurrent import RecurrentLM
+from gen.models.stepper import Stepper
+from gen.training.trainer import Trainer
+
+NUM_WINDOWS = 128  # of a row, in an epoch of random ids
+
+
+def new_model(plan: Plan) -> RecurrentLM:
+    """Returns a model of the plan's sizes with fresh weights, on its device."""
+    model = RecurrentLM(plan.model)
+    randomise_(model, plan.model)
+    return model.to(plan.device)
+
+
+def train_ours(plan: Plan) -> Work:
+    """Returns a step of the whole trainer on random ids, its batches among it; counts tokens."""
+    config = replace(plan.training, learning_rate=LEARNING_RATE, seed=SEED, steps=None, epochs=None, minutes=None)
+    steps = Trainer(new_model(plan), _batches(plan, config), config).run()
+    return lambda: float(next(steps).num_tokens)
+
+
+def step_ours(stepper: Stepper, num_rows: int) -> Work:
+    """Returns what advances all rows by one token; counts the tokens of all rows."""
+    tokens = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
+    state = stepper.initial_state(tokens)
+
+    def step() -> float:
+        nonlocal state
+        _, state = stepper.step(tokens, state)
+        return float(num_rows)
+
+    return step
+
+
+def draw_ours(plan: Plan, stepper: Stepper, num_rows: int) -> Work:
+    """Returns what draws a token of every row as `gen sample` does, grammar and all; counts the tokens of all rows."""
+    drawn = generate(
+        stepper,
+        prompt=(),
+        begin=plan.model.vocab_size - 2 if plan.begin is None else plan.begin,
+        end=None,
+        length=None,
+        sampling=SamplingConfig(),
+        seed=SEED,
+        num_samples=num_rows,
+        new_grammar=plan.new_grammar,
+    )
+    return lambda: float(sum(1 for _ in islice(drawn, num_rows)))
+
+
+def _batches(plan: Plan, config: TrainingConfig) -> Batches:
+    vocab_size = plan.model.vocab_size
+    num_tokens = config.batch_size * config.bptt * NUM_WINDOWS
+    ids = np.random.default_rng(SEED).integers(0, vocab_size - 2, num_tokens, dtype=np.min_scalar_type(vocab_size))
+    return Batches(
+        ids,
+        [Stretch(0, num_tokens, 0, is_closed=False)],
+        begin=vocab_size - 2,
+        end=vocab_size - 1,
+        batch_size=config.batch_size,
+        bptt=config.bptt,
+        reset_rate=config.reset_rate,
+        seed=config.seed,
+    )

@@ -188,7 +188,7 @@ def layout_ids(layout: Layout) -> IdArray:
     frames = np.concatenate((layout.end_frames, layout.onset_frames))
     is_on = np.repeat((False, True), num_notes)
     pitches = np.tile(layout.pitches, 2)
-    order = np.lexsort((pitches, is_on, frames))
+    order = np.argsort(frames << 8 | is_on.astype(np.int64) << 7 | pitches)  # no two are equal
     frames, is_on, pitches = frames[order], is_on[order], pitches[order]
 
     levels = layout.velocities // VELOCITY_WIDTH  # of the NoteOns, which stand in the order of the layout

@@ -3,8 +3,10 @@
 Each rule that bears on a file is counted under the name in quotes; `REPAIRS` are those that mend something.
 
 Refused, with the reason (`gen.music.midi`): no regular file, no `MThd`, more than `MAX_BYTES`, truncated, fewer tracks
-than promised or none, type 2 of several tracks or a type above 2, division 0 or SMPTE, tempo 0, whatever mido cannot
-parse (such as a key signature of 11 sharps), a track past `MAX_TICKS`, a last note past `MAX_SECONDS`, no notes.
+than promised or none, type 2 of several tracks or a type above 2, division 0 or SMPTE, tempo 0, damaged tracks (an
+event that goes past the end, a status that MIDI does not define, a data byte where no status came before, a tempo or
+signature that is too short, a key of 11 sharps, a number of over 4096 bytes), a track past `MAX_TICKS`, a last note
+past `MAX_SECONDS`, no notes. What an event holds that is of no use here is not looked at.
 
 Mended while reading:
 - Unknown chunks, tracks beyond the promised number: "chunks skipped". Bytes after the last: "bytes after the end".
@@ -30,16 +32,16 @@ One stream of pitches on a grid of frames (`lay_out`):
 - A silence longer than `MAX_SILENCE_SECONDS`, also before the first note, is cut to it: "silences cut".
 """
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from gen.music.score import Note, PedalSpan, Score, Track
+from gen.music.score import PedalSpan, Score, Track
 
-MAX_BYTES = 8 << 20  # mido's messages take 170 times the bytes of the file; ordinary files stay below 1 MiB
+MAX_BYTES = 8 << 20  # events and notes take up to a hundred times the bytes of the file; few files pass 1 MiB
 MAX_TICKS = 2**31 - 1  # where other readers wrap around to negative time
 MAX_SECONDS = 24 * 3600
 MAX_SILENCE_SECONDS = 10
@@ -92,56 +94,70 @@ class _Sounding(NamedTuple):
 
 
 def pair_notes(
-    events: Iterable[tuple[int, int, int]], *, end_ticks: int, ticks_per_beat: int
-) -> tuple[list[Note], Counter[str]]:
-    """Returns the notes of one track and channel, sorted, and what was found.
+    voices: Ints,
+    ticks: Ints,
+    pitches: NDArray[np.uint8],
+    velocities: NDArray[np.uint8],
+    *,
+    end_ticks: Ints,
+    ticks_per_beat: int,
+) -> tuple[Ints, Ints, Counter[str]]:
+    """Returns the notes of all voices of a file, and what was found.
 
     Args:
-        events: (tick, pitch, velocity) in the order of the file; velocity 0 is a note-off.
-        end_ticks: the last tick of the track.
+        voices: (N,) which track and channel each event is of, as a number from 0; events are in the order of the file.
+        velocities: (N,) 0 is a note-off.
+        end_ticks: by voice, the last tick of its track.
+
+    Returns:
+        The voices (M,) of the notes, their columns (4, M) as in `Notes`, both in ascending order, and the findings.
     """
-    notes: list[Note] = []
-    findings: Counter[str] = Counter()
-    last_off: dict[int, int] = {}
-    waiting: defaultdict[int, deque[tuple[int, int]]] = defaultdict(deque)
-    for tick, pitch, velocity in events:
-        if velocity:
-            waiting[pitch].append((tick, velocity))
-        elif waiting[pitch]:
-            onset, struck = waiting[pitch].popleft()
-            findings[LENGTH_0] += tick == onset
-            notes.append(Note(onset, max(1, tick - onset), pitch, struck))
-            last_off[pitch] = tick
-        else:
-            findings[STRAY_OFFS] += 1
-    for pitch, rest in waiting.items():
-        findings[WITHOUT_END] += len(rest)
-        onsets = [onset for onset, _ in rest] + [end_ticks]
-        for (onset, struck), limit in zip(rest, onsets[1:], strict=True):
-            stop = max(onset + 1, min(limit, onset + ticks_per_beat), last_off.get(pitch, 0))
-            notes.append(Note(onset, stop - onset, pitch, struck))
-    return sorted(notes), findings
+    keys = voices << 7 | pitches
+    order = np.argsort(keys.astype(np.min_scalar_type(keys.max(initial=0))), kind="stable")  # 16 bits sort by radix
+    keys, ticks, velocities = keys[order], ticks[order], velocities[order]
+    groups = np.cumsum(np.diff(keys, prepend=-1) != 0) - 1  # the events of one voice and pitch, in time order
+    is_on = velocities > 0
+    is_stray = _stray_offs(groups, is_on)
+    is_off = ~(is_on | is_stray)
+
+    onsets, owners = ticks[is_on], groups[is_on]
+    has_off = _ranks(owners) < np.bincount(groups[is_off], minlength=len(keys))[owners]
+    stops = np.empty_like(onsets)
+    stops[has_off] = ticks[is_off]  # without the strays, the first off of a group is that of its first on, and so on
+    last_offs = np.zeros(len(keys), np.int64)
+    last_offs[groups[is_off]] = ticks[is_off]  # by group: a later one overwrites
+    rest, rest_owners = onsets[~has_off], owners[~has_off]
+    is_last = np.diff(rest_owners, append=-1) != 0
+    limits = np.where(is_last, end_ticks[keys[is_on][~has_off] >> 7], np.append(rest[1:], 0))
+    limits = np.minimum(limits, rest + ticks_per_beat)
+    stops[~has_off] = np.maximum.reduce((rest + 1, limits, last_offs[rest_owners]))
+
+    findings = Counter(
+        {
+            STRAY_OFFS: int(is_stray.sum()),
+            WITHOUT_END: len(rest),
+            LENGTH_0: int((stops == onsets).sum()),
+        }
+    )
+    columns = np.stack((onsets, np.maximum(stops - onsets, 1), keys[is_on] & 0x7F, velocities[is_on]))
+    order = np.lexsort((columns[1] << 14 | columns[2] << 7 | columns[3], keys[is_on] >> 7 << 32 | onsets))
+    return (keys[is_on] >> 7)[order], columns[:, order], findings
 
 
-def pedal_spans(changes: Iterable[tuple[int, int]], *, end_ticks: int) -> tuple[PedalSpan, ...]:
+def pedal_spans(changes: ArrayLike, *, end_ticks: int) -> tuple[PedalSpan, ...]:
     """Returns when the pedal of one channel is down.
 
     Args:
-        changes: (tick, value of controller 64) in time order.
+        changes: (N, 2) tick and value of controller 64 in time order.
         end_ticks: where a pedal that is never lifted goes up.
     """
-    spans: list[PedalSpan] = []
-    down: int | None = None
-    for tick, value in changes:
-        if value >= 64 and down is None:
-            down = tick
-        elif value < 64 and down is not None:
-            if tick > down:
-                spans.append(PedalSpan(down, tick - down))
-            down = None
-    if down is not None and end_ticks > down:
-        spans.append(PedalSpan(down, end_ticks - down))
-    return tuple(spans)
+    ticks, values = np.asarray(changes, dtype=np.int64).reshape(-1, 2).T
+    turns = ticks[np.diff(values >= 64, prepend=False)]  # down, up, down ...
+    if len(turns) % 2:
+        turns = np.append(turns, end_ticks)
+    downs, ups = turns.reshape(-1, 2).T
+    is_span = ups > downs
+    return tuple(map(PedalSpan, downs[is_span].tolist(), (ups - downs)[is_span].tolist()))
 
 
 def lay_out(score: Score, *, is_drums: bool, frames_per_second: int) -> Layout:
@@ -155,9 +171,7 @@ def lay_out(score: Score, *, is_drums: bool, frames_per_second: int) -> Layout:
     if not kept:
         nothing = np.zeros(0, np.int64)
         return Layout(nothing, nothing, nothing, nothing, np.zeros((0, 2)), +findings)
-    parts = [_sounding(score, track, voice, frames_per_second=frames_per_second) for voice, track in enumerate(kept)]
-    merged = _Sounding(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-    (onsets, ends, pitches, velocities), settled = _settle(merged)
+    (onsets, ends, pitches, velocities), settled = _settle(_sounding(score, kept, frames_per_second=frames_per_second))
     findings += settled
     removed, cuts = _cut_silences(onsets, ends, frames_per_second=frames_per_second)
     findings[SILENCES] = len(cuts)
@@ -165,24 +179,54 @@ def lay_out(score: Score, *, is_drums: bool, frames_per_second: int) -> Layout:
     return Layout(onsets - removed, ends - removed, pitches, velocities, cuts, +findings)
 
 
-def _sounding(score: Score, track: Track, voice: int, *, frames_per_second: int) -> _Sounding:
-    onset_ticks, durations, pitches, velocities = np.array(track.notes, dtype=np.int64).T
+def _stray_offs(groups: Ints, is_on: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Returns which of the (N,) events, ordered by group, then time, are note-offs with nothing to end.
+
+    They are those at which the count of note-ons less note-offs falls lower than it ever was in its group.
+    """
+    count = np.cumsum(np.where(is_on, 1, -1))
+    ranks = _ranks(groups)
+    before = np.concatenate(([0], count))[np.arange(len(groups)) - ranks]  # all that the groups before add up to
+    starts = np.arange(len(groups)) - ranks  # taken off, they put each group below all that came before it
+    lowest = np.minimum.accumulate(np.minimum(count - before, 0) - starts)
+    return np.asarray(~is_on & (np.diff(lowest, prepend=0) < 0))
+
+
+def _ranks(groups: Ints) -> Ints:
+    """Returns the place of each of the (N,) elements within its group; groups stand in ascending order."""
+    sizes = np.bincount(groups)
+    return np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def _sounding(score: Score, tracks: Sequence[Track], *, frames_per_second: int) -> _Sounding:
+    onset_ticks, durations, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
+    sizes = [len(track.notes) for track in tracks]
     end_ticks = onset_ticks + durations
-    held_ticks = end_ticks
-    if track.pedal:
-        starts, spans = np.array(track.pedal, dtype=np.int64).T
-        place = np.searchsorted(starts, end_ticks, side="right") - 1
-        up = (starts + spans)[place]  # place -1 is the last span, but the next line leaves it out
-        held_ticks = np.where((place >= 0) & (end_ticks < up), up, end_ticks)
+    held = [_held(track, ends) for track, ends in zip(tracks, np.split(end_ticks, np.cumsum(sizes[:-1])), strict=True)]
 
     def frames(ticks: Ints) -> Ints:
-        return np.asarray(np.floor(score.seconds(ticks) * frames_per_second + 0.5), dtype=np.int64)
+        return np.floor(score.seconds(ticks) * frames_per_second + 0.5).astype(np.int64)
 
     onsets = frames(onset_ticks)
     ends = np.maximum(frames(end_ticks), onsets + 1)
     return _Sounding(
-        onsets, ends, np.maximum(frames(held_ticks), ends), pitches, velocities, np.full_like(onsets, voice)
+        onset_frames=onsets,
+        end_frames=ends,
+        held_frames=np.maximum(frames(np.concatenate(held)), ends),
+        pitches=pitches,
+        velocities=velocities,
+        voices=np.repeat(np.arange(len(tracks)), sizes),
     )
+
+
+def _held(track: Track, end_ticks: Ints) -> Ints:
+    """Returns until when the pedal holds each of a track's (N,) notes; where it does not, when the key goes up."""
+    if not track.pedal:
+        return end_ticks
+    starts, spans = np.array(track.pedal, dtype=np.int64).T
+    place = np.searchsorted(starts, end_ticks, side="right") - 1
+    up = (starts + spans)[place]  # place -1 is the last span, but the next line leaves it out
+    return np.where((place >= 0) & (end_ticks < up), up, end_ticks)
 
 
 def _settle(notes: _Sounding) -> tuple[tuple[Ints, Ints, Ints, Ints], Counter[str]]:
@@ -191,7 +235,7 @@ def _settle(notes: _Sounding) -> tuple[tuple[Ints, Ints, Ints, Ints], Counter[st
     Returns:
         Onsets, ends, pitches, velocities in order, and what was found.
     """
-    order = np.lexsort((notes.onset_frames, notes.pitches))
+    order = np.argsort(notes.pitches << 48 | notes.onset_frames, kind="stable")
     onsets, ends, held, pitches, velocities, voices = (array[order] for array in notes)
     is_first = np.ones(len(onsets), dtype=bool)
     is_first[1:] = (pitches[1:] != pitches[:-1]) | (onsets[1:] != onsets[:-1])
@@ -213,7 +257,7 @@ def _settle(notes: _Sounding) -> tuple[tuple[Ints, Ints, Ints, Ints], Counter[st
             PEDALLED: int(np.count_nonzero(until > ends)),
         }
     )
-    order = np.lexsort((pitches, onsets))
+    order = np.argsort(onsets << 7 | pitches)
     return (onsets[order], until[order], pitches[order], velocities[order]), findings
 
 

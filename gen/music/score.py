@@ -4,8 +4,9 @@ A `Score` holds what a MIDI file says, cleaned by the rules of `gen.music.rules`
 at least one tick, a pitch 0..127 and a velocity 1..127. Pedal is kept beside the notes, not applied to them.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,9 @@ DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 a minute: what MIDI assumes 
 MAX_TICKS_PER_BEAT = 0x7FFF
 MAX_TEMPO = 0xFFFFFF
 
+# Of onset, duration, pitch and velocity; a sum of two of them stays far within 64 bits.
+_LEAST = np.array(((0,), (1,), (0,), (1,)))
+_MOST = np.array(((1 << 48,), (1 << 48,), (127,), (127,)))
 _NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -26,6 +30,51 @@ class Note(NamedTuple):
     duration_ticks: int
     pitch: int
     velocity: int
+
+
+class Notes(Sequence[Note]):
+    """Notes as a table, which takes a tenth of the memory and time that as many tuples take; equal to those tuples.
+
+    Args:
+        notes: notes, or a (4, N) array with their onsets, durations, pitches and velocities, which is not copied.
+    """
+
+    __slots__ = ("columns",)
+    columns: NDArray[np.int64]  # (4, N), not to be modified
+
+    def __init__(self, notes: "Iterable[Note] | NDArray[np.int64]" = ()) -> None:
+        if isinstance(notes, Notes):
+            self.columns = notes.columns
+        elif isinstance(notes, np.ndarray):
+            self.columns = notes
+        else:
+            self.columns = np.array(list(notes), dtype=np.int64).reshape(-1, 4).T
+
+    def __len__(self) -> int:
+        return int(self.columns.shape[1])
+
+    @overload
+    def __getitem__(self, place: int) -> Note: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Notes": ...
+    def __getitem__(self, place: int | slice) -> "Note | Notes":
+        if isinstance(place, slice):
+            return Notes(self.columns[:, place])
+        return Note._make(self.columns[:, place].tolist())
+
+    def __iter__(self) -> Iterator[Note]:
+        return map(Note._make, zip(*self.columns.tolist(), strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Notes):
+            return np.array_equal(self.columns, other.columns)
+        return tuple(self) == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
 
 
 class PedalSpan(NamedTuple):
@@ -84,7 +133,7 @@ class Track:
         SettingError: a number is out of range.
     """
 
-    notes: tuple[Note, ...]
+    notes: Sequence[Note]
     program: int = 0
     is_drum: bool = False
     name: str = ""
@@ -93,10 +142,15 @@ class Track:
     def __post_init__(self) -> None:
         if not 0 <= self.program <= 127:
             raise SettingError(f"track: program must be 0 to 127 ({self.program})")
-        for note in self.notes:
-            onset, duration, pitch, velocity = note
-            if not (onset >= 0 and duration >= 1 and 0 <= pitch <= 127 and 1 <= velocity <= 127):
-                raise SettingError(f"track: a note is out of range ({note})")
+        columns = self.columns
+        if columns.size and ((columns < _LEAST) | (columns > _MOST)).any():
+            place = int(np.argmax(((columns < _LEAST) | (columns > _MOST)).any(axis=0)))
+            raise SettingError(f"track: a note is out of range ({Notes(columns)[place]})")
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """(4, N): onsets, durations, pitches and velocities of the notes; not to be modified."""
+        return Notes(self.notes).columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +185,7 @@ class Score:
     @property
     def duration_seconds(self) -> float:
         """When the last note ends; 0 without notes."""
-        ends = [note.onset_ticks + note.duration_ticks for track in self.tracks for note in track.notes]
+        ends = [int((track.columns[0] + track.columns[1]).max()) for track in self.tracks if track.notes]
         return float(self.seconds([max(ends)])[0]) if ends else 0.0
 
     def seconds(self, ticks: ArrayLike) -> NDArray[np.float64]:

@@ -41,8 +41,10 @@ class TrainingConfig:
     """How a run trains and when it stops: at the first of `steps`, `epochs`, `minutes` that is reached."""
 
     batch_size: int = 64
+    accumulate: int = 1  # parts in which each process runs its rows, one after the other, to save memory
     bptt: int = 128
     learning_rate: float = 3e-3
+    matrix_share: float = 0.0  # Muon's rate for recurrent matrices, against the learning rate; 0 for AdamW
     warmup_steps: int = 50
     weight_decay: float = 0.01
     clip_norm: float = 1.0
@@ -57,8 +59,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, get_args(Precision))
         _check_range("batch size", self.batch_size, least=1, most=65536)
+        _check_range("accumulate", self.accumulate, least=1, most=self.batch_size)
         _check_range("bptt", self.bptt, least=1, most=1 << 20)
         _check_range("lr", self.learning_rate, above=0.0, most=1e6)
+        _check_range("matrix share", self.matrix_share, least=0.0, most=1e6)
         _check_range("warmup steps", self.warmup_steps, least=0)
         _check_range("weight decay", self.weight_decay, least=0.0)
         _check_range("clip", self.clip_norm, above=0.0)

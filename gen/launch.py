@@ -1,18 +1,22 @@
-"""Opens a training run: new, resumed, or from the weights of another."""
+"""Opens a training run: new, resumed, or from the weights of another.
+
+Where several processes train it, each machine's first prepares the corpus, and the first of all decides the settings,
+holds the folder and reads checkpoints; the others are told. What fails for one fails for all, and is told once.
+"""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 
 from gen.codecs import load_codec
-from gen.config import ModelConfig, TrainingConfig, from_json
+from gen.config import ModelConfig, TrainingConfig, from_json, to_json
 from gen.data.sources import find_sources
-from gen.errors import CheckpointError, GenError, SettingError
+from gen.errors import CheckpointError, CorpusError, GenError, SettingError
 from gen.files import FolderLock, reason, remove_leftovers
 from gen.material import (
     VALID_FRACTION,
@@ -26,14 +30,16 @@ from gen.material import (
 )
 from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
+from gen.record import METRICS_FILE
 from gen.run import Run, find_model_file, load
-from gen.session import METRICS_FILE, Session, StepReport
+from gen.session import Session, StepReport
 from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.training.distributed import Peers, join
 from gen.training.header import check_header
 from gen.training.recipe import Choice, choose_device, choose_recipe
 
 LIMITS = ("steps", "epochs", "minutes")
-FREE_ON_RESUME = (*LIMITS, "patience", "device")
+FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")
 READING_OPTIONS = {
     "codec": "codec",
     "encoding": "encoding",
@@ -44,6 +50,8 @@ READING_OPTIONS = {
 }
 MODEL_SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")
 RUN_NAME = re.compile(r"[\w][\w.+-]*")
+
+Checkpoint = tuple[Mapping[str, torch.Tensor], dict[str, Any]]  # tensors and header
 
 
 def train_session(
@@ -74,24 +82,137 @@ def train_session(
         on_progress: told how many bytes of how many are read.
 
     Raises:
-        GenError: an option, the corpus or a checkpoint cannot be used; nothing of an older run is touched.
+        GenError: an option, the corpus or a checkpoint cannot be used; nothing of an older run is touched. Where
+            torchrun started several processes, all of them fail.
     """
     given = dict(overrides or {})
-    seed = int(given.get("seed", 0))
-    fraction = _valid_fraction(valid)
-    options = CorpusOptions(tuple(corpus), codec, encoding, labels, fraction, seed, valid_file, test_file)
-    device = choose_device(given.get("device", "auto"))
-    if test_file is not None:
-        find_sources([test_file]).close()
+    peers = join()
+    with ExitStack() as if_it_fails:
+        if_it_fails.callback(peers.leave)
+        with peers.together():
+            seed = int(given.get("seed", 0))
+            fraction = _valid_fraction(valid)
+            options = CorpusOptions(tuple(corpus), codec, encoding, labels, fraction, seed, valid_file, test_file)
+            _check_sources(options, peers)
+        device = _device(given.get("device", "auto"), peers)
+        found, lock = None, None
+        with peers.together():
+            if peers.is_first:
+                lock = if_it_fails.enter_context(_claimed(out, run, resume=resume))
+                if resume and (out / run / TRAINING_FILE).exists():
+                    found = _read_training(out / run / TRAINING_FILE)
+        start = _Start(out / run, lock, device, peers, on_progress)
+        resumed = _shared(found, peers)
+        session = (
+            _begin(start, options, given, from_run) if resumed is None else _resume(start, options, given, resumed)
+        )
+        if_it_fails.pop_all()
+    return session
+
+
+class _Start(NamedTuple):
+    """What new and resumed runs are opened with."""
+
+    folder: Path
+    lock: FolderLock | None  # of the first process
+    device: torch.device
+    peers: Peers
+    on_progress: OnProgress | None
+
+
+def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from_run: str | None) -> Session:
+    peers = start.peers
+    source = None
+    with peers.together():
+        if not options.sources:
+            raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
+        if from_run is not None and peers.is_first:
+            source = _source(find_model_file(from_run))
+    material = _open_material(start, options)
+    choices: Sequence[Choice] = ()
+
+    def decide() -> dict[str, Any]:
+        nonlocal choices
+        settings = {name: value for name, value in given.items() if name != "device" and value != "auto"}
+        if source is not None:
+            settings |= {name: source[1]["model"][name] for name in MODEL_SHAPE} | settings
+        recipe = choose_recipe(facts(material), start.device, settings)
+        _check_rows(recipe.training, peers)
+        shown = Choice("device", str(start.device), _threads(start.device))
+        choices = [*_corpus_choices(material), shown, *recipe.choices]
+        return {"model": to_json(recipe.model), "training": to_json(recipe.training)}
+
+    decided = peers.first(decide)
+    config, training = from_json(ModelConfig, decided["model"]), from_json(TrainingConfig, decided["training"])
+    with peers.together():
+        model = RecurrentLM(config, torch.Generator().manual_seed(training.seed)).to(start.device)
+        if source is not None:
+            choices = [*choices, _transfer_(model, material, source, str(from_run))]
+    _share_weights_(model, peers)
+    return Session(start.folder, material, model, training, choices, None, start.lock, peers)
+
+
+def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], resumed: Checkpoint) -> Session:
+    tensors, header = resumed
+    path = start.folder / TRAINING_FILE
+    with start.peers.together():
+        recorded = options_from_json(header["corpus"]["options"])
+        _check_same_reading(header, recorded, options)
+    if options.sources:
+        recorded = replace(recorded, sources=options.sources)
+    material = _open_material(start, recorded)
+    with start.peers.together():
+        check_unchanged(material, header["corpus"])
+        config, training = _settings(path, header, given)
+        _check_rows(training, start.peers)
+        model = RecurrentLM(config).to(start.device)
+    place = header["place"]
+    choices = [
+        *_corpus_choices(material),
+        Choice("resumed", f"step {place['step']}", f"after {place['seconds']:.0f} s"),
+    ]
+    try:
+        return Session(start.folder, material, model, training, choices, (tensors, header), start.lock, start.peers)
+    except (KeyError, RuntimeError, TypeError) as err:
+        raise CheckpointError(f"{path}: does not fit its own header ({err})") from err
+
+
+def _settings(path: Path, header: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
+    """Returns the settings of a run that goes on: those that it had, and of the given ones those that may change."""
+    try:
+        config = from_json(ModelConfig, header["model"])
+        training = from_json(TrainingConfig, header["training"])
+    except SettingError as err:
+        raise CheckpointError(f"{path}: its header describes no run ({err})") from err
+    _check_same(header["model"] | header["training"], given)
+    if any(name in given for name in LIMITS):
+        training = replace(training, steps=given.get("steps"), epochs=given.get("epochs"), minutes=given.get("minutes"))
+    return config, replace(training, **{name: given[name] for name in ("patience", "accumulate") if name in given})
+
+
+def _check_sources(options: CorpusOptions, peers: Peers) -> None:
+    if options.test_file is not None and peers.is_first:
+        find_sources([options.test_file]).close()
+    if peers.size > 1 and "-" in options.sources:
+        raise SettingError("CORPUS: several processes cannot share standard input (-)", hint="write it to a file first")
+
+
+def _device(name: str, peers: Peers) -> torch.device:
+    """Returns the device of this process; all have one of the same kind."""
+    kind = peers.first(lambda: choose_device(name).type)
+    with peers.together():
+        device = choose_device(kind)
+    return peers.use(device)
+
+
+@contextmanager
+def _claimed(out: Path, run: str, *, resume: bool) -> Iterator[FolderLock]:
+    """Makes and locks the run's folder; if the block fails, lets it go, and a new one that is empty vanishes."""
     folder, is_made = _run_folder(out, run, resume=resume)
     lock = FolderLock(folder)
     try:
         remove_leftovers(folder, MODEL_FILE, TRAINING_FILE, METRICS_FILE)
-        if resume and (folder / TRAINING_FILE).exists():
-            return _resume(folder, lock, options, given, device, on_progress)
-        if not corpus:
-            raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
-        return _begin(folder, lock, options, given, device, from_run, on_progress)
+        yield lock
     except BaseException as err:
         lock.release()
         if is_made and isinstance(err, GenError):
@@ -100,67 +221,57 @@ def train_session(
         raise
 
 
-def _begin(
-    folder: Path,
-    lock: FolderLock,
-    options: CorpusOptions,
-    given: Mapping[str, Any],
-    device: torch.device,
-    from_run: str | None,
-    on_progress: OnProgress | None,
-) -> Session:
-    source = None if from_run is None else _source(find_model_file(from_run))
-    material = open_material(options, on_progress)
-    settings = {name: value for name, value in given.items() if name != "device" and value != "auto"}
-    if source is not None:
-        settings |= {name: source[1]["model"][name] for name in MODEL_SHAPE} | settings
-    recipe = choose_recipe(facts(material), device, settings)
-    model = RecurrentLM(recipe.model, torch.Generator().manual_seed(recipe.training.seed)).to(device)
-    choices = [*_corpus_choices(material), Choice("device", str(device), _threads(device)), *recipe.choices]
-    if source is not None:
-        choices.append(_transfer_(model, material, source, str(from_run)))
-    return Session(folder, material, model, recipe.training, choices, lock=lock)
+def _read_training(path: Path) -> Checkpoint:
+    tensors, header = read_checkpoint(path, "training")
+    check_header(path, "training", header)
+    return tensors, header
 
 
-def _resume(
-    folder: Path,
-    lock: FolderLock,
-    options: CorpusOptions,
-    given: Mapping[str, Any],
-    device: torch.device,
-    on_progress: OnProgress | None,
-) -> Session:
-    tensors, header = read_checkpoint(folder / TRAINING_FILE, "training")
-    check_header(folder / TRAINING_FILE, "training", header)
-    recorded = options_from_json(header["corpus"]["options"])
-    _check_same_reading(header, recorded, options)
-    if options.sources:
-        recorded = replace(recorded, sources=options.sources)
-    material = open_material(recorded, on_progress)
-    check_unchanged(material, header["corpus"])
-    try:
-        config = from_json(ModelConfig, header["model"])
-        training = from_json(TrainingConfig, header["training"])
-    except SettingError as err:
-        raise CheckpointError(f"{folder / TRAINING_FILE}: its header describes no run ({err})") from err
-    _check_same(header["model"] | header["training"], given)
-    if any(name in given for name in LIMITS):
-        training = replace(training, steps=given.get("steps"), epochs=given.get("epochs"), minutes=given.get("minutes"))
-    if "patience" in given:
-        training = replace(training, patience=given["patience"])
-    model = RecurrentLM(config).to(device)
-    place = header["place"]
-    choices = [
-        *_corpus_choices(material),
-        Choice("resumed", f"step {place['step']}", f"after {place['seconds']:.0f} s"),
-    ]
-    try:
-        return Session(folder, material, model, training, choices, (tensors, header), lock)
-    except (KeyError, RuntimeError, TypeError) as err:
-        raise CheckpointError(f"{folder / TRAINING_FILE}: does not fit its own header ({err})") from err
+def _shared(found: Checkpoint | None, peers: Peers) -> Checkpoint | None:
+    """Gives every process the checkpoint that the first has read."""
+    header = peers.first(lambda: found and found[1])
+    if header is None:
+        return None
+    return peers.share_tensors(found[0] if found else {}), header
 
 
-def _source(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def _share_weights_(model: RecurrentLM, peers: Peers) -> None:
+    """Gives every process the weights that the first has drawn: another machine may round otherwise."""
+    if peers.size > 1:
+        weights = peers.share_tensors(dict(model.named_parameters()))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(weights[name])
+
+
+def _open_material(start: _Start, options: CorpusOptions) -> Material:
+    """Prepares the corpus: each machine's first process, then the others, which find it in the cache."""
+    peers = start.peers
+    material = None
+    for is_preparing in (True, False):
+        with peers.together():
+            if material is None and (peers.local_rank == 0) == is_preparing:
+                material = open_material(options, start.on_progress)
+    assert material is not None
+    keys = [material.store.key, material.valid.store.key]
+    expected = peers.first(lambda: keys)
+    with peers.together():
+        if keys != expected:
+            raise CorpusError(f"{', '.join(options.sources)}: not the same as on the machine of the first process")
+    return material
+
+
+def _check_rows(training: TrainingConfig, peers: Peers) -> None:
+    """Raises SettingError if a process would have fewer rows than parts to run them in."""
+    if training.batch_size < peers.size * training.accumulate:
+        parts = f" in {training.accumulate} parts each" if training.accumulate > 1 else ""
+        raise SettingError(
+            f"--batch-size: too few rows for {peers.size} processes{parts} ({training.batch_size})",
+            hint=f"at least {peers.size * training.accumulate}",
+        )
+
+
+def _source(path: Path) -> Checkpoint:
     tensors, header = read_checkpoint(path, "model")
     check_header(path, "model", header)
     return tensors, header
@@ -212,13 +323,11 @@ def _check_same(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 def _cannot_change(what: str, then: object, now: object) -> SettingError:
     return SettingError(
         f"--resume: {what} cannot change ({then} then, {now} now)",
-        hint="only --minutes, --epochs, --steps, --patience and --device may",
+        hint="only --minutes, --epochs, --steps, --patience, --accumulate and --device may",
     )
 
 
-def _transfer_(
-    model: RecurrentLM, material: Material, source: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]], name: str
-) -> Choice:
+def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name: str) -> Choice:
     tensors, header = source
     known = transfer_(
         model,

@@ -3,33 +3,33 @@
 A session lives in a folder under checkpoints/. Everything that decides what comes next is in training.safetensors, so a
 run that was stopped, or killed at any moment, goes on bit for bit. Reports come as a generator: the caller pulls, and
 so decides what to show and when to stop.
+
+Several processes may train one run (`gen.training.distributed`), each with a session of its own. They go through the
+same steps; what a clock or a file decides, the first decides for all, and it alone has a record to write into.
 """
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 
 from gen.analysis.evaluate import Evaluation, evaluate
-from gen.codec import decode, stream
-from gen.config import SamplingConfig, TrainingConfig, to_json
+from gen.config import TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
 from gen.files import FolderLock
-from gen.generation.generate import generate
-from gen.material import Material, bits_of, describe
+from gen.material import Material, bits_of
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
-from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
-from gen.training.history import History, Metrics
+from gen.record import Record
+from gen.training.distributed import ALONE, Peers
+from gen.training.history import History
 from gen.training.recipe import Choice
 from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
-from gen.versions import versions
 
 NUM_VALIDATIONS = 20  # a run
 LEAST_VALIDATION_STEPS, MOST_VALIDATION_STEPS = 25, 5000  # between two
@@ -38,9 +38,7 @@ VALID_TOKENS = 1 << 16  # of a validation while training
 FINAL_VALID_TOKENS = 1 << 20  # of the last one
 SECONDS_BETWEEN_SAVES = 10.0
 STEPS_BETWEEN_METRICS = SNAPSHOT_STEPS  # so that no half-summed line is lost between a save and a resume
-METRICS_FILE = "metrics.jsonl"
-SAMPLE_TOKENS = 200
-ENDS_NEEDED = 2  # documents that end within the training data, below which a model cannot know how to end one
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,7 @@ class Session:
         choices: what the recipe chose, to show.
         resumed: tensors and header of the training checkpoint to go on from, or None.
         lock: of the folder, released when the session is closed.
+        peers: the processes that train this run; all of them make a session of the same arguments.
     """
 
     def __init__(
@@ -85,12 +84,14 @@ class Session:
         choices: Sequence[Choice],
         resumed: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
         lock: FolderLock | None = None,
+        peers: Peers = ALONE,
     ) -> None:
         self.folder = folder
         self.material = material
         self.choices = choices
         self.was_stopped = False
         self._lock = lock
+        self._peers = peers
         self._model = model
         self._training = training
         vocab = material.codec.vocab
@@ -104,7 +105,7 @@ class Session:
             reset_rate=training.reset_rate,
             seed=training.seed,
         )
-        self._trainer = Trainer(model, batches, training)
+        self._trainer = Trainer(model, batches, training, peers=peers)
         self._history = History()
         self._marks_passed = 0
         self._final: Evaluation | None = None
@@ -113,8 +114,10 @@ class Session:
             self._trainer.load_state_dict(tensors, header["place"])
             self._history = History(**header["history"])
             self._marks_passed = header["marks_passed"]
-        (folder / "samples").mkdir(exist_ok=True)
-        self._metrics = Metrics(folder / METRICS_FILE, step=self._trainer.place.step)
+        self._record: Record | None = None
+        with peers.together():
+            if peers.is_first:
+                self._record = Record(folder, material, model, training, step=self._trainer.place.step)
         self._loss_sum, self._loss_tokens = 0.0, 0
         self._is_new = resumed is None
         self._last_save = time.monotonic()
@@ -130,17 +133,17 @@ class Session:
         return bits_of(self.material)
 
     def stop(self) -> None:
-        """Ends the run after the step that is under way; may be called from a signal handler."""
-        self.was_stopped = True
+        """Ends the run after the step that is under way; may be called from a signal handler, of any process."""
+        self._trainer.stop()
 
     def reports(self) -> Iterator[StepReport]:
         """Trains; yields a report a step. A run that is already over yields none."""
         if self._is_new:
-            self._write_model()
-            self._write_training()
+            self._save_model()
+            self._save_training()
         for step in self._trainer.run():
             report = self._after(step)
-            if self.was_stopped:
+            if self._trainer.was_stopped:
                 break
             yield report
             if self._has_lost_patience():
@@ -172,9 +175,11 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._metrics.close()
+        if self._record is not None:
+            self._record.close()
         if self._lock is not None:
             self._lock.release()
+        self._peers.leave()
 
     def _after(self, step: Step) -> StepReport:
         """Validates, saves and writes a line, each when it is due; returns the step's report."""
@@ -204,7 +209,7 @@ class Session:
             learning_rate=step.learning_rate,
             tokens_per_second=self._rate.after(place.tokens),
             remark=step.remark,
-            sample=self._sample() if is_due else None,
+            sample=self._on_first(lambda record: record.write_sample(place.step)) if is_due else None,
         )
         self._keep(report, is_due=is_due, marks=marks)
         return report
@@ -213,19 +218,37 @@ class Session:
         if is_due:
             self._marks_passed = marks
             if report.is_best or not self.material.valid.stretches:
-                self._write_model()
-        if is_due or report.remark or report.step % STEPS_BETWEEN_METRICS == 0:
-            self._write_metrics(report)
-        is_late = time.monotonic() - self._last_save > SECONDS_BETWEEN_SAVES
-        if is_late and report.step % SNAPSHOT_STEPS == 0 and report.remark is None:
-            self._write_training()
+                self._save_model()
+        is_whole = report.step % STEPS_BETWEEN_METRICS == 0
+        if is_due or report.remark or is_whole:
+            self._save_metrics(report)
+        if is_whole and report.remark is None and self._is_late():
+            self._save_training()
+
+    def _is_late(self) -> bool:
+        """Returns whether it is time to save."""
+        return self._peers.first(lambda: time.monotonic() - self._last_save > SECONDS_BETWEEN_SAVES)
+
+    def _on_first(self, work: Callable[[Record], Result]) -> Result:
+        """Lets the first process do something with the record, and gives all what it returned."""
+
+        def work_with_record() -> Result:
+            assert self._record is not None
+            return work(self._record)
+
+        return self._peers.first(work_with_record)
 
     def _validate(self, max_tokens: int = VALID_TOKENS) -> Evaluation | None:
+        """Measures the present weights of the first process."""
+        found = self._peers.first(lambda: self._evaluated(max_tokens))
+        return None if found is None else Evaluation(**found)
+
+    def _evaluated(self, max_tokens: int) -> dict[str, Any] | None:
         excerpt, codec = self.material.valid, self.material.codec
         if not excerpt.stretches:
             return None
         with self._trainer.autocast():
-            return evaluate(
+            evaluation = evaluate(
                 self._model,
                 excerpt.store.ids,
                 evenly(excerpt.stretches, max_tokens),
@@ -235,28 +258,7 @@ class Session:
                 unit=codec.unit,
                 context=VALID_CONTEXT,
             )
-
-    def _sample(self) -> str:
-        """Writes a sample beside the checkpoint; returns its text, or its notes."""
-        codec, place = self.material.codec, self._trainer.place
-        tokens = [
-            sampled.token
-            for sampled in generate(
-                Stepper(self._model),
-                prompt=(),
-                begin=codec.vocab.begin,
-                end=codec.vocab.end if self._can_end() else None,
-                length=SAMPLE_TOKENS,
-                sampling=SamplingConfig(temperature=0.8),
-                seed=place.step,
-                new_grammar=codec.grammar,
-            )
-        ]
-        codec.write(self.folder / "samples" / f"step-{place.step:07}{codec.suffix}", decode(codec, tokens))
-        return ("" if codec.suffix == ".txt" else "; ").join(str(piece) for piece in stream(codec, tokens))
-
-    def _can_end(self) -> bool:
-        return sum(stretch.is_closed for stretch in self.material.train.stretches) >= ENDS_NEEDED
+        return asdict(evaluation)
 
     def _has_lost_patience(self) -> bool:
         return 0 < self._training.patience <= self._history.num_since_best
@@ -268,55 +270,34 @@ class Session:
 
     def _finish(self) -> None:
         """Saves; validates the best weights on everything, and notes that in their file."""
-        self._write_training()
+        self._save_training()
+        self.was_stopped = self._peers.any(self._trainer.is_asked_to_stop)
         if self.was_stopped:
             self._keep_if_best()
             return
-        tensors, header = read_checkpoint(self.folder / MODEL_FILE, "model")
-        self._load_weights(tensors)
+        self._on_first(Record.load_best)
         self._final = self._validate(FINAL_VALID_TOKENS)
-        header["result"] = self.result()
-        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header)
+        self._on_first(lambda record: record.note_result(self.result()))
 
     def _keep_if_best(self) -> None:
-        """Writes the present weights if they are the best; the history must not depend on a stop and is not told."""
+        """Saves the present weights if they are the best; the history must not depend on a stop and is not told."""
         evaluation, best = self._validate(), self._history.best_nats
         if evaluation is None or best is None or evaluation.nats_per_token < best:
             self._final = evaluation
-            self._write_model()
+            self._save_model()
 
-    def _load_weights(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self._model.named_parameters():
-                parameter.copy_(tensors[name])
+    def _save_model(self) -> None:
+        self._on_first(lambda record: record.write_model(self.result(), self._history))
 
-    def _write_model(self) -> None:
-        tensors = dict(self._model.named_parameters())
-        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, self._header() | {"result": self.result()})
-
-    def _write_training(self) -> None:
+    def _save_training(self) -> None:
         tensors, place = self._trainer.state_dict()
-        header = self._header() | {"place": place, "marks_passed": self._marks_passed}
-        write_checkpoint(self.folder / TRAINING_FILE, "training", tensors, header)
+        self._on_first(lambda record: record.write_training(tensors, place, self._history, self._marks_passed))
         self._last_save = time.monotonic()
 
-    def _header(self) -> dict[str, Any]:
-        return {
-            "run": self.folder.name,
-            "codec": self.material.codec.spec(),
-            "model": to_json(self._model.config),
-            "training": to_json(self._training),
-            "labels": list(self.material.store.label_names),
-            "corpus": describe(self.material),
-            "can_end": self._can_end(),
-            "history": self._history.to_json(),
-            "versions": versions(),
-        }
-
-    def _write_metrics(self, report: StepReport) -> None:
+    def _save_metrics(self, report: StepReport) -> None:
         names = ("step", "epoch", "tokens", "seconds", "train_nats", "valid_nats", "learning_rate", "tokens_per_second")
-        line = {name: getattr(report, name) for name in names}
-        self._metrics.write(line | ({"remark": report.remark} if report.remark else {}))
+        line = {name: getattr(report, name) for name in names} | ({"remark": report.remark} if report.remark else {})
+        self._on_first(lambda record: record.write_metrics(line))
         self._loss_sum, self._loss_tokens = 0.0, 0
 
 

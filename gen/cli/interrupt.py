@@ -1,6 +1,7 @@
 """What Ctrl-C does while a model trains: once, it finishes the step and saves; twice, it stops at once.
 
-SIGTERM, with which machines are shut down, is taken as one Ctrl-C.
+SIGTERM, with which machines are shut down, is taken as one Ctrl-C. Of several processes that train a run, any may be
+told to stop, and all do.
 """
 
 import signal
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from gen.cli.console import say
+from gen.training.distributed import LostProcessError, is_first_process
 
 
 @contextmanager
@@ -22,13 +24,17 @@ def stopped_by_ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGTERM, before_term)
-        say("stopping after this step; Ctrl-C again stops at once")
+        if is_first_process():
+            say("stopping after this step; Ctrl-C again stops at once")
         stop()
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     before_term = signal.signal(signal.SIGTERM, on_interrupt)
     try:
         yield
+    except LostProcessError:
+        before_term = signal.SIG_IGN  # torchrun tells those that are left to end: they are about to, and will say why
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGTERM, before_term)

@@ -1,4 +1,7 @@
-"""The training screen: a live display on a terminal, plain lines elsewhere; always on stderr."""
+"""The training screen: a live display on a terminal, plain lines elsewhere; always on stderr.
+
+Of several processes that train a run, the first alone shows anything.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +16,7 @@ from rich.text import Text
 
 from gen.cli.console import say
 from gen.cli.curve import curve
+from gen.training.distributed import is_first_process
 
 if TYPE_CHECKING:
     from gen.session import Session, StepReport
@@ -32,7 +36,7 @@ class Display(Protocol):
 def reading_display() -> Iterator[Callable[[int, int], None]]:
     """Gives a callback for bytes read and bytes in all; shows a line of it on a terminal."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_terminal or not is_first_process():
         yield lambda _done, _total: None
         return
     status = console.status("reading the corpus")
@@ -52,6 +56,8 @@ def reading_display() -> Iterator[Callable[[int, int], None]]:
 
 def training_display(session: "Session") -> AbstractContextManager[Display]:
     """Prints the run's settings and yardsticks, and returns the display for its reports."""
+    if not is_first_process():
+        return nullcontext(Silence())
     console = Console(stderr=True, highlight=False)
     for choice in session.choices:
         if console.is_terminal:
@@ -69,6 +75,13 @@ def _live(console: Console, screen: "Screen") -> Iterator[Display]:
     with Live(console=console, refresh_per_second=4, get_renderable=screen.render, transient=False) as live:
         screen.print_above = live.console.print
         yield screen
+
+
+class Silence:
+    """Shows nothing."""
+
+    def show(self, report: "StepReport") -> None:
+        """Takes in a report."""
 
 
 class Lines:

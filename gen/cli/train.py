@@ -1,5 +1,7 @@
 """`gen train`: from a corpus to a run under checkpoints/."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,6 +54,14 @@ def train(
     batch_size: Annotated[
         int | None, option("--batch-size", metavar="N", help="Read this many rows side by side  [1-65536]")
     ] = None,
+    accumulate: Annotated[
+        int | None,
+        option(
+            "--accumulate",
+            metavar="N",
+            help="Run the rows in N parts: the same steps in less memory  [1 to batch size]",
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None, option("--lr", metavar="RATE", help="Set the highest learning rate  [above 0]")
     ] = None,
@@ -97,12 +107,14 @@ def train(
     """Train a model on text or MIDI.
 
     A run needs no option but its name: sizes, device and precision are chosen and printed. Ctrl-C finishes the step,
-    saves and stops; --resume goes on from there as if nothing had happened.
+    saves and stops; --resume goes on from there as if nothing had happened. Started as `torchrun --nproc-per-node 2 -m
+    -- gen train ...`, two processes share the rows of each batch, and the run is the same.
     """
     from gen.cli.console import INTERRUPTED, say, write_json
     from gen.cli.interrupt import stopped_by_ctrl_c
     from gen.cli.progress import reading_display, training_display
     from gen.launch import train_session
+    from gen.training.distributed import is_first_process
 
     overrides: dict[str, Any] = {
         "cell": cell,
@@ -112,6 +124,7 @@ def train(
         "dropout": dropout,
         "bptt": bptt,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "learning_rate": learning_rate,
         "seed": seed,
         "device": device,
@@ -121,33 +134,46 @@ def train(
         "steps": steps,
         "patience": patience,
     }
-    with reading_display() as on_progress:
-        session = train_session(
-            corpus or (),
-            run=run,
-            out=out,
-            codec=codec,
-            encoding=encoding,
-            labels=labels,
-            valid=valid,
-            valid_file=valid_file,
-            test_file=test_file,
-            overrides={name: value for name, value in overrides.items() if value is not None},
-            resume=resume,
-            from_run=from_run,
-            on_progress=on_progress,
-        )
-    with session, stopped_by_ctrl_c(session.stop):
-        with training_display(session) as display:
-            for report in session.reports():
-                display.show(report)
-        result = session.result()
-    if json:
+    with _told_once():
+        with reading_display() as on_progress:
+            session = train_session(
+                corpus or (),
+                run=run,
+                out=out,
+                codec=codec,
+                encoding=encoding,
+                labels=labels,
+                valid=valid,
+                valid_file=valid_file,
+                test_file=test_file,
+                overrides={name: value for name, value in overrides.items() if value is not None},
+                resume=resume,
+                from_run=from_run,
+                on_progress=on_progress,
+            )
+        with session, stopped_by_ctrl_c(session.stop):
+            with training_display(session) as display:
+                for report in session.reports():
+                    display.show(report)
+            result = session.result()
+    if is_first_process() and json:
         write_json(result)
-    else:
+    elif is_first_process():
         say(summary(result, was_stopped=session.was_stopped))
     if session.was_stopped:
         raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """Ends this process without a word where another of the same run tells what is wrong."""
+    from gen.cli.console import MENDABLE
+    from gen.training.distributed import ToldElsewhereError
+
+    try:
+        yield
+    except ToldElsewhereError as err:
+        raise typer.Exit(MENDABLE) from err
 
 
 def summary(result: dict[str, Any], *, was_stopped: bool) -> str:

@@ -37,6 +37,10 @@ class Batch(NamedTuple):
     is_fresh: NDArray[np.bool_]  # (B,) whether the row starts from its label's initial state
     labels: NDArray[np.int64]  # (B,)
 
+    def rows(self, rows: slice) -> "Batch":
+        """Returns the window of some rows."""
+        return Batch(self.inputs[rows], self.targets[rows], self.is_fresh[rows], self.labels[rows])
+
 
 class Segment(NamedTuple):
     """A run of one stretch that stays in one row: targets `start` to `stop`, `end` among them if it `is_closed`."""
@@ -54,11 +58,23 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which segments an epoch's rows hold, and at which window each starts."""
+    """An epoch's segments, row after row, as columns of (S,), and at which window of its row each starts."""
 
-    rows: list[list[Segment]]
-    first_windows: list[NDArray[np.int64]]  # per row (S + 1,), the last entry is the row's length in windows
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    num_targets: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    is_cut: NDArray[np.bool_]
+    first_windows: NDArray[np.int64]
+    keys: NDArray[np.int64]  # row * (num_windows + 1) + first window: ascending
+    row_lengths: NDArray[np.int64]  # (B,) in windows
     num_windows: int
+
+    def find(self, window: int) -> NDArray[np.int64]:
+        """Returns the segment that each row reads at a window, (B,); of a row that is over, any."""
+        wanted = np.arange(len(self.row_lengths)) * (self.num_windows + 1) + window
+        found: NDArray[np.int64] = np.searchsorted(self.keys, wanted, side="right") - 1
+        return np.maximum(found, 0)
 
 
 class Batches:
@@ -87,7 +103,7 @@ class Batches:
         reset_rate: float,
         seed: int,
     ) -> None:
-        self._ids = ids
+        self._ids: IdArray = np.asarray(ids)  # of a memory map, without the cost of its class
         self._stretches = stretches
         self._begin, self._end = begin, end
         self._batch_size, self._bptt = batch_size, bptt
@@ -95,7 +111,7 @@ class Batches:
         self._seed = seed
         self.num_targets = sum(stretch.stop - stretch.start + stretch.is_closed for stretch in stretches)
         self._layout_epoch = -1
-        self._layout = _Layout([], [], 0)
+        self._layout: _Layout | None = None
 
     def num_windows(self, epoch: int) -> int:
         """Returns how many batches the epoch has."""
@@ -104,39 +120,29 @@ class Batches:
     def batch(self, epoch: int, window: int) -> Batch:
         """Returns one window of every row; 0 <= window < num_windows(epoch)."""
         layout = self._layout_of(epoch)
-        shape = (self._batch_size, self._bptt)
-        batch = Batch(
-            np.full(shape, self._begin, np.int64),
-            np.full(shape, IGNORED, np.int64),
-            np.zeros(self._batch_size, np.bool_),
-            np.zeros(self._batch_size, np.int64),
-        )
-        resets = np.random.default_rng((self._seed, 1, epoch, window)).random((self._batch_size, 2))
-        for row, (segments, firsts) in enumerate(zip(layout.rows, layout.first_windows, strict=True)):
-            if window < firsts[-1]:
-                place = int(np.searchsorted(firsts, window, side="right")) - 1
-                offset = (window - int(firsts[place])) * self._bptt
-                self._fill_(batch, row, segments[place], offset, resets[row])
-            else:
-                batch.is_fresh[row] = True  # the row is over; a fresh state keeps its idle one bounded
-        return batch
+        at_segment = layout.find(window)
+        is_over = window >= layout.row_lengths
+        offsets = (window - layout.first_windows[at_segment]) * self._bptt
+        starts = layout.starts[at_segment] + offsets
+        lengths = np.where(is_over, 0, layout.num_targets[at_segment] - offsets)
+        chances = np.random.default_rng((self._seed, 1, epoch, window)).random((self._batch_size, 2))
+        is_reset = chances[:, 0] < self._reset_rate
 
-    def _fill_(self, batch: Batch, row: int, segment: Segment, offset: int, chances: NDArray[np.float64]) -> None:
-        length = min(self._bptt, segment.num_targets - offset)
-        start = segment.start + offset
-        ids = self._ids[start : min(start + length, segment.stop)]
-        batch.targets[row, : len(ids)] = ids
-        if len(ids) < length:
-            batch.targets[row, length - 1] = self._end
-        batch.inputs[row, 1:length] = batch.targets[row, : length - 1]
-        is_reset = bool(chances[0] < self._reset_rate)
-        if offset > 0 and not (is_reset and segment.is_cut and chances[1] < 0.5):
-            batch.inputs[row, 0] = self._ids[start - 1]
-        batch.is_fresh[row] = offset == 0 or is_reset
-        batch.labels[row] = segment.label
+        columns = np.arange(self._bptt)
+        places = starts[:, None] + columns  # (B, T) of the targets among the ids
+        is_target = columns < lengths[:, None]
+        targets = np.where(is_target, self._ids.take(places, mode="clip"), np.int64(IGNORED))
+        targets[is_target & (places == layout.stops[at_segment, None])] = self._end
+        inputs = np.full_like(targets, self._begin)
+        np.copyto(inputs[:, 1:], targets[:, :-1], where=is_target[:, 1:])
+        opens_with_begin = is_over | (offsets == 0) | (is_reset & layout.is_cut[at_segment] & (chances[:, 1] < 0.5))
+        np.copyto(inputs[:, 0], self._ids.take(starts - 1, mode="clip"), where=~opens_with_begin)
+        # A row that is over is fresh: that keeps its idle state bounded.
+        is_fresh = is_over | (offsets == 0) | is_reset
+        return Batch(inputs, targets, is_fresh, np.where(is_over, 0, layout.labels[at_segment]))
 
     def _layout_of(self, epoch: int) -> _Layout:
-        if epoch != self._layout_epoch:
+        if self._layout is None or epoch != self._layout_epoch:
             rng = np.random.default_rng((self._seed, 0, epoch))
             share = -(-self.num_targets // self._batch_size)
             segments = [s for stretch in self._stretches for s in _cut(stretch, share, rng)]
@@ -176,4 +182,17 @@ def _deal(segments: list[Segment], batch_size: int, bptt: int, rng: np.random.Ge
     for members in rows:
         rng.shuffle(members)
     firsts = [np.cumsum([0, *(windows[n] for n in members)]) for members in rows]
-    return _Layout([[segments[n] for n in members] for members in rows], firsts, max(int(f[-1]) for f in firsts))
+    row_lengths = np.array([first[-1] for first in firsts], np.int64)
+    num_windows = int(row_lengths.max())
+    dealt = [segments[n] for members in rows for n in members]
+    return _Layout(
+        starts=np.array([segment.start for segment in dealt], np.int64),
+        stops=np.array([segment.stop for segment in dealt], np.int64),
+        num_targets=np.array([segment.num_targets for segment in dealt], np.int64),
+        labels=np.array([segment.label for segment in dealt], np.int64),
+        is_cut=np.array([segment.is_cut for segment in dealt], np.bool_),
+        first_windows=np.concatenate([first[:-1] for first in firsts]),
+        keys=np.concatenate([row * (num_windows + 1) + first[:-1] for row, first in enumerate(firsts)]),
+        row_lengths=row_lengths,
+        num_windows=num_windows,
+    )

@@ -20,6 +20,7 @@ CPU_TOKENS_PER_SECOND = 40_000  # of an LSTM of 512 on two cores: only to forese
 GPU_TOKENS_PER_SECOND = 1_000_000
 MIN_BPTT = 8
 LONGEST_BPTT = 64
+MATRIX_SHARE = 10.0
 MOST_ROWS_CPU, MOST_ROWS_GPU = 32, 128
 
 
@@ -72,6 +73,7 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     chosen["dropout"] = _dropout(num_epochs)
     chosen["bptt"] = _bptt(facts)
     chosen["batch_size"] = _batch_size(facts, given.get("bptt", chosen["bptt"][0]), device)
+    chosen["matrix_share"] = (MATRIX_SHARE, "Muon steps of the recurrent matrices, against the learning rate")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
     settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
@@ -123,7 +125,7 @@ def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -
 
 
 def _dropout(num_epochs: float) -> tuple[float, str]:
-    for least, rate in ((40, 0.4), (16, 0.3), (8, 0.1)):
+    for least, rate in ((40, 0.4), (12, 0.3), (6, 0.2), (3, 0.1)):
         if num_epochs >= least:
             return rate, f"the corpus will be read about {num_epochs:.0f} times"
     return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"
@@ -194,7 +196,7 @@ def _choices(
 
     shown = ("cell", "num_layers", "hidden_size", "embedding_size", "dropout")
     rows = [choice(name, getattr(model, name)) for name in shown]
-    shown_of_training = ("bptt", "batch_size", "reset_rate", "learning_rate", "precision", "seed")
+    shown_of_training = ("bptt", "batch_size", "reset_rate", "learning_rate", "matrix_share", "precision", "seed")
     rows += [choice(name, getattr(training, name)) for name in shown_of_training]
     rows += [
         choice(name, limit) for name in ("steps", "epochs", "minutes") if (limit := getattr(training, name)) is not None

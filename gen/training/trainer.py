@@ -3,14 +3,20 @@
 Everything that decides what comes next is in `state_dict`, so a run that goes on from there is the same run bit for
 bit, on the same device. If the loss stops being finite or climbs above chance, the trainer goes back to its last
 snapshot and halves the learning rate; snapshots stand at fixed steps, so that this too is the same after a resume.
+
+A batch may be run by several processes, and by each of them in several parts, one after the other: rows never meet but
+in the gradient, which is summed. So it is the same run, up to the rounding of sums, and a run that was begun one way
+may go on another way.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +24,8 @@ from gen.config import TrainingConfig
 from gen.data.batches import IGNORED, Batch, Batches
 from gen.errors import TrainingError
 from gen.models.recurrent import RecurrentLM, State, cross_entropy_sum, detached
+from gen.training.distributed import ALONE, Peers
+from gen.training.optimizer import STATE_NAMES, optimizers
 
 SNAPSHOT_STEPS = 25
 MAX_ROLLBACKS = 10
@@ -58,7 +66,8 @@ class Trainer:
         model: on its device; trained in place.
         batches: what to read.
         config: rates and limits.
-        clock: seconds; only differences count.
+        clock: seconds; only differences count, and of several processes' clocks only that of the first.
+        peers: the processes that train this model; the model of each is at the same weights.
     """
 
     def __init__(
@@ -68,33 +77,38 @@ class Trainer:
         config: TrainingConfig,
         *,
         clock: Callable[[], float] = time.monotonic,
+        peers: Peers = ALONE,
     ) -> None:
         self.model = model
         self.config = config
         self.place = Place()
+        self.was_stopped = False
+        self.is_asked_to_stop = False
+        self._peers = peers
+        self._rows = peers.rows(config.batch_size)  # of a batch, that are run here
+        self._parts = _parts(self._rows.stop - self._rows.start, config.accumulate)
         self._batches = batches
         self._clock = clock
+        self._clock_was = 0.0
+        self._parameters = list(model.parameters())
         self._device = model.embedding.weight.device
-        self._optimizer = torch.optim.AdamW(
-            _parameter_groups(model, config.weight_decay),
-            lr=config.learning_rate,
-            betas=(0.9, 0.99),
-            fused=self._device.type in ("cpu", "cuda"),
-        )
+        self._optimizers = optimizers(model, config)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
         self._generator = torch.Generator(self._device).manual_seed(config.seed)
-        self._memory = model.initial_state(torch.zeros(config.batch_size, dtype=torch.long, device=self._device)).memory
-        self._memory = tuple(m.detach() for m in self._memory)
-        self._snapshot: tuple[dict[str, Tensor], Place] | None = None
+        no_labels = torch.zeros(self._rows.stop - self._rows.start, dtype=torch.long, device=self._device)
+        self._memory = detached(model.initial_state(no_labels)).memory  # of the rows that are run here
+        self._snapshot: dict[str, Tensor] = {}
+        self._snapshot_place: Place | None = None
 
     def run(self) -> Iterator[Step]:
-        """Yields every step until a limit is reached. The time between two steps counts as the run's."""
-        before = self._clock()
-        while self.progress() < 1.0:
-            step = self._advance()
-            now = self._clock()
-            self.place.seconds, before = self.place.seconds + now - before, now
-            yield step
+        """Yields every step until a limit is reached or the run is stopped. The time between two steps counts too."""
+        self._clock_was = self._clock()
+        while self.progress() < 1.0 and not self.was_stopped:
+            yield self._advance()
+
+    def stop(self) -> None:
+        """Ends the run, of all processes, after the step that is under way; may be called from a signal handler."""
+        self.is_asked_to_stop = True
 
     def progress(self) -> float:
         """Returns how much of the run is done, 0 to 1, by the limit that is nearest; 0 when there is none."""
@@ -113,49 +127,104 @@ class Trainer:
         return self.place.epoch + self.place.window / self._batches.num_windows(self.place.epoch)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns tensors (copies) and JSON data: with the same batches and config, all that the run needs to go on."""
-        return self._tensors(), {name: getattr(self.place, name) for name in Place.__slots__}
+        """Returns tensors (copies) and JSON data: with the same batches and config, all that the run needs to go on.
+
+        Of several processes all call it, and get the same.
+        """
+        tensors = self._tensors()
+        for n, memory in enumerate(self._memory):
+            tensors[f"memory.{n}"] = self._peers.gathered(memory, self.config.batch_size)
+        return {name: tensor.clone() for name, tensor in tensors.items()}, asdict(self.place)
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], place: Mapping[str, Any]) -> None:
         """Takes over what `state_dict` returned. Raises KeyError or RuntimeError if it is another model's."""
-        self._load(tensors, Place(**place))
+        ours = {}
+        for n, memory in enumerate(self._memory):
+            whole = tensors[f"memory.{n}"]
+            expected = (memory.shape[0], self.config.batch_size, memory.shape[2])
+            if whole.shape != expected:
+                raise RuntimeError(f"memory is of shape {tuple(whole.shape)}, not {expected}")
+            ours[f"memory.{n}"] = whole[:, self._rows]
+        self._load({**tensors, **ours}, Place(**place))
+        self._snapshot_place = None
 
     def _advance(self) -> Step:
-        if self._snapshot is None or self.place.step % SNAPSHOT_STEPS == 0:
-            self._snapshot = (self._tensors(), _copied(self.place))
+        if self._snapshot_place is None or self.place.step % SNAPSHOT_STEPS == 0:
+            self._take_snapshot()
         rate = self._learning_rate()
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["share"]
         batch = self._batches.batch(self.place.epoch, self.place.window)
-        loss_sum, num_tokens = self._loss(batch)
-        loss = loss_sum / max(1, num_tokens)
-        grad_norm = self._update(loss)
-        loss_nats = loss.item()
+        num_tokens = int(np.count_nonzero(batch.targets != IGNORED))
+        self.model.zero_grad()
+        loss = self._backward(batch, max(1, num_tokens))
+        if self._peers.size > 1:
+            loss_nats, seconds, num_askers = self._add_up(loss)
+            grad_norm = self._update()
+        else:
+            grad_norm = self._update()
+            loss_nats, seconds, num_askers = loss.item(), self._lap(), self.is_asked_to_stop
+        self.place.seconds += seconds
+        self.was_stopped = num_askers > 0
         remark = self._guard(loss_nats, grad_norm)
         if remark is None:
             self._move_on(num_tokens)
         return Step(self.place.step, loss_nats, num_tokens, rate, grad_norm, remark)
 
-    def _loss(self, batch: Batch) -> tuple[Tensor, int]:
-        """Returns the summed nats of a batch, and of how many tokens; carries the memory on."""
-        inputs, targets, is_fresh, labels = (torch.from_numpy(part).to(self._device) for part in batch)
+    def _add_up(self, loss: Tensor) -> list[float]:
+        """Adds up the gradients of all processes, and the loss, the first one's seconds, and how many ask to stop."""
+        seconds = self._lap() if self._peers.is_first else 0.0
+        return self._peers.sum_gradients_(self._parameters, loss, seconds, float(self.is_asked_to_stop))
+
+    def _lap(self) -> float:
+        """Returns the seconds since it was last called."""
+        before, self._clock_was = self._clock_was, self._clock()
+        return self._clock_was - before
+
+    def _backward(self, batch: Batch, num_tokens: int) -> Tensor:
+        """Leaves this process's share of the gradient with the weights; carries the memory on.
+
+        Args:
+            batch: all rows, of which this process runs its own.
+            num_tokens: of all rows.
+
+        Returns:
+            () the share of the loss: the nats of this process's rows by the tokens of all.
+        """
+        losses, memories = [], []
+        for part in self._parts:
+            rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
+            loss_sum, memory = self._loss(batch.rows(rows), part)
+            loss = loss_sum / num_tokens
+            torch.autograd.backward(self._scaler.scale(loss))
+            losses.append(loss.detach())
+            memories.append(memory)
+        if len(self._parts) == 1:
+            self._memory = memories[0]
+            return losses[0]
+        self._memory = tuple(torch.cat(parts, 1) for parts in zip(*memories, strict=True))
+        return torch.stack(losses).sum()
+
+    def _loss(self, batch: Batch, part: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Returns the summed nats of some rows, and their next memory."""
+        inputs, targets, is_fresh, labels = (torch.from_numpy(array).to(self._device) for array in batch)
         start = self.model.initial_state(labels)
         memory = tuple(
-            torch.where(is_fresh[None, :, None], fresh, carried)
+            torch.where(is_fresh[None, :, None], fresh, carried[:, part])
             for fresh, carried in zip(start.memory, self._memory, strict=True)
         )
         with self.autocast():
             logits, state = self.model(inputs, State(memory, start.condition), self._generator)
-        self._memory = detached(state).memory
-        return cross_entropy_sum(logits, targets), int((batch.targets != IGNORED).sum())
+        return cross_entropy_sum(logits, targets), detached(state).memory
 
-    def _update(self, loss: Tensor) -> float:
+    def _update(self) -> float:
         """Takes one step of the optimiser; returns the norm of the gradient before clipping."""
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self._scaler.scale(loss))
-        self._scaler.unscale_(self._optimizer)
-        grad_norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm, foreach=True)
-        self._scaler.step(self._optimizer)
+        for optimizer in self._optimizers:
+            self._scaler.unscale_(optimizer)
+        grad_norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm, foreach=True)
+        for optimizer in self._optimizers:
+            self._scaler.step(optimizer)
         self._scaler.update()
         return float(grad_norm)
 
@@ -176,18 +245,18 @@ class Trainer:
         return self._roll_back("is not finite" if not is_finite else f"has risen to {running:.2f} nats")
 
     def _roll_back(self, what: str) -> str:
-        assert self._snapshot is not None
+        assert self._snapshot_place is not None
         at, num_rollbacks = self.place.step, self.place.num_rollbacks + 1
-        if num_rollbacks > MAX_ROLLBACKS:
-            raise TrainingError(
-                f"step {at}: the loss {what} after {MAX_ROLLBACKS} rollbacks (--lr {self.config.learning_rate:g})",
-                hint="try a lower --lr; the best checkpoint so far is kept",
-            )
-        tensors, place = self._snapshot
+        with self._peers.together():
+            if num_rollbacks > MAX_ROLLBACKS:
+                raise TrainingError(
+                    f"step {at}: the loss {what} after {MAX_ROLLBACKS} rollbacks (--lr {self.config.learning_rate:g})",
+                    hint="try a lower --lr; the best checkpoint so far is kept",
+                )
+        place = self._snapshot_place
         seconds, rate_scale = self.place.seconds, self.place.rate_scale / 2
-        self._load(tensors, place)
-        self.place.seconds, self.place.rate_scale, self.place.num_rollbacks = seconds, rate_scale, num_rollbacks
-        self._snapshot = (self._tensors(), _copied(self.place))
+        self._load(self._snapshot, replace(place, seconds=seconds, rate_scale=rate_scale, num_rollbacks=num_rollbacks))
+        self._snapshot_place = replace(self.place)
         rate = self.config.learning_rate * rate_scale
         return f"step {at}: the loss {what}; back to step {place.step} with a rate of {rate:.2g}"
 
@@ -210,42 +279,48 @@ class Trainer:
         dtype = DTYPES.get(self.config.precision)
         return torch.autocast(self._device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
+    def _take_snapshot(self) -> None:
+        """Keeps what a rollback needs, in the last snapshot's memory: fresh memory costs more than the copies."""
+        kept = self._snapshot
+        self._snapshot = {
+            name: kept[name].copy_(tensor) if name in kept else tensor.clone()
+            for name, tensor in self._tensors().items()
+        }
+        self._snapshot_place = replace(self.place)
+
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{name}": p.detach().clone() for name, p in self.model.named_parameters()}
+        """Returns the tensors of this process's state, not copied."""
+        tensors: dict[str, Tensor] = {}
         for name, parameter in self.model.named_parameters():
-            for key, value in self._optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = value.detach().clone()
-        tensors |= {f"memory.{n}": m.clone() for n, m in enumerate(self._memory)}
+            tensors[f"model.{name}"] = parameter.detach()
+            for optimizer in self._optimizers:
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    tensors[f"optimizer.{key}.{name}"] = value.detach()
+        tensors |= {f"memory.{n}": memory for n, memory in enumerate(self._memory)}
         tensors["generator"] = self._generator.get_state()
         for key, value in self._scaler.state_dict().items():
             tensors[f"scaler.{key}"] = torch.tensor(value, dtype=torch.float64)
         return tensors
 
     def _load(self, tensors: Mapping[str, Tensor], place: Place) -> None:
+        names = {parameter: name for name, parameter in self.model.named_parameters()}
         with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
+            for parameter, name in names.items():
                 parameter.copy_(tensors[f"model.{name}"])
-                self._optimizer.state.pop(parameter, None)
-                keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"optimizer.{key}.{name}" in tensors]
-                if keys:
-                    state = {key: tensors[f"optimizer.{key}.{name}"].clone().to(self._device) for key in keys}
-                    self._optimizer.state[parameter] = state
-        memory = tuple(tensors[f"memory.{n}"].clone().to(self._device) for n in range(len(self._memory)))
-        if any(new.shape != old.shape for new, old in zip(memory, self._memory, strict=True)):
-            raise RuntimeError(f"memory is of shape {tuple(memory[0].shape)}, not {tuple(self._memory[0].shape)}")
-        self._memory = memory
+        for optimizer in self._optimizers:
+            optimizer.state.clear()
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                for key in STATE_NAMES:
+                    if (value := tensors.get(f"optimizer.{key}.{names[parameter]}")) is not None:
+                        optimizer.state[parameter][key] = value.clone().to(self._device)
+        self._memory = tuple(tensors[f"memory.{n}"].clone().to(self._device) for n in range(len(self._memory)))
         self._generator.set_state(tensors["generator"].cpu())
         scaler = {key: tensors[f"scaler.{key}"].item() for key in self._scaler.state_dict()}
         self._scaler.load_state_dict(scaler)
-        self.place = _copied(place)
+        self.place = replace(place)
 
 
-def _copied(place: Place) -> Place:
-    return Place(*(getattr(place, name) for name in Place.__slots__))
-
-
-def _parameter_groups(model: RecurrentLM, weight_decay: float) -> list[dict[str, Any]]:
-    """Decays matrices only: biases and embeddings have no scale to hold down."""
-    decayed = [p for n, p in model.named_parameters() if p.dim() > 1 and "embedding" not in n]
-    others = [p for n, p in model.named_parameters() if p.dim() <= 1 or "embedding" in n]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _parts(num_rows: int, num_parts: int) -> list[slice]:
+    """Cuts rows into parts of the same size, or nearly."""
+    bounds = [num_rows * n // num_parts for n in range(num_parts + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]

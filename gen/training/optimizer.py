@@ -1,0 +1,98 @@
+"""What turns gradients into steps: Muon for the matrices of the recurrent layers, AdamW for all other weights.
+
+Muon (Jordan et al. 2024) makes a step whose singular values are all about one out of a momentum of gradients. In a
+recurrent matrix, which is applied at every token, a few directions else take most of Adam's step: benchmarks/README.md
+has what this gains. Each gate's matrix is orthogonalised by itself, since gates are separate maps that torch stores on
+top of each other. The Newton-Schulz iteration is the first three steps of Cesista, You & Jordan 2025 ("Squeezing 1-2%
+efficiency gains out of Muon"): all five cost more and trained no better. In bf16, whose error a step forgives. And it
+moves only at every second gradient, all of which its momentum takes in: half the cost for the same learning.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gen.config import TrainingConfig
+from gen.models.cells import layer_weights
+from gen.models.recurrent import RecurrentLM
+
+MOMENTUM = 0.95
+PERIOD = 2  # gradients to a step of Muon
+NEWTON_SCHULZ = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037))
+BETAS = (0.9, 0.99)
+STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum")  # what the optimisers keep of a weight
+
+
+def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """Returns the optimisers of all weights; with a `matrix_share` of 0 AdamW takes all.
+
+    A group's rate is the schedule's times its "share".
+    """
+    matrices = (
+        [w for layer in model.recurrent_layers() for w in layer_weights(layer)[:2]] if config.matrix_share else []
+    )
+    is_matrix = {id(w) for w in matrices}
+    rest = [(name, p) for name, p in model.named_parameters() if id(p) not in is_matrix]
+    # Biases and embeddings have no scale to hold down: only products decay.
+    decayed = [p for name, p in rest if p.dim() > 1 and "embedding" not in name]
+    others = [p for name, p in rest if p.dim() <= 1 or "embedding" in name]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    is_fused = model.embedding.weight.device.type in ("cpu", "cuda")
+    adam = torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=is_fused)
+    for group in adam.param_groups:
+        group["share"] = 1.0
+    if not matrices:
+        return [adam]
+    return [adam, Muon(matrices, config, hidden_size=model.config.hidden_size)]
+
+
+class Muon(torch.optim.Optimizer):
+    """Steps along orthogonalised momentum, gate by gate (Jordan et al. 2024).
+
+    Args:
+        matrices: (G*H, K) weights.
+        config: its share and decay; decay goes by the schedule's rate, as AdamW's.
+        hidden_size: H.
+    """
+
+    def __init__(self, matrices: list[Tensor], config: TrainingConfig, *, hidden_size: int) -> None:
+        super().__init__(matrices, {"lr": 0.0, "share": config.matrix_share, "weight_decay": config.weight_decay})
+        self._hidden_size = hidden_size
+
+    @torch.no_grad()
+    def step(self, _closure: None = None) -> None:  # type: ignore[override]
+        """Takes the gradients in, and at every PERIOD-th call makes a step."""
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    self._step(matrix, matrix.grad, group)
+
+    def _step(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[matrix]
+        if not state:
+            state["momentum"], state["step"] = torch.zeros_like(matrix), torch.zeros(())
+        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        state["step"] += 1
+        if state["step"].item() % PERIOD:
+            return
+        ahead = gradient.lerp(momentum, MOMENTUM).view(-1, self._hidden_size, matrix.shape[1])  # Nesterov's
+        scale = max(1.0, self._hidden_size / matrix.shape[1]) ** 0.5
+        matrix.mul_(1 - group["weight_decay"] * group["lr"] / group["share"])
+        # One by one: torch's batched product of bf16 runs at half the speed of its plain one on a CPU.
+        for gate, direction in zip(matrix.view_as(ahead), ahead, strict=True):
+            gate.sub_(orthogonalised(direction), alpha=group["lr"] * scale)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Returns a (M, K) matrix with the same singular vectors and singular values of about 1, in bf16."""
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    x = (matrix.mT if is_tall else matrix).bfloat16()
+    x = x / x.norm().clamp_min(1e-7)
+    for a, b, c in NEWTON_SCHULZ:
+        gram = x @ x.mT
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if is_tall else x

@@ -9,8 +9,8 @@ session  Session.reports(), as the command line runs it: reports and metrics too
          no validation and no sample falls into the time that is measured
 
 The three take turns, a block of 25 steps each (a snapshot falls into every block), in an order that is turned about;
-printed are the medians over three rounds of all blocks. --cpu-time counts the seconds that this process computed instead
-of those that went by: on a busy machine. The last line is JSON.
+printed are the medians over three rounds of all blocks. --cpu-time counts the seconds that this process computed,
+not those that went by: for a busy machine. The last line is JSON.
 """
 
 import argparse

@@ -252,11 +252,15 @@ typedef struct {
     float *dh, *dc;      /* (B, P) and (B, H): of the memory after the window, then before; P is H up to whole tiles */
     bf16 *dsums;         /* (T, B, G, H) */
     bf16 *dsums_h;       /* GRU: (T, B, 3, H), of the recurrent product's sums; the others: dsums itself */
+    float *db;           /* (threads, S, H), zeroed by the caller: dsums over all tokens and rows; a GRU's S is 4, the
+                            last of the candidate's recurrent sums */
 } Backward;
 
 static size_t padded(size_t H) { return (H + WIDE - 1) / WIDE * WIDE; }
 
-static void gates_lstm(const Backward *w, size_t t, size_t row)
+INLINE void add_to(float *sums, __m512 values) { _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), values)); }
+
+static void gates_lstm(const Backward *w, size_t t, size_t row, float *db)
 {
     const size_t at = (t * w->B + row) * w->H, H = w->H;
     const bf16 *gates = w->gates + 4 * at;
@@ -270,16 +274,23 @@ static void gates_lstm(const Backward *w, size_t t, size_t row)
         const __m512 d_o = _mm512_mul_ps(d, o);
         const __m512 d_c = _mm512_add_ps(_mm512_loadu_ps(dc + u), _mm512_fnmadd_ps(_mm512_mul_ps(d_o, shown), shown, d_o));
         const __m512 d_ci = _mm512_mul_ps(d_c, i), d_cf = _mm512_mul_ps(d_c, f);
-        store_bf16(dsums + u, _mm512_mul_ps(_mm512_mul_ps(d_ci, g), one_less(i)));
-        store_bf16(dsums + H + u, _mm512_mul_ps(_mm512_mul_ps(d_cf, _mm512_loadu_ps(w->memory + at + u)), one_less(f)));
-        store_bf16(dsums + 2 * H + u, _mm512_fnmadd_ps(_mm512_mul_ps(d_ci, g), g, d_ci));
-        store_bf16(dsums + 3 * H + u, _mm512_mul_ps(_mm512_mul_ps(d_o, shown), one_less(o)));
+        const __m512 before = _mm512_loadu_ps(w->memory + at + u);
+        const __m512 d_sums[4] = {
+            _mm512_mul_ps(_mm512_mul_ps(d_ci, g), one_less(i)),
+            _mm512_mul_ps(_mm512_mul_ps(d_cf, before), one_less(f)),
+            _mm512_fnmadd_ps(_mm512_mul_ps(d_ci, g), g, d_ci),
+            _mm512_mul_ps(_mm512_mul_ps(d_o, shown), one_less(o)),
+        };
+        UNROLL for (size_t gate = 0; gate < 4; gate++) {
+            store_bf16(dsums + gate * H + u, d_sums[gate]);
+            add_to(db + gate * H + u, d_sums[gate]);
+        }
         _mm512_storeu_ps(dc + u, d_cf);
     }
 }
 
 /* Leaves in dh what reaches the output before directly, past the products: z * dh. */
-static void gates_gru(const Backward *w, size_t t, size_t row)
+static void gates_gru(const Backward *w, size_t t, size_t row, float *db)
 {
     const size_t at = (t * w->B + row) * w->H, H = w->H;
     const bf16 *gates = w->gates + 4 * at;
@@ -294,25 +305,31 @@ static void gates_gru(const Backward *w, size_t t, size_t row)
         const __m512 d_n = _mm512_fnmadd_ps(_mm512_mul_ps(d_new, n), n, d_new);
         const __m512 d_r = _mm512_mul_ps(_mm512_mul_ps(d_n, part), _mm512_mul_ps(r, one_less(r)));
         const __m512 change = _mm512_sub_ps(load_bf16(w->h + at + u), n);
-        const __m512 d_zsum = _mm512_mul_ps(_mm512_mul_ps(d_z, change), one_less(z));
+        const __m512 d_zsum = _mm512_mul_ps(_mm512_mul_ps(d_z, change), one_less(z)), d_part = _mm512_mul_ps(d_n, r);
         store_bf16(dsums + u, d_r);
         store_bf16(dsums + H + u, d_zsum);
         store_bf16(dsums + 2 * H + u, d_n);
         store_bf16(dsums_h + u, d_r);
         store_bf16(dsums_h + H + u, d_zsum);
-        store_bf16(dsums_h + 2 * H + u, _mm512_mul_ps(d_n, r));
+        store_bf16(dsums_h + 2 * H + u, d_part);
+        add_to(db + u, d_r);
+        add_to(db + H + u, d_zsum);
+        add_to(db + 2 * H + u, d_n);
+        add_to(db + 3 * H + u, d_part);
         _mm512_storeu_ps(dh + u, d_z);
     }
 }
 
-static void gates_rnn(const Backward *w, size_t t, size_t row)
+static void gates_rnn(const Backward *w, size_t t, size_t row, float *db)
 {
     const size_t at = (t * w->B + row) * w->H;
     float *dh = w->dh + row * padded(w->H);
     for (size_t u = 0; u < w->H; u += LANES) {
         const __m512 h = load_bf16(w->h + at + w->B * w->H + u);
         const __m512 d = _mm512_add_ps(_mm512_loadu_ps(dh + u), load_bf16(w->dy + at + u));
-        store_bf16(w->dsums + at + u, _mm512_fnmadd_ps(_mm512_mul_ps(d, h), h, d));
+        const __m512 d_sum = _mm512_fnmadd_ps(_mm512_mul_ps(d, h), h, d);
+        store_bf16(w->dsums + at + u, d_sum);
+        add_to(db + u, d_sum);
     }
 }
 
@@ -338,16 +355,16 @@ static void backward_block(const Backward *w, size_t t, size_t row, size_t block
     FOR_ROWS(rows, BACKWARD_CALL)
 }
 
-static void backward_rows(const Backward *w, size_t first, size_t stop)
+static void backward_rows(const Backward *w, size_t first, size_t stop, float *db)
 {
     for (size_t t = w->T; t-- > 0;) {
         for (size_t row = first; row < stop; row++) {
             if (w->cell == LSTM)
-                gates_lstm(w, t, row);
+                gates_lstm(w, t, row, db);
             else if (w->cell == GRU)
-                gates_gru(w, t, row);
+                gates_gru(w, t, row, db);
             else
-                gates_rnn(w, t, row);
+                gates_rnn(w, t, row, db);
         }
         for (size_t block = 0; block < padded(w->H) / WIDE; block++)
             for (size_t row = first, rows; row < stop; row += rows) {
@@ -359,12 +376,13 @@ static void backward_rows(const Backward *w, size_t first, size_t stop)
 
 void gen_window_backward(int threads, int cell, size_t T, size_t B, size_t H, const bf16 *h, const float *memory,
                          const bf16 *gates, const bf16 *dy, const bf16 *weights, float *dh, float *dc, bf16 *dsums,
-                         bf16 *dsums_h)
+                         bf16 *dsums_h, float *db)
 {
-    const Backward w = {cell, T, B, H, h, memory, gates, dy, weights, dh, dc, dsums, dsums_h};
+    const Backward w = {cell, T, B, H, h, memory, gates, dy, weights, dh, dc, dsums, dsums_h, db};
+    const size_t size = (cell == RNN ? 1 : 4) * H;
 #pragma omp parallel for num_threads(threads) schedule(static, 1)
     for (int n = 0; n < threads; n++)
-        backward_rows(&w, B * n / threads, B * (n + 1) / threads);
+        backward_rows(&w, B * n / threads, B * (n + 1) / threads, db + n * size);
 }
 
 /* ---- packing ---- */

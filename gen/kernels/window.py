@@ -11,6 +11,7 @@ from gen.kernels.library import library
 
 CODES = {"rnn": 0, "lstm": 1, "gru": 2}  # as in window.c
 NUM_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+NUM_SUMS = {"rnn": 1, "lstm": 4, "gru": 4}  # a GRU's candidate keeps its two products apart
 LANES, WIDE = 16, 64  # units of one vector, of one tile
 BF16 = torch.bfloat16
 
@@ -58,12 +59,12 @@ class _Window(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         x, hs, memory, gates, w_ih, w_hh = ctx.saved_tensors
-        dh, dc, dsums, dsums_h = _backward(ctx.cell, hs, memory, gates, w_hh, grads)
+        dh, dc, dsums, dsums_h, db = _backward(ctx.cell, hs, memory, gates, w_hh, grads)
         before = hs[:-1].reshape(-1, hs.shape[-1])
         dx = (dsums @ w_ih.to(BF16)).view_as(x) if ctx.needs_input_grad[2] else None
         dw_ih, dw_hh = (dsums.t() @ x.view(-1, x.shape[-1])).float(), (dsums_h.t() @ before).float()
-        db_ih = dsums.sum(0, dtype=torch.float32)
-        db_hh = db_ih if dsums_h is dsums else dsums_h.sum(0, dtype=torch.float32)
+        db_ih = db[: NUM_GATES[ctx.cell]].flatten()
+        db_hh = db[[0, 1, 3]].flatten() if ctx.cell == "gru" else db_ih
         return None, None, dx, dh, dc if ctx.cell == "lstm" else None, dw_ih, dw_hh, db_ih, db_hh
 
 
@@ -93,8 +94,10 @@ def _forward(
 
 def _backward(
     cell: str, hs: Tensor, memory: Tensor, gates: Tensor | None, w_hh: Tensor, grads: Sequence[Tensor | None]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Returns the gradients of h and C before the window, (B, H) each, and of both products' sums, (T * B, G * H)."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Returns the gradients of h and C before the window, (B, H) each, of both products' sums, (T * B, G * H), and of
+    the sums over all tokens and rows, (S, H): a gate each, and of a GRU the candidate's recurrent sum.
+    """
     length, num_rows, hidden_size = hs.shape[0] - 1, *hs.shape[1:]
     dy, dh_last, dc_last = grads
     dy = torch.zeros_like(hs[1:]) if dy is None else dy.to(BF16).contiguous()
@@ -110,9 +113,10 @@ def _backward(
     threads = _threads(num_rows)
     _kernels().gen_window_pack_backward(threads, size(height), size(hidden_size), *_at(w_hh.contiguous(), packed))
     sizes = [size(n) for n in (length, num_rows, hidden_size)]
-    pointers = _at(hs, memory, gates, dy, packed, dh, dc, dsums, dsums_h)
+    db = torch.zeros(threads, NUM_SUMS[cell], hidden_size)
+    pointers = _at(hs, memory, gates, dy, packed, dh, dc, dsums, dsums_h, db)
     _kernels().gen_window_backward(threads, CODES[cell], *sizes, *pointers)
-    return dh[:, :hidden_size].contiguous(), dc, dsums, dsums_h
+    return dh[:, :hidden_size].contiguous(), dc, dsums, dsums_h, db.sum(0)
 
 
 def _packed(cell: str, width: int, hidden_size: int, weights: list[Tensor]) -> tuple[Tensor, Tensor]:

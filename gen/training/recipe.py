@@ -65,14 +65,15 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     TrainingConfig(**{name: value for name, value in given.items() if name in training_names and value != "auto"})
     limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
     training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
-    num_epochs = _expected_epochs(facts, training, device)
     chosen: dict[str, tuple[Any, str]] = {}
     chosen["cell"] = ("lstm", "the best quality for the time on every device")
     chosen["hidden_size"] = _hidden_size(facts, training, device)
     chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
-    chosen["dropout"] = _dropout(num_epochs)
     chosen["bptt"] = _bptt(facts)
-    chosen["batch_size"] = _batch_size(facts, given.get("bptt", chosen["bptt"][0]), device)
+    bptt = given.get("bptt", chosen["bptt"][0])
+    chosen["batch_size"] = _batch_size(facts, bptt, device)
+    step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
+    chosen["dropout"] = _dropout(_expected_epochs(facts, training, device, step_tokens))
     chosen["matrix_share"] = (MATRIX_SHARE, "Muon steps of the recurrent matrices, against the learning rate")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
@@ -102,13 +103,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _expected_epochs(facts: Facts, training: TrainingConfig, device: torch.device) -> float:
+def _expected_epochs(facts: Facts, training: TrainingConfig, device: torch.device, step_tokens: int) -> float:
     rate = CPU_TOKENS_PER_SECOND if device.type == "cpu" else GPU_TOKENS_PER_SECOND
     expected = [math.inf if training.epochs is None else training.epochs]
     if training.minutes is not None:
         expected.append(training.minutes * 60 * rate / facts.num_tokens)
     if training.steps is not None:
-        expected.append(training.steps * training.batch_size * training.bptt / facts.num_tokens)
+        expected.append(training.steps * step_tokens / facts.num_tokens)
     return min(expected)
 
 

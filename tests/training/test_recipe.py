@@ -38,6 +38,15 @@ def test_a_small_corpus_gets_a_small_model_with_dropout_and_few_rows() -> None:
     assert 2 * recipe.training.batch_size * recipe.training.bptt <= 2000
 
 
+def test_dropout_follows_how_often_the_steps_will_read_the_corpus() -> None:
+    once = choose_recipe(TEXT, CPU, {"steps": 500, "batch_size": 32, "bptt": 64})  # 1,024,000 tokens
+    often = choose_recipe(TEXT, CPU, {"steps": 5000, "batch_size": 32, "bptt": 64})
+
+    assert once.model.dropout == 0
+    assert often.model.dropout > 0
+    assert choose_recipe(TEXT, CPU, {"steps": 5000, "batch_size": 4, "bptt": 8}).model.dropout == 0
+
+
 def test_windows_are_no_longer_than_the_documents() -> None:
     recipe = choose_recipe(TEXT._replace(num_documents=30_000, typical_length=20), CPU, {})
 

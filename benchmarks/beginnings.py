@@ -1,0 +1,129 @@
+"""Proves of a trained run that every beginning is safe, and that its own free run stays sound.
+
+    python benchmarks/beginnings.py RUN [--length 1000000]
+
+windows   the validation part in fresh windows of 256 tokens: the worst window's nats a token, beside their mean
+rows      the same in 20 rows with carried state: the worst row, beside their mean
+prompts   each symbol of the alphabet as the first one of a stretch of the validation, at eight places: the mean over
+          the places of the nats after the first 64 tokens, for the worst symbol, beside that of the real first symbol
+free run  LENGTH tokens at temperature 1 from nothing: their nats under a trigram model counted on the training part,
+          the first tenth and the last, beside those of the validation part
+
+RUN is a name below checkpoints/ here, or a path. Ends with exit code 1 if any window, row or symbol pays more than
+twice the mean, or if the last tenth of the free run is more than a tenth worse than the first. Last line: JSON.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import gen
+from gen.analysis.yardsticks import yardsticks
+from gen.data.corpus import Split, Stretch
+from gen.material import open_material, options_from_json
+from gen.run import Run
+from gen.versions import versions
+
+WINDOW, NUM_ROWS, NUM_PLACES, SETTLED = 256, 20, 8, 64
+MOST_ROWS = 256  # that are run side by side
+CHUNK = 512  # tokens that are run at once
+
+
+def main() -> None:
+    """Reads the arguments, measures, prints."""
+    parser = argparse.ArgumentParser(description="Measure the worst beginnings of a run, and its free run.")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--length", type=int, default=1_000_000, metavar="N", help="tokens of the free run")
+    arguments = parser.parse_args()
+    run = gen.load(arguments.run, device="cpu")
+    valid = _validation(run)
+    worst = {
+        "windows": _worst(_rows(valid, WINDOW), run),
+        "rows": _worst(_rows(valid, len(valid) // NUM_ROWS), run),
+        "prompts": _worst_symbol(run, valid),
+    }
+    free = _free_run(run, arguments.length)
+    for name, (most, mean) in worst.items():
+        print(f"{name:10} worst {most:7.4f}  mean {mean:7.4f} nats a token  ({most / mean:.2f} times)")
+    print("free run   " + "  ".join(f"{name} {nats:.4f}" for name, nats in free.items()) + " nats a token by trigrams")
+    is_sound = free["last tenth"] <= 1.1 * free["first tenth"]
+    is_safe = is_sound and all(most <= 2 * mean for most, mean in worst.values())
+    print("every beginning is safe" if is_safe else "NOT SAFE")
+    print(json.dumps({"benchmark": "beginnings", "worst": worst, "free run": free, "versions": versions()}))
+    sys.exit(not is_safe)
+
+
+def _validation(run: Run) -> Tensor:
+    """Returns the validation part in one piece, (N,), each stretch with a begin before it."""
+    excerpt = run.excerpt("valid")
+    begin = [run.codec.vocab.begin]
+    parts = [np.concatenate([begin, excerpt.store.ids[s.start : s.stop]]) for s in excerpt.stretches]
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+
+def _rows(ids: Tensor, length: int) -> Tensor:
+    """Cuts ids into (B, length + 1) rows, the last token of each the first of the next."""
+    return torch.stack([ids[n : n + length + 1] for n in range(0, len(ids) - length, length)])
+
+
+def _worst(rows: Tensor, run: Run) -> tuple[float, float]:
+    """Returns the most that a row pays a token from a fresh state, and the mean."""
+    means = torch.cat([_nats(run, some).mean(1) for some in torch.split(rows, MOST_ROWS)])
+    return means.max().item(), means.mean().item()
+
+
+def _worst_symbol(run: Run, valid: Tensor) -> tuple[float, float]:
+    """Returns what the worst first symbol costs after the first tokens, and what the real ones cost."""
+    starts = torch.linspace(0, len(valid) - WINDOW - 1, NUM_PLACES).long()
+    rows = torch.stack([valid[n : n + WINDOW + 1] for n in starts.tolist()])
+    real = _nats(run, rows)[:, SETTLED:].mean().item()
+    return max(_nats(run, altered)[:, SETTLED:].mean().item() for altered in _altered(run, rows)), real
+
+
+def _altered(run: Run, rows: Tensor) -> Iterator[Tensor]:
+    for symbol in range(run.codec.vocab.begin):
+        yield torch.cat([torch.full((len(rows), 1), symbol), rows[:, 1:]], 1)
+
+
+@torch.inference_mode()
+def _nats(run: Run, rows: Tensor) -> Tensor:
+    """Returns what each target of (B, T + 1) rows costs, (B, T), from a fresh state on."""
+    state = run.model.initial_state(torch.zeros(len(rows), dtype=torch.long))
+    costs = []
+    for inputs, targets in zip(*(torch.split(part, CHUNK, 1) for part in (rows[:, :-1], rows[:, 1:])), strict=True):
+        logits, state = run.model(inputs, state)
+        costs.append(functional.cross_entropy(logits.permute(0, 2, 1), targets, reduction="none"))
+    return torch.cat(costs, 1)
+
+
+def _free_run(run: Run, length: int) -> dict[str, float]:
+    """Returns nats a token of the samples' first and last tenth, and of the validation part, by trigrams."""
+    material = open_material(options_from_json(run.header["corpus"]["options"]))
+    pieces = islice((item.token for item in run.generate(length=None, seed=0)), length)
+    written = np.fromiter(pieces, np.int64)
+    ids = material.store.ids
+    stop, tenth = len(ids), len(written) // 10
+
+    def nats(valid: tuple[Stretch, ...]) -> float:
+        both = np.concatenate([ids, written])
+        parts = Split(tuple(material.train.stretches), valid)
+        return yardsticks(both, parts, vocab_size=len(run.codec.vocab))["trigram"]
+
+    found: dict[str, Any] = {
+        "first tenth": nats((Stretch(stop, stop + tenth, 0, False),)),
+        "last tenth": nats((Stretch(stop + len(written) - tenth, stop + len(written), 0, False),)),
+        "validation": nats(tuple(material.valid.stretches)),
+    }
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -103,17 +103,16 @@ def evaluate(
     num_targets = sum(_num_targets(stretch) for stretch in stretches)
     if num_targets == 0:
         raise CorpusError("evaluation: the corpus has no token to measure on (0)")
-    source = _Source(ids, begin, end)
     nats, num_done = 0.0, 0
     counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
-    with _evaluating(model), torch.no_grad():
-        for passes in _batches(stretches, context, vocab_size=len(units)):
-            for targets, chunk_nats in _chunks(model, source, passes, vocab_size=len(units)):
-                nats += chunk_nats
-                counts += np.bincount(targets[targets != IGNORED], minlength=len(units))
-                num_done = int(counts.sum())
-                if on_progress is not None:
-                    on_progress(num_done, num_targets)
+    for logits, targets in predictions(
+        model, ids, stretches, begin=begin, end=end, context=context, vocab_size=len(units)
+    ):
+        nats += summed_nats(logits, targets)
+        counts += np.bincount(targets[targets != IGNORED].cpu().numpy(), minlength=len(units))
+        num_done = int(counts.sum())
+        if on_progress is not None:
+            on_progress(num_done, num_targets)
     assert num_done == num_targets, "a target was left out or counted twice"
     num_units = int(counts @ units)
     bits = nats / math.log(2)
@@ -126,6 +125,30 @@ def evaluate(
         units=num_units,
         context=context,
     )
+
+
+def predictions(
+    model: LanguageModel,
+    ids: IdArray,
+    stretches: Sequence[Stretch],
+    *,
+    begin: int,
+    end: int,
+    context: int | None,
+    vocab_size: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments as of `evaluate`."""
+    source = _Source(ids, begin, end)
+    with _evaluating(model), torch.no_grad():
+        for passes in _batches(stretches, context, vocab_size=vocab_size):
+            yield from _chunks(model, source, passes, vocab_size=vocab_size)
+
+
+def summed_nats(logits: Tensor, targets: Tensor) -> float:
+    """Returns the nats of (B, T) targets under (B, T, V) logits, rounded to float32 a token, summed in float64."""
+    flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # time-major, as the model's memory is: no copy
+    nats = functional.cross_entropy(flat.float(), targets.t().reshape(-1), ignore_index=IGNORED, reduction="none")
+    return nats.double().sum().item()
 
 
 class _Pass(NamedTuple):
@@ -190,8 +213,8 @@ def _chunk_tokens(vocab_size: int) -> int:
 
 def _chunks(
     model: LanguageModel, source: _Source, passes: list[_Pass], *, vocab_size: int
-) -> Iterator[tuple[NDArray[np.int64], float]]:
-    """Runs passes side by side; yields each chunk's (B, T) targets, IGNORED where padded, and their summed nats."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Runs passes side by side; yields each chunk's (B, T, V) logits and (B, T) targets, IGNORED where padded."""
     device = next(model.parameters()).device
     state = model.initial_state(torch.tensor([run.stretch.label for run in passes], device=device))
     done = 0
@@ -205,19 +228,12 @@ def _chunks(
             inputs[row, : len(tokens) - 1] = tokens[:-1]
             targets[row, : len(tokens) - 1] = tokens[1:]
         logits, state = model(torch.from_numpy(inputs).to(device), state)  # (B, T, V)
-        yield targets, _nats(logits, torch.from_numpy(targets).to(device))
+        yield logits, torch.from_numpy(targets).to(device)
         done += length
         num_left = sum(run.length > done for run in passes)
         passes = passes[:num_left]
         memory = tuple(m[:, :num_left].contiguous() for m in state.memory)
         state = State(memory, state.condition[:num_left])
-
-
-def _nats(logits: Tensor, targets: Tensor) -> float:
-    """Returns the nats of the targets, rounded to float32 a token, summed in float64."""
-    flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # time-major, as the model's memory is: no copy
-    nats = functional.cross_entropy(flat.float(), targets.t().reshape(-1), ignore_index=IGNORED, reduction="none")
-    return nats.double().sum().item()
 
 
 @contextmanager

@@ -150,6 +150,13 @@ def initialise_(model: RecurrentLM, generator: torch.Generator) -> None:
             forget.fill_(1.0)
 
 
+@torch.no_grad()
+def scale_logits_(model: RecurrentLM, scale: float) -> None:
+    """Multiplies all logits by a factor, for good; a tied output layer gets weights of its own."""
+    weight, bias = model.output.weight * scale, model.output.bias * scale
+    model.output.weight, model.output.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+
 def detached(state: State) -> State:
     """Returns the state cut off from the graph: the truncation of back-propagation (Williams & Peng 1990)."""
     return State(tuple(m.detach() for m in state.memory), state.condition.detach())

@@ -1,0 +1,79 @@
+"""The factor on all logits: known where the truth is known, and what it does to a model."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gen.analysis.calibrate import SCALES, best_logit_scale
+from gen.analysis.evaluate import evaluate
+from gen.config import ModelConfig
+from gen.data.corpus import Stretch
+from gen.models.recurrent import RecurrentLM, State, scale_logits_
+
+COUNTS = (50, 25, 15, 10)  # of the symbols
+IDS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS)).astype(np.uint8)
+ALL = [Stretch(0, len(IDS), 0, False)]
+
+
+class Unigram(nn.Module):
+    """Says everywhere the logarithms of the symbols' true shares, times a factor."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        shares = torch.tensor([*COUNTS, 1e-30, 1e-30]) / sum(COUNTS)
+        self.logits = nn.Parameter(factor * shares.log())
+
+    def initial_state(self, labels: Tensor) -> State:
+        return State((), torch.zeros(len(labels), 0))
+
+    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        return self.logits.expand(*tokens.shape, -1), state
+
+
+def fitted(model: Unigram | RecurrentLM, stretches: list[Stretch] = ALL) -> float:
+    return best_logit_scale(model, IDS, stretches, begin=4, end=5, context=None, vocab_size=6)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.1, 1.37, 1.9])
+def test_a_model_that_is_too_sure_or_not_sure_enough_is_brought_back(factor: float) -> None:
+    assert fitted(Unigram(factor)) == pytest.approx(1 / factor, abs=2e-3)
+
+
+def test_the_factor_stays_within_what_is_tried() -> None:
+    assert fitted(Unigram(10.0)) == pytest.approx(SCALES[0])
+    assert fitted(Unigram(0.1)) == pytest.approx(SCALES[-1])
+
+
+def test_without_anything_to_measure_on_nothing_is_changed() -> None:
+    assert fitted(Unigram(2.0), []) == 1.0
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_scaled_logits_are_the_logits_times_the_factor_and_the_embedding_stays(is_tied: bool) -> None:
+    config = ModelConfig(vocab_size=6, hidden_size=8, embedding_size=8, is_tied=is_tied)
+    model = RecurrentLM(config, torch.Generator().manual_seed(0)).eval()
+    state = model.initial_state(torch.zeros(2, dtype=torch.long))
+    tokens = torch.tensor([[4, 1, 2], [4, 0, 3]])
+    before, embedding = model(tokens, state)[0].clone(), model.embedding.weight.clone()
+
+    scale_logits_(model, 0.75)
+
+    torch.testing.assert_close(model(tokens, state)[0], 0.75 * before)
+    assert torch.equal(model.embedding.weight, embedding)
+
+
+def test_no_factor_beside_the_fitted_one_makes_a_recurrent_model_pay_less() -> None:
+    model = RecurrentLM(ModelConfig(vocab_size=6, hidden_size=8), torch.Generator().manual_seed(3)).eval()
+    with torch.no_grad():
+        model.output.bias.copy_(Unigram(1.4).logits)
+    scale_logits_(model, fitted(model))
+
+    def nats(factor: float) -> float:
+        scale_logits_(model, factor)
+        units = np.ones(6, dtype=np.int64)
+        found = evaluate(model, IDS, ALL, begin=4, end=5, units=units, unit="char", context=None)
+        scale_logits_(model, 1 / factor)
+        return found.nats_per_token
+
+    assert nats(1.0) < min(nats(0.9), nats(1.1))

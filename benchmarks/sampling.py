@@ -1,11 +1,14 @@
 """Measures how fast one token after another is drawn, beside nn.LSTM called one token at a time.
 
-    python benchmarks/sampling.py [--hidden 512] [--rows 1 8 64] [--layers 1 2] [--repeats 5] [--threads N]
+    python benchmarks/sampling.py [--hidden 512] [--rows 1 8 64] [--layers 1 2] [--repeats 5] [--threads N] [--run RUN]
     python benchmarks/sampling.py --rates RUN [--length 100000]
 
 The first form takes random weights and measures, turn about so that a busy machine troubles all alike: nn.Embedding,
-nn.LSTM and nn.Linear called with one token; gen's Stepper of the same sizes; and the whole loop of `generate`, draws
-and all. The medians of the repeats are printed, as tokens of all rows per second, and their ratios to nn.LSTM.
+nn.LSTM and nn.Linear called with one token; gen's Stepper of the same sizes, a token a call; the whole loop of
+`generate`, draws and all; the same loop with filters; reading as many bytes as the stepper has weights and nothing
+else; and a big product. The medians of the repeats are printed, as tokens of all rows per second, and their ratios to
+nn.LSTM; beside them how much of the reading and of the product `generate` reaches. With --run, what int8 costs that run
+on its validation part, in nats.
 
 The second form runs `gen sample RUN` as a user would: the rate and the resident memory of its process for every 10,000
 characters, and the time from the start of the process to the first byte. The last line of either is JSON.
@@ -27,26 +30,42 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gen.bench.counting import stepping_bytes
+from gen.bench.limits import product_limit, reading_limit
+from gen.bench.stopwatch import Stopwatch
 from gen.config import ModelConfig, SamplingConfig
 from gen.generation.generate import generate
+from gen.kernels.stepping import has_step_kernel
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.stepper import Stepper, StepPrecision
+from gen.run import load
 from gen.versions import versions
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
+FILTERED = SamplingConfig(temperature=0.8, top_k=40, top_p=0.95, min_p=0.02, repetition_penalty=1.1)
 CHARACTERS_A_CHUNK = 10_000
 MIB = 1 << 20
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Rates(NamedTuple):
-    """Tokens per second of one size."""
+    """Tokens per second of one size, all rows together, and what of the machine they take."""
 
     layers: int
     rows: int
+    precision: str
     nn_lstm: float
     stepper: float
     generate: float
+    filtered: float  # generate with all filters
+    weight_bytes: int
+    read: float  # bytes a second at best
+    product: float  # operations a second of a big product in float32
+
+    @property
+    def bytes_share(self) -> float:
+        """What `generate` reads of the weights a second, of what can be read."""
+        return self.generate / self.rows * self.weight_bytes / self.read
 
 
 class Chunk(NamedTuple):
@@ -82,6 +101,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--threads", type=int, help="of torch [default its own choice]")
+    parser.add_argument("--run", metavar="RUN", help="say what int8 costs this run, in nats")
     parser.add_argument("--rates", metavar="RUN", help="measure the stream of this run instead")
     parser.add_argument("--length", type=int, default=100_000, help="tokens of that stream")
     arguments = parser.parse_args()
@@ -90,25 +110,46 @@ def main() -> None:
         return
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    sizes = [(layers, rows) for layers in arguments.layers for rows in arguments.rows]
+    precisions: list[StepPrecision] = ["fp32", "int8"] if has_step_kernel() else ["fp32"]
+    sizes = [(layers, rows, p) for layers in arguments.layers for rows in arguments.rows for p in precisions]
     results = [measure(arguments.hidden, *size, repeats=arguments.repeats, seconds=arguments.seconds) for size in sizes]
     print_rates(results)
-    names = {"benchmark": "sampling", "hidden": arguments.hidden, "threads": torch.get_num_threads()}
-    print(json.dumps(names | {"results": [result._asdict() for result in results], "versions": versions()}))
+    nats = (
+        {}
+        if arguments.run is None
+        else {p: load(arguments.run).evaluate(precision=p).nats_per_token for p in precisions}
+    )
+    for precision, paid in nats.items():
+        print(f"{precision}: {paid:.5f} nats per token of the validation part of {arguments.run}")
+    names = {"benchmark": "sampling", "hidden": arguments.hidden, "threads": torch.get_num_threads(), "nats": nats}
+    figures = [result._asdict() | {"bytes_share": result.bytes_share} for result in results]
+    print(json.dumps(names | {"results": figures, "versions": versions()}))
 
 
 @torch.inference_mode()
-def measure(hidden_size: int, num_layers: int, num_rows: int, *, repeats: int, seconds: float) -> Rates:
+def measure(
+    hidden_size: int, num_layers: int, num_rows: int, precision: StepPrecision, *, repeats: int, seconds: float
+) -> Rates:
     """Returns the median rates of one size."""
     config = ModelConfig(VOCAB_SIZE, hidden_size=hidden_size, num_layers=num_layers)
-    stepper = Stepper(RecurrentLM(config, torch.Generator().manual_seed(0)))
+    stepper = Stepper(RecurrentLM(config, torch.Generator().manual_seed(0)), precision)
     advances = (
         advance_peer(Peer(hidden_size, num_layers), num_layers, num_rows),
         advance_stepper(stepper, num_rows),
-        advance_generate(stepper, num_rows),
+        advance_generate(stepper, num_rows, SamplingConfig()),
+        advance_generate(stepper, num_rows, FILTERED),
     )
-    rounds = [[rate(advance, seconds) for advance in advances] for _ in range(repeats)]
-    return Rates(num_layers, num_rows, *(median(rates) * num_rows for rates in zip(*rounds, strict=True)))
+    weight_bytes = stepping_bytes(config, precision)
+    stopwatch = Stopwatch(stepper.device, seconds, lambda _: None)
+    limits = reading_limit(stepper.device, weight_bytes), product_limit(stepper.device, "fp32")
+    rounds = [
+        [*(rate(advance, seconds) * num_rows for advance in advances), *(stopwatch.turn(limit) for limit in limits)]
+        for _ in range(repeats)
+    ]
+    peer, stepped, generated, filtered, read, product = (median(turns) for turns in zip(*rounds, strict=True))
+    return Rates(
+        num_layers, num_rows, precision, peer, stepped, generated, filtered, weight_bytes, read=read, product=product
+    )
 
 
 def advance_peer(peer: Peer, num_layers: int, num_rows: int) -> Callable[[], None]:
@@ -136,7 +177,7 @@ def advance_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
     return advance
 
 
-def advance_generate(stepper: Stepper, num_rows: int) -> Callable[[], None]:
+def advance_generate(stepper: Stepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
     """Returns what draws a token of all rows."""
     drawn = generate(
         stepper,
@@ -144,7 +185,7 @@ def advance_generate(stepper: Stepper, num_rows: int) -> Callable[[], None]:
         begin=VOCAB_SIZE - 2,
         end=None,
         length=None,
-        sampling=SamplingConfig(),
+        sampling=sampling,
         seed=0,
         num_samples=num_rows,
     )
@@ -170,12 +211,18 @@ def rate(advance: Callable[[], None], seconds: float) -> float:
 
 def print_rates(results: Sequence[Rates]) -> None:
     """Prints a line a size."""
-    print("tokens per second, of all rows together")
-    print(f"{'layers':>6} {'rows':>5} {'nn.LSTM':>9} {'stepper':>9} {'ratio':>6} {'generate':>9} {'ratio':>6}")
+    print("tokens per second, of all rows together; GB/s and GFLOP/s of generate, and the best there is")
+    print(
+        f"{'layers':>6} {'rows':>4} {'':4} {'nn.LSTM':>9} {'stepper':>9} {'ratio':>6} {'generate':>9} {'ratio':>6} "
+        f"{'filtered':>9} {'GB/s':>12} {'share':>6} {'GFLOP/s':>13}"
+    )
     for r in results:
+        operations = 2 * r.weight_bytes / (4 if r.precision == "fp32" else 1) * r.generate
         print(
-            f"{r.layers:6} {r.rows:5} {r.nn_lstm:9,.0f} {r.stepper:9,.0f} {r.stepper / r.nn_lstm:6.1f} "
-            f"{r.generate:9,.0f} {r.generate / r.nn_lstm:6.1f}"
+            f"{r.layers:6} {r.rows:4} {r.precision} {r.nn_lstm:9,.0f} {r.stepper:9,.0f} {r.stepper / r.nn_lstm:6.1f} "
+            f"{r.generate:9,.0f} {r.generate / r.nn_lstm:6.1f} {r.filtered:9,.0f} "
+            f"{r.bytes_share * r.read / 1e9:6.1f}/{r.read / 1e9:5.1f} {100 * r.bytes_share:4.0f} % "
+            f"{operations / 1e9:7.1f}/{r.product / 1e9:5.0f}"
         )
 
 

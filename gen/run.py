@@ -1,8 +1,8 @@
 """A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
 
+import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from gen.generation.generate import Sampled, generate
 from gen.generation.stop import stop_at
 from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, options_from_json, other_excerpt
 from gen.models.cells import CELLS
-from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.recurrent import RecurrentLM, scale_logits_
+from gen.models.stepper import SteppedModel, Stepper, StepPrecision
 from gen.training.checkpoint import MODEL_FILE, read_checkpoint
 from gen.training.header import check_header
 from gen.training.recipe import choose_device
@@ -50,12 +50,20 @@ class Run:
         self._check_sizes(tensors)
         self.model = RecurrentLM(self.config)
         self.model.load_state_dict(tensors, strict=False)
+        scale_logits_(self.model, self._logit_scale())
         self.model.to(choose_device(device)).eval()
+        self._steppers: dict[StepPrecision, Stepper] = {}
 
-    @cached_property
+    @property
     def stepper(self) -> Stepper:
-        """The weights laid out for one token at a time."""
-        return Stepper(self.model)
+        """The weights in float32, laid out for one token at a time."""
+        return self.stepper_in("fp32")
+
+    def stepper_in(self, precision: StepPrecision) -> Stepper:
+        """Returns the weights laid out for one token at a time, once for each precision. Raises as `Stepper` does."""
+        if precision not in self._steppers:
+            self._steppers[precision] = Stepper(self.model, precision)
+        return self._steppers[precision]
 
     def generate(
         self,
@@ -66,6 +74,7 @@ class Run:
         seed: int | None = None,
         label: str | None = None,
         num_samples: int = 1,
+        precision: StepPrecision = "fp32",
     ) -> Iterator[Sampled]:
         """Returns the tokens of the samples as they are drawn; arguments are checked at once.
 
@@ -76,12 +85,13 @@ class Run:
             seed: None draws one.
             label: one of `label_names`; None for none.
             num_samples: how many, side by side.
+            precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
 
         Raises:
-            SettingError: an argument is unknown, out of range or of the wrong kind.
+            SettingError: an argument is unknown, out of range or of the wrong kind, or int8 cannot be had here.
         """
         return generate(
-            self.stepper,
+            self.stepper_in(precision),
             prompt=self._prompt_ids(prompt),
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end if self.header["can_end"] else None,
@@ -106,13 +116,14 @@ class Run:
         seed: int | None = None,
         label: str | None = None,
         stop: str | None = None,
+        precision: StepPrecision = "fp32",
     ) -> Iterator[Any]:
         """Returns what one sample writes after its prompt, piece by piece as it is drawn: strings, or note events.
 
         Arguments as in `generate`; `stop` ends a text before this string.
         """
         sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
-        sampled = self.generate(prompt, length=length, sampling=sampling, seed=seed, label=label)
+        sampled = self.generate(prompt, length=length, sampling=sampling, seed=seed, label=label, precision=precision)
         pieces = self.decoded(prompt, (item.token for item in sampled))
         if stop is None:
             return pieces
@@ -139,12 +150,19 @@ class Run:
         seed: int | None = None,
         label: str | None = None,
         num_samples: int = 1,
+        precision: StepPrecision = "fp32",
     ) -> list[Any]:
         """Returns whole samples, the prompt among them: texts, or Scores. Arguments as in `generate`."""
         start = self._prompt_ids(prompt)
         rows: list[list[int]] = [list(start) for _ in range(num_samples)]
         for item in self.generate(
-            prompt, length=length, sampling=sampling, seed=seed, label=label, num_samples=num_samples
+            prompt,
+            length=length,
+            sampling=sampling,
+            seed=seed,
+            label=label,
+            num_samples=num_samples,
+            precision=precision,
         ):
             rows[item.row].append(item.token)
         return [decode(self.codec, row) for row in rows]
@@ -155,6 +173,7 @@ class Run:
         *,
         context: int | None = None,
         on_progress: OnProgress | None = None,
+        precision: StepPrecision = "fp32",
     ) -> Evaluation:
         """Measures the model.
 
@@ -162,13 +181,16 @@ class Run:
             corpus: "valid" or "test" for the run's own, else as in `gen train`.
             context: None for one pass with carried state, N for fresh windows of N tokens.
             on_progress: told how many targets of how many are done.
+            precision: "int8" measures what the stepper of that precision pays.
 
         Raises:
+            SettingError: int8 cannot be had here.
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
+        model = self.model if precision == "fp32" else SteppedModel(self.model, precision)
         excerpt = self.excerpt(corpus)
         return evaluate(
-            self.model,
+            model,
             excerpt.store.ids,
             excerpt.stretches,
             begin=self.codec.vocab.begin,
@@ -216,6 +238,13 @@ class Run:
             raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(prompt).__name__})")
         ids: list[int] = self.codec.encode(prompt).tolist()
         return ids
+
+    def _logit_scale(self) -> float:
+        """Returns what the end of the training found (`gen.analysis.calibrate`); 1 before that."""
+        scale = self.header["result"].get("logit_scale", 1.0)
+        if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+            raise CheckpointError(f"{self.path}: not a header of this format (result.logit_scale is {scale})")
+        return scale
 
     def _check_sizes(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Raises CheckpointError unless codec, labels and weights have the sizes that the header tells."""

@@ -18,7 +18,7 @@ ALLOWED = {
     "kernels": {"errors", "files"},
     "models": BASE | {"kernels"},
     "training": BASE | {"data", "models", "kernels"},
-    "generation": BASE | {"data", "models"},
+    "generation": BASE | {"data", "models", "kernels"},
     "analysis": BASE | {"data", "models"},
     "music": {"errors", "files"},
     "codecs": {"errors", "files", "codec", "music"},

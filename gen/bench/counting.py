@@ -5,12 +5,15 @@ none, and gates, softmax and optimiser are left out, so what is reached of a mac
 share.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gen.config import ModelConfig
 from gen.models.cells import CELLS
+from gen.models.stepper import StepPrecision
 
-BYTES_A_WEIGHT = 4  # of the stepper's float32
+BYTES_A_WEIGHT: Mapping[StepPrecision, int] = MappingProxyType({"fp32": 4, "int8": 1})
 
 
 class Matrix(NamedTuple):
@@ -38,9 +41,9 @@ def stepping_flops(config: ModelConfig) -> int:
     return 2 * sum(matrix.num_weights for matrix in stepping_matrices(config))
 
 
-def stepping_bytes(config: ModelConfig) -> int:
+def stepping_bytes(config: ModelConfig, precision: StepPrecision = "fp32") -> int:
     """Returns the bytes of weights that the stepper reads for one token, or for one token of each of several rows."""
-    return BYTES_A_WEIGHT * sum(matrix.num_weights for matrix in stepping_matrices(config))
+    return BYTES_A_WEIGHT[precision] * sum(matrix.num_weights for matrix in stepping_matrices(config))
 
 
 def training_matrices(config: ModelConfig) -> list[Matrix]:

@@ -3,7 +3,8 @@
 Of several programs for the same thing the fastest counts, and of several rounds the best: a limit is what was reached
 once. Measured on one core of a Zen 5 for 4 MB, which its third cache holds: a sum of float32 84 GB/s, of int64 85, the
 greatest of float32 81, a matrix-vector product 72, a dot product 56; for 16 MB 96, 97, 73, 64, 52. So the first three
-stand here: which of them is the fastest changes with size and machine.
+stand here, and where kernels are compiled one that reads as the stepper does: which of them is the fastest changes with
+size and machine.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from gen.bench.stopwatch import Contender, Work, synchronize
 from gen.config import Precision
-from gen.models.stepper import packed_product
+from gen.kernels.stepping import has_step_kernel, read_weights, weights_to_read
+from gen.models.packed import packed_product
 from gen.training.trainer import DTYPES
 
 PRODUCT_SIZE_CPU, PRODUCT_SIZE_GPU = 1024, 8192  # n of the (n, n) matrices: enough to hide what a call costs
@@ -84,7 +86,11 @@ def _readings(num_bytes: int) -> list[Work]:
     times = -(-LEAST_BYTES_A_CALL // floats.nbytes)
     views = floats.expand(times, -1), integers.expand(times, -1)  # the same memory, however many times
     programs = (views[0].sum, views[1].sum, views[0].amax)
-    return [partial(_read, program, float(times * floats.nbytes)) for program in programs]
+    works: list[Work] = [partial(_read, program, float(times * floats.nbytes)) for program in programs]
+    if has_step_kernel():
+        weights = weights_to_read(num_bytes)
+        works.append(lambda: float(read_weights(weights, -(-LEAST_BYTES_A_CALL // weights.nbytes))))
+    return works
 
 
 def _read(program: Callable[[], Tensor], num_bytes: float) -> float:

@@ -4,9 +4,10 @@ Contenders take turns, some rounds of them. A rate is the median of its rounds, 
 text are random, from a fixed seed: speed does not depend on what was learnt. Nothing is written to disk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
+from types import MappingProxyType
 
 import torch
 
@@ -19,16 +20,18 @@ from gen.bench.plan import Plan
 from gen.bench.report import Memory, Report, Sampling, Training
 from gen.bench.stopwatch import ROUNDS, Contender, Stopwatch, num_threads
 from gen.config import to_json
-from gen.models.stepper import Stepper
+from gen.kernels.stepping import has_step_kernel
+from gen.models.stepper import Stepper, StepPrecision
 
-TRAINING_TURNS, SAMPLING_TURNS = 3, 5  # in a round
+TRAINING_TURNS = 3  # in a round
+SAMPLING_TURNS: Mapping[StepPrecision, int] = MappingProxyType({"fp32": 5, "int8": 4})
 
 OnTurn = Callable[[str, int, int], None]  # what is measured now, how many measurements are done, and of how many
 
 
 def num_measurements(plan: Plan) -> int:
     """Returns how many measurements `measure` takes, each of `plan.seconds` and a little."""
-    return 1 + ROUNDS * (TRAINING_TURNS + SAMPLING_TURNS * len(plan.rows))
+    return 1 + ROUNDS * (TRAINING_TURNS + sum(SAMPLING_TURNS[p] for p in _precisions(plan)) * len(plan.rows))
 
 
 def measure(plan: Plan, on_turn: OnTurn) -> Report:
@@ -49,7 +52,7 @@ def measure(plan: Plan, on_turn: OnTurn) -> Report:
         most, most_of_device = peak_bytes(), peak_device_bytes(plan.device)
         training = _training(plan, ours, watch("training"))
         model = new_model(plan)
-        stepper = Stepper(model)
+        steppers = [Stepper(model, precision) for precision in _precisions(plan)]
         return Report(
             run=plan.run,
             machine=machine(plan.device),
@@ -57,7 +60,11 @@ def measure(plan: Plan, on_turn: OnTurn) -> Report:
             rounds=ROUNDS,
             seconds=plan.seconds,
             training=training,
-            sampling=tuple(_sampling(plan, stepper, rows, watch(f"sampling {rows}")) for rows in plan.rows),
+            sampling=tuple(
+                _sampling(plan, stepper, rows, watch(f"sampling {rows} in {stepper.precision}"))
+                for rows in plan.rows
+                for stepper in steppers
+            ),
             memory=Memory(
                 process_bytes=most,
                 device_bytes=most_of_device,
@@ -83,25 +90,33 @@ def _training(plan: Plan, ours: Contender, watch: Stopwatch) -> Training:
 
 
 def _sampling(plan: Plan, stepper: Stepper, rows: int, watch: Stopwatch) -> Sampling:
-    contenders = (
+    weight_bytes = stepping_bytes(plan.model, stepper.precision)
+    contenders = [
         Contender("stepper", (step_ours(stepper, rows),)),
         Contender("generate", (draw_ours(plan, stepper, rows),)),
         Contender("torch", (step_peer(plan, rows),)),
-        reading_limit(plan.device, stepping_bytes(plan.model)),
-        product_limit(plan.device, "fp32"),
-    )
+        reading_limit(plan.device, weight_bytes),
+    ]
+    if stepper.precision == "fp32":
+        contenders.append(product_limit(plan.device, "fp32"))
     is_single = plan.threads is None and rows < plan.few_rows
     with num_threads(1 if is_single else None):
-        rates, drawn_rates, peer_rates, readings, products = watch.rounds(contenders)
+        rates, drawn_rates, peer_rates, readings, *products = watch.rounds(contenders)
         threads = torch.get_num_threads()
     return Sampling(
         rows=rows,
+        precision=stepper.precision,
         threads=threads,
         tokens_per_second=median(rates),
         generate_tokens_per_second=median(drawn_rates),
         peer_tokens_per_second=median(peer_rates),
-        weight_bytes=stepping_bytes(plan.model),
+        weight_bytes=weight_bytes,
         limit_gigabytes_per_second=max(readings) / 1e9,
         flops_per_token=stepping_flops(plan.model),
-        limit_gflops=max(products) / 1e9,
+        limit_gflops=max(products[0]) / 1e9 if products else None,
     )
+
+
+def _precisions(plan: Plan) -> tuple[StepPrecision, ...]:
+    """Returns those that the stepper has here."""
+    return ("fp32", "int8") if plan.device.type == "cpu" and has_step_kernel() else ("fp32",)

@@ -42,6 +42,7 @@ class Sampling:
     """Tokens a second of all rows together, one token after another, and what of the machine that takes."""
 
     rows: int
+    precision: str  # of the stepper's weights
     threads: int
     tokens_per_second: float  # of the stepper
     generate_tokens_per_second: float  # of the loop that draws
@@ -49,7 +50,7 @@ class Sampling:
     weight_bytes: int  # read for one token of every row
     limit_gigabytes_per_second: float  # of reading as much over and over; on a GPU of a copy
     flops_per_token: int
-    limit_gflops: float  # a second, of a big product in float32
+    limit_gflops: float | None  # a second, of a big product in float32; None for int8
 
     @property
     def ratio(self) -> float:
@@ -77,9 +78,9 @@ class Sampling:
         return self.tokens_per_second * self.flops_per_token / 1e9
 
     @property
-    def flops_share(self) -> float:
-        """Of the limit of arithmetic."""
-        return self.gflops / self.limit_gflops
+    def flops_share(self) -> float | None:
+        """Of the limit of arithmetic, where there is one."""
+        return None if self.limit_gflops is None else self.gflops / self.limit_gflops
 
     def to_json(self) -> dict[str, Any]:
         """Returns every figure as JSON data."""

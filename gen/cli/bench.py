@@ -188,7 +188,7 @@ def sampling_rows(sampling: "Sampling", peer: str) -> "Iterator[Row]":
     """Yields the rows of one number of samples; of the two limits, bytes and arithmetic, the one that is nearer."""
     peer = f"{figure(sampling.peer_tokens_per_second)} {peer}"
     on_threads = f"on {counted(sampling.threads, 'thread')}"
-    yield f"sampling, {counted(sampling.rows, 'row')} {on_threads}", "", "", ""
+    yield f"sampling, {counted(sampling.rows, 'row')} in {sampling.precision} {on_threads}", "", "", ""
     yield "  stepper, tokens/s", figure(sampling.tokens_per_second), peer, f"{sampling.ratio:.2f} x"
     yield (
         "  generate, tokens/s",
@@ -196,12 +196,13 @@ def sampling_rows(sampling: "Sampling", peer: str) -> "Iterator[Row]":
         peer,
         f"{sampling.generate_ratio:.2f} x",
     )
-    if sampling.bytes_share >= sampling.flops_share:
+    share = sampling.flops_share
+    if sampling.limit_gflops is None or share is None or sampling.bytes_share >= share:
         limit = f"{figure(sampling.limit_gigabytes_per_second)} read"
         yield "  weights read, GB/s", figure(sampling.gigabytes_per_second), limit, percent(sampling.bytes_share)
     else:
         limit = f"{figure(sampling.limit_gflops)} product"
-        yield "  arithmetic, GFLOP/s", figure(sampling.gflops), limit, percent(sampling.flops_share)
+        yield "  arithmetic, GFLOP/s", figure(sampling.gflops), limit, percent(share)
 
 
 def figure(value: float) -> str:

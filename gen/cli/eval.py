@@ -1,6 +1,6 @@
 """`gen eval`: how well a run predicts a corpus."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from gen.cli.parameters import argument, option
 from gen.errors import SettingError
@@ -20,6 +20,10 @@ def evaluate(
             help="Carry the state through each document, or start afresh every N tokens  [default carry]",
         ),
     ] = "carry",
+    precision: Annotated[
+        Literal["fp32", "int8"],
+        option("--precision", help="Compute in this precision; int8 as gen sample does  [default fp32]"),
+    ] = "fp32",
     json: Annotated[bool, option("--json", help="Print the result as one JSON object on stdout")] = False,
 ) -> None:
     """Measure how well a run predicts a corpus.
@@ -30,7 +34,7 @@ def evaluate(
     from gen.cli.console import write_json
     from gen.run import load
 
-    result = load(run).evaluate(corpus[0] if len(corpus) == 1 else corpus, context=window)
+    result = load(run).evaluate(corpus[0] if len(corpus) == 1 else corpus, context=window, precision=precision)
     if json:
         write_json(result.to_json())
         return

@@ -1,7 +1,7 @@
 """`gen sample`: text or notes as they are drawn, or files of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from gen.cli.parameters import argument, option
 from gen.config import SamplingConfig
@@ -52,6 +52,13 @@ def sample(
     num_samples: Annotated[
         int, option("--num-samples", metavar="N", help="Write this many samples  [1-65536, default 1]")
     ] = 1,
+    precision: Annotated[
+        Literal["fp32", "int8"],
+        option(
+            "--precision",
+            help="Compute in this precision; int8 is faster, and gen eval tells its price  [default fp32]",
+        ),
+    ] = "fp32",
     label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
     stop: Annotated[str | None, option("--stop", metavar="TEXT", help="Stop before this text would be written")] = None,
     out: Annotated[
@@ -78,6 +85,7 @@ def sample(
             sampling=SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty),
             seed=seed,
             num_samples=num_samples,
+            precision=precision,
             label=label,
             stop=stop,
             out=out,

@@ -23,6 +23,7 @@ from gen.errors import SettingError
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
+    from gen.models.stepper import StepPrecision
     from gen.run import Run
 
 FEW_SAMPLES = 8  # below it one thread is as fast as two, and does not wait for the other on a busy machine
@@ -40,6 +41,7 @@ class Request:
     sampling: SamplingConfig
     seed: int | None
     num_samples: int
+    precision: "StepPrecision"
     label: str | None
     stop: str | None
     out: Path | None
@@ -96,6 +98,7 @@ def write_samples(request: Request) -> None:
         seed=seed,
         label=request.label,
         num_samples=request.num_samples,
+        precision=request.precision,
     )
     rows = split_rows(tally.counted(drawn), request.num_samples)
     if paths:

@@ -1,14 +1,17 @@
 """The stream of tokens that a model writes, drawn as they are pulled.
 
-The prompt runs through the stepper once, for one row, and its state is copied to all rows. Each pull then costs one
-stepper call and one draw a token, in constant memory. Rows that have ended are dropped; as a stepper's row has the same
-bits whatever the number of rows, and each row has its own random stream, a sample is the same alone or among others.
+The prompt runs through the stepper once, for one row, and its state is copied to all rows. Then each token costs one
+stepper call and one draw, in constant memory. Where the stepper is compiled and no grammar looks at every token, one
+call steps and draws for about two milliseconds; the tokens are the same. Rows that have ended are dropped; as a
+stepper's row has the same bits whatever the number of rows, and each row has its own random stream, a sample is the
+same alone or among others.
 
 Gradients are off only while the stepper runs: a generator that yields inside `inference_mode` would leave it switched
 on in its caller.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,7 +21,9 @@ from torch import Tensor
 from gen.codec import BoolArray, Grammar
 from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
-from gen.generation.sampling import Sampler, TokenArray
+from gen.generation.sampling import Sampler
+from gen.kernels.drawing import Drawn, TokenArray, Writer
+from gen.models import stepper as models
 from gen.models.recurrent import State
 
 
@@ -112,30 +117,82 @@ def _drawn(
     label: int,
     count: int,
 ) -> Iterator[Sampled]:
-    rows = list(range(count))
     if length == 0:
         return
+    rows, num_drawn = list(range(count)), 0
     logits, state = _primed(stepper, opening, label=label, num_rows=count)
-    num_drawn = 0
+    drawn = sampler.draw(logits, _allowed(grammars, length))
+    going_on = _going_on(stepper, sampler, grammars, state, end=end)
     while True:
-        allowed = _allowed(grammars, None if length is None else length - num_drawn)
-        draw = sampler.draw(logits, allowed)
-        num_drawn += 1
-        tokens = draw.tokens
-        yield from map(Sampled, rows, tokens.tolist(), draw.surprise_nats.tolist())
-        if num_drawn == length:
-            return
-        staying = [place for place, token in enumerate(tokens.tolist()) if token != end]
-        if not staying:
+        for tokens, surprises in zip(drawn.tokens.tolist(), drawn.surprise_nats.tolist(), strict=True):
+            yield from map(Sampled, rows, tokens, surprises)
+        num_drawn += len(drawn.tokens)
+        last = drawn.tokens[-1]
+        staying = [place for place, token in enumerate(last.tolist()) if token != end]
+        if num_drawn == length or not staying:
             return
         if len(staying) < len(rows):
-            rows, tokens = [rows[place] for place in staying], tokens[staying]
-            grammars = [grammars[place] for place in staying] if grammars else []
+            rows, last = [rows[place] for place in staying], last[staying]
             sampler.keep(staying)
-            state = _selected(state, torch.tensor(staying, device=stepper.device))
-        for grammar, token in zip(grammars, tokens.tolist(), strict=False):
+            going_on.keep(staying)
+        drawn = going_on.take(last, None if length is None else length - num_drawn)
+
+
+class _GoingOn(Protocol):
+    """What steps and draws after the first token."""
+
+    def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
+        """Takes (B,) the last tokens and returns those that follow, at least one and at most `limit` of every row."""
+        ...
+
+    def keep(self, places: list[int]) -> None:
+        """Goes on with the rows at these places; the others have ended."""
+        ...
+
+
+def _going_on(
+    stepper: Stepper, sampler: Sampler, grammars: list[Grammar], state: State, *, end: int | None
+) -> _GoingOn:
+    if isinstance(stepper, models.Stepper) and sampler.kernel is not None and not grammars:
+        writer = stepper.writer(sampler.kernel, state)
+        if writer is not None:
+            return _ManyTokens(sampler, writer, end)
+    return _OneToken(stepper, sampler, grammars, state)
+
+
+@dataclass(slots=True)
+class _ManyTokens:
+    """Some tokens at a time, none after the end of a row."""
+
+    sampler: Sampler
+    writer: Writer
+    end: int | None
+
+    def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
+        return self.sampler.write(self.writer, tokens, end=self.end, limit=limit)
+
+    def keep(self, places: list[int]) -> None:
+        self.writer.keep(torch.tensor(places))
+
+
+@dataclass(slots=True)
+class _OneToken:
+    """One at a time, for any stepper and any grammar."""
+
+    stepper: Stepper
+    sampler: Sampler
+    grammars: list[Grammar]
+    state: State
+
+    def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
+        for grammar, token in zip(self.grammars, tokens.tolist(), strict=False):
             grammar.advance(token)
-        logits, state = _stepped(stepper, tokens, state)
+        logits, self.state = _stepped(self.stepper, tokens, self.state)
+        return self.sampler.draw(logits, _allowed(self.grammars, limit))
+
+    def keep(self, places: list[int]) -> None:
+        self.grammars = [self.grammars[place] for place in places] if self.grammars else []
+        self.state = _selected(self.state, torch.tensor(places, device=self.stepper.device))
 
 
 def _check_at_least(name: str, value: int | None, least: int) -> None:

@@ -14,14 +14,14 @@ Of equals at the edge of top-k and top-p the lowest ids stay. Then one uniform n
 the cumulative distribution, in the order of the ids.
 
 A row's tokens depend on nothing but its own logits and its own stream of uniforms: one number a token, drawn in blocks
-from the row's own `torch.Generator`. So every sum that decides a draw is a `cumsum`, which adds in one order however
-many rows there are. All is numpy in float64, whose calls cost less than torch's: measured on a Zen 5 core at V = 390, a
-draw takes 15 us without filters and 47 with all of them; among 64 rows 3 and 10 us a row.
+from the row's own `torch.Generator`. The compiled kernel draws where there is one, in one call; numpy elsewhere, whose
+calls cost less than torch's: measured on a Zen 5 core at V = 390, a draw takes 15 us without filters and 47 with all of
+them; among 64 rows 3 and 10 us a row. Both are in float64, add in one order however many rows there are, and differ in
+the last bits of an exponential at most.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,20 +31,11 @@ from torch import Tensor
 from gen.codec import BoolArray
 from gen.config import SamplingConfig
 from gen.errors import CheckpointError
+from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray, Writer, has_draw_kernel
 
 REPETITION_WINDOW = 64  # tokens
 UNIFORM_BLOCK = 256  # tokens
 LEAST_TEMPERATURE = 1e-200  # below it no quotient changes a draw any more, but one may overflow
-
-FloatArray = NDArray[np.float64]
-TokenArray = NDArray[np.int64]
-
-
-class Draw(NamedTuple):
-    """What was drawn, a number a row."""
-
-    tokens: TokenArray  # (B,)
-    surprise_nats: FloatArray  # (B,) under the model's own distribution, before any filter
 
 
 class Sampler:
@@ -77,8 +68,9 @@ class Sampler:
             self._recent = _RecentTokens(num_rows, vocab_size)
             for token in prompt[-REPETITION_WINDOW:]:
                 self._recent.push(np.full(num_rows, token))
+        self.kernel = _draw_kernel(config, vocab_size, self._banned) if has_draw_kernel() else None
 
-    def draw(self, logits: Tensor, allowed: BoolArray | None = None) -> Draw:
+    def draw(self, logits: Tensor, allowed: BoolArray | None = None) -> Drawn:
         """Draws one token a row.
 
         Args:
@@ -87,20 +79,53 @@ class Sampler:
 
         Raises CheckpointError if a logit is NaN or infinite, or no permitted token has any probability.
         """
+        uniforms = self._uniforms.peek(1)[0]
+        if self.kernel is not None:
+            drawn = self.kernel.draw(logits.cpu(), uniforms, allowed=allowed, recent=self._seen())
+            if drawn is not None:
+                self._took(1)
+                return drawn
         raw = logits.numpy(force=True).astype(np.float64)  # (B, V)
         top, log_total = _normaliser(raw)
         recent = None if self._recent is None else self._recent.mask()
         weights = weigh(raw, self._config, banned=self._banned, allowed=allowed, recent=recent)
-        tokens = pick(weights, self._uniforms.pop())
+        tokens = pick(weights, uniforms)
+        self._uniforms.skip(1)
         if self._recent is not None:
             self._recent.push(tokens)
-        return Draw(tokens, top - raw[np.arange(len(tokens)), tokens] + log_total)
+        surprise_nats = top - raw[np.arange(len(tokens)), tokens] + log_total
+        return Drawn(tokens[None], surprise_nats[None])
+
+    def write(self, writer: Writer, tokens: TokenArray, *, end: int | None, limit: int | None) -> Drawn:
+        """Lets a writer step and draw some tokens of every row: at least one, and none after the end of a row.
+
+        Args:
+            writer: made for this sampler's kernel.
+            tokens: (B,) the last token of every row.
+            end: the id that ends a row; None for none.
+            limit: the most tokens of a row; None for no limit.
+
+        Raises CheckpointError as `draw` does.
+        """
+        count = writer.most_tokens() if limit is None else min(limit, writer.most_tokens())
+        drawn = writer.write(tokens, self._uniforms.peek(count), end=end, recent=self._seen())
+        self._took(len(drawn.tokens))
+        return drawn if len(drawn.tokens) else self.draw(writer.logits)  # which says what is wrong with them
 
     def keep(self, places: Sequence[int]) -> None:
         """Goes on with the rows that now stand at these places, in this order; the others have ended."""
         self._uniforms.keep(places)
         if self._recent is not None:
             self._recent.keep(places)
+
+    def _seen(self) -> Recent | None:
+        return None if self._recent is None else self._recent.handed_over()
+
+    def _took(self, count: int) -> None:
+        """Counts the tokens that the kernel drew, and showed the penalty."""
+        self._uniforms.skip(count)
+        if self._recent is not None:
+            self._recent.num_seen += count
 
 
 def weigh(
@@ -186,19 +211,22 @@ class _Uniforms:
         self._block = np.empty((0, num_rows))  # (UNIFORM_BLOCK, B)
         self._used = 0
 
-    def pop(self) -> FloatArray:
-        """Returns (B,) the next uniform of each row, in [0, 1)."""
+    def peek(self, count: int) -> FloatArray:
+        """Returns (N, B) the next uniforms of each row, in [0, 1): N is `count`, or less if the block ends."""
         if self._used == len(self._block):
             drawn = [torch.rand(UNIFORM_BLOCK, generator=each, dtype=torch.float64).numpy() for each in self._streams]
             self._block = np.stack(drawn, axis=1)
             self._used = 0
-        self._used += 1
-        uniforms: FloatArray = self._block[self._used - 1]
+        uniforms: FloatArray = self._block[self._used : self._used + count]
         return uniforms
+
+    def skip(self, count: int) -> None:
+        """Takes so many away."""
+        self._used += count
 
     def keep(self, places: Sequence[int]) -> None:
         self._streams = [self._streams[place] for place in places]
-        self._block = self._block[:, list(places)]
+        self._block = np.ascontiguousarray(self._block[:, list(places)])
 
 
 class _RecentTokens:
@@ -207,25 +235,41 @@ class _RecentTokens:
     def __init__(self, num_rows: int, vocab_size: int) -> None:
         self._tokens = np.zeros((REPETITION_WINDOW, num_rows), dtype=np.int64)
         self._counts = np.zeros((num_rows, vocab_size), dtype=np.int16)
-        self._num_seen = 0
+        self.num_seen = 0
 
     def push(self, tokens: TokenArray) -> None:
         """Takes (B,) the next token of each row; the oldest fall out of the window."""
         rows = np.arange(len(tokens))
-        oldest = self._tokens[self._num_seen % REPETITION_WINDOW]
-        if self._num_seen >= REPETITION_WINDOW:
+        oldest = self._tokens[self.num_seen % REPETITION_WINDOW]
+        if self.num_seen >= REPETITION_WINDOW:
             self._counts[rows, oldest] -= 1
         self._counts[rows, tokens] += 1
         oldest[:] = tokens
-        self._num_seen += 1
+        self.num_seen += 1
+
+    def handed_over(self) -> Recent:
+        """Returns what the kernel changes in place; whoever calls it adds what it took to `num_seen`."""
+        return Recent(self._tokens, self._counts, self.num_seen)
 
     def mask(self) -> BoolArray:
         """Returns (B, V) which ids stand in each row's window."""
         return self._counts > 0
 
     def keep(self, places: Sequence[int]) -> None:
-        self._tokens = self._tokens[:, list(places)]
+        self._tokens = np.ascontiguousarray(self._tokens[:, list(places)])
         self._counts = self._counts[list(places)]
+
+
+def _draw_kernel(config: SamplingConfig, vocab_size: int, banned: tuple[int, ...]) -> DrawKernel:
+    return DrawKernel(
+        vocab_size,
+        temperature=max(config.temperature, LEAST_TEMPERATURE) if config.temperature else 0.0,
+        top_k=config.top_k,
+        top_p=1.0 if config.top_p is None else config.top_p,
+        min_p=config.min_p or 0.0,
+        penalty=config.repetition_penalty,
+        banned=banned,
+    )
 
 
 def _normaliser(logits: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -49,6 +49,7 @@ def test_a_token_of_the_stepper_reads_what_was_worked_out_by_hand() -> None:
     config = ModelConfig(vocab_size=67, cell="gru", hidden_size=512, num_layers=2, embedding_size=128)
     weights = 3 * 512 * 512 + 3 * 512 * 1024 + 512 * 67  # layer 0's input product is a table
     assert (stepping_bytes(config), stepping_flops(config)) == (4 * weights, 2 * weights)
+    assert stepping_bytes(config, "int8") == weights
 
 
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])

@@ -57,10 +57,9 @@ def test_models_and_peers_have_the_same_weights_every_time() -> None:
 
 @pytest.mark.parametrize("num_bytes", [1, 4096, 3_000_004])
 def test_every_reading_counts_all_its_bytes_and_at_least_a_mebibyte(num_bytes: int) -> None:
-    counts = {work() for work in reading_limit(CPU, num_bytes).works}
-    (count,) = counts
-    assert count >= max(num_bytes, 1 << 20)
-    assert count % 8 == 0
+    counts = [work() for work in reading_limit(CPU, num_bytes).works]
+    assert min(counts) >= max(num_bytes, 1 << 20)
+    assert all(count % 8 == 0 for count in counts)
 
 
 @pytest.mark.parametrize(("precision", "ways"), [("fp32", 2), ("bf16", 1)])
@@ -79,7 +78,8 @@ def test_every_measurement_is_announced_in_order() -> None:
 
 def test_shares_and_ratios_follow_from_what_was_measured() -> None:
     report = measure(tiny(), lambda *_: None)
-    training, (one, two) = report.training, report.sampling
+    training = report.training
+    one, two = (sampling for sampling in report.sampling if sampling.precision == "fp32")
     assert training.ratio == training.tokens_per_second / training.peer_tokens_per_second
     assert training.share == pytest.approx(
         training.tokens_per_second * training.flops_per_token / training.limit_gflops / 1e9
@@ -97,8 +97,8 @@ def test_few_rows_are_sampled_on_one_thread_unless_threads_are_given() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert [sampling.threads for sampling in few.sampling] == [1, 2]
-    assert [sampling.threads for sampling in given.sampling] == [2, 2]
+    assert {(sampling.rows, sampling.threads) for sampling in few.sampling} == {(1, 1), (2, 2)}
+    assert {(sampling.rows, sampling.threads) for sampling in given.sampling} == {(1, 2), (2, 2)}
 
 
 def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

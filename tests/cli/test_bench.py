@@ -8,6 +8,7 @@ import pytest
 from gen.bench.measure import measure
 from gen.bench.plan import plan_of_sizes
 from gen.cli.bench import table
+from gen.kernels.stepping import has_step_kernel
 from tests.cli.conftest import Gen, spawn
 
 QUICK = ("--seconds", "0.001", "--num-samples", "1", "--num-samples", "3", "--device", "cpu")
@@ -23,7 +24,10 @@ def test_json_is_one_object_with_every_figure_and_the_machine(gen: Gen) -> None:
     sizes = [report["model"][name] for name in ("cell", "num_layers", "hidden_size", "embedding_size", "vocab_size")]
     assert sizes == ["gru", 2, 8, 4, 11]
     assert report["model"]["parameters"] * 4 == report["memory"]["parameter_bytes"]
-    assert [sampling["rows"] for sampling in report["sampling"]] == [1, 3]
+    precisions = ["fp32", "int8"] if has_step_kernel() else ["fp32"]
+    assert [(one["rows"], one["precision"]) for one in report["sampling"]] == [
+        (n, p) for n in (1, 3) for p in precisions
+    ]
     for part in (report["training"], *report["sampling"]):
         assert all(value > 0 for value in part.values() if isinstance(value, float))
 
@@ -35,7 +39,7 @@ def test_training_and_sampling_name_what_they_were_compared_with(gen: Gen) -> No
         *("flops_per_token", "limit_gflops", "ratio", "gflops", "share"),
     ]
     assert list(report["sampling"][0]) == [
-        *("rows", "threads", "tokens_per_second", "generate_tokens_per_second", "peer_tokens_per_second"),
+        *("rows", "precision", "threads", "tokens_per_second", "generate_tokens_per_second", "peer_tokens_per_second"),
         *("weight_bytes", "limit_gigabytes_per_second", "flops_per_token", "limit_gflops"),
         *("ratio", "generate_ratio", "gigabytes_per_second", "bytes_share", "gflops", "flops_share"),
     ]
@@ -45,8 +49,11 @@ def test_the_table_is_on_stdout_and_progress_on_stderr(gen: Gen) -> None:
     code, out, err = gen("bench", *QUICK, *SMALL)
     assert code == 0
     assert [word in out for word in ("trainer, tokens/s", "generate, tokens/s", "nn.LSTM", "memory")] == [True] * 4
-    assert err.splitlines()[0] == "40 measurements of 0.001 s, about 0:00"
-    assert [line.split("  ")[0] for line in err.splitlines()[1:]] == ["training", "sampling 1", "sampling 3"]
+    count = 1 + 3 * (3 + 2 * (5 + (4 if has_step_kernel() else 0)))  # rounds, contenders, numbers of rows
+    assert err.splitlines()[0] == f"{count} measurements of 0.001 s, about 0:00"
+    precisions = ["fp32", "int8"] if has_step_kernel() else ["fp32"]
+    parts = [f"sampling {rows} in {precision}" for rows in (1, 3) for precision in precisions]
+    assert [line.split("  ")[0] for line in err.splitlines()[1:]] == ["training", *parts]
 
 
 def test_the_table_fits_in_80_columns_however_long_names_and_numbers_are() -> None:

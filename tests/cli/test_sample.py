@@ -5,7 +5,10 @@ from pathlib import Path
 import mido
 import pytest
 
+from gen.kernels.stepping import has_step_kernel
 from tests.cli.conftest import Gen
+
+needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
 
 
 def test_the_prompt_comes_first_and_length_counts_what_follows(gen: Gen, text_run: Path) -> None:
@@ -40,6 +43,33 @@ def test_a_sample_ends_before_the_stop_text_in_what_was_drawn(gen: Gen, text_run
     stop = whole[60:63]
     expected = "fox" + whole[3:].partition(stop)[0]
     assert gen("sample", text_run, "--prompt", "fox", "--length", "200", "--seed", "2", "--stop", stop).out == expected
+
+
+@needs_kernels
+def test_int8_writes_a_text_that_its_seed_repeats(gen: Gen, text_run: Path) -> None:
+    first, second = (gen("sample", text_run, "--length", "80", "--seed", "0", "--precision", "int8") for _ in range(2))
+    assert (first.code, len(first.out)) == (0, 80)
+    assert first == second
+
+
+@needs_kernels
+def test_eval_tells_what_int8_costs(gen: Gen, text_run: Path) -> None:
+    exact, rounded = (
+        json.loads(gen("eval", text_run, "valid", "--precision", precision, "--json").out)
+        for precision in ("fp32", "int8")
+    )
+    assert rounded["tokens"] == exact["tokens"]
+    assert 0 < abs(rounded["nats_per_token"] - exact["nats_per_token"]) < 0.01
+
+
+@pytest.mark.parametrize("command", [["sample", "--length", "5"], ["eval", "valid"]])
+def test_int8_without_compiled_kernels_is_one_line(
+    gen: Gen, text_run: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr("gen.models.stepper.has_step_kernel", lambda: False)
+    code, out, err = gen(command[0], text_run, *command[1:], "--precision", "int8")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: --precision: needs the compiled kernels (int8)"
 
 
 def test_a_text_is_written_to_a_file(gen: Gen, text_run: Path, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from gen.config import SamplingConfig
 from gen.errors import CheckpointError
 from gen.generation import sampling
-from gen.generation.sampling import REPETITION_WINDOW, FloatArray, Sampler, TokenArray, new_stream, pick, weigh
+from gen.generation.sampling import REPETITION_WINDOW, Sampler, new_stream, pick, weigh
+from gen.kernels.drawing import FloatArray, TokenArray, has_draw_kernel
 
 ALL_FILTERS = SamplingConfig(temperature=0.7, top_k=30, top_p=0.9, min_p=0.02, repetition_penalty=1.3)
 CONFIGS = [
@@ -22,6 +23,18 @@ CONFIGS = [
     SamplingConfig(repetition_penalty=2.0),
     ALL_FILTERS,
 ]
+
+
+@pytest.fixture(params=["compiled", "numpy"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws in the compiled kernel, then in numpy."""
+    if request.param == "numpy":
+        monkeypatch.setattr(sampling, "has_draw_kernel", lambda: False)
+    elif not has_draw_kernel():
+        pytest.skip("no compiled kernels")
+
+
+both_ways = pytest.mark.usefixtures("way")
 
 
 def logits_of(*probabilities: float) -> FloatArray:
@@ -37,7 +50,7 @@ def sampler_for(config: SamplingConfig, *, vocab_size: int, num_rows: int = 1, s
 
 
 def drawn(sampler: Sampler, logits: torch.Tensor, *, count: int) -> TokenArray:
-    return np.stack([sampler.draw(logits).tokens for _ in range(count)])  # (count, B)
+    return np.stack([sampler.draw(logits).tokens[0] for _ in range(count)])  # (count, B)
 
 
 def survivors(weights: FloatArray) -> list[int]:
@@ -93,6 +106,7 @@ def test_filters_never_leave_zero_candidates(logits: list[float], config: Sampli
     assert weigh(np.array([logits]), config).max() == 1.0
 
 
+@both_ways
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("vocab_size", [2, 3, 67, 390, 1031])
 @pytest.mark.parametrize("num_rows", [2, 7, 64])
@@ -106,8 +120,8 @@ def test_a_row_draws_the_same_bits_alone_and_among_others(
         alone = sampler_for(config, vocab_size=vocab_size, num_rows=num_rows)
         alone.keep([row])
         singles = [alone.draw(logits[row : row + 1]) for logits in steps]
-        assert [s.tokens[0] for s in singles] == [d.tokens[row] for d in draws]
-        assert [s.surprise_nats[0] for s in singles] == [d.surprise_nats[row] for d in draws]
+        assert [s.tokens[0, 0] for s in singles] == [d.tokens[0, row] for d in draws]
+        assert [s.surprise_nats[0, 0] for s in singles] == [d.surprise_nats[0, row] for d in draws]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -120,6 +134,7 @@ def test_weights_of_a_row_have_the_same_bits_alone_and_among_others(config: Samp
     assert together.tobytes() == alone.tobytes()
 
 
+@both_ways
 def test_rows_go_on_unchanged_when_others_end() -> None:
     logits = random_logits(5, 40)
     whole = drawn(sampler_for(ALL_FILTERS, vocab_size=40, num_rows=5), logits, count=300)
@@ -132,6 +147,7 @@ def test_rows_go_on_unchanged_when_others_end() -> None:
     assert np.array_equal(rest, whole[150:, [1, 4]])
 
 
+@both_ways
 @pytest.mark.parametrize("block", [1, 7, 100])
 def test_draws_do_not_depend_on_the_size_of_a_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     logits = random_logits(3, 50)
@@ -141,6 +157,7 @@ def test_draws_do_not_depend_on_the_size_of_a_block(block: int, monkeypatch: pyt
     assert np.array_equal(found, expected)
 
 
+@both_ways
 @pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
 def test_a_token_costs_one_uniform_and_is_the_first_to_pass_its_share(seed: int) -> None:
     logits = random_logits(3, 20)
@@ -164,6 +181,7 @@ def test_streams_of_seeds_that_agree_in_their_low_bits_differ() -> None:
     assert len(seeds) == 230
 
 
+@both_ways
 def test_draws_follow_the_distribution() -> None:
     shares = [0.5, 0.25, 0.15, 0.07, 0.03]
     sampler = sampler_for(SamplingConfig(), vocab_size=5, num_rows=500)
@@ -181,6 +199,7 @@ def test_the_smallest_uniform_picks_the_first_candidate() -> None:
     assert pick(np.array([[0.0, 0.0, 0.7, 0.1]]), np.array([0.0])).tolist() == [2]
 
 
+@both_ways
 def test_temperature_zero_takes_the_lowest_of_equal_ids() -> None:
     sampler = sampler_for(SamplingConfig(temperature=0.0), vocab_size=5)
     assert drawn(sampler, torch.tensor([[0.0, 2.0, 1.0, 2.0, 2.0]]), count=5).ravel().tolist() == [1] * 5
@@ -234,6 +253,7 @@ def test_repetition_penalty_divides_positive_and_multiplies_negative_logits() ->
     assert np.log(weights[0]) == pytest.approx([2 - 3, -2 - 3, 0, -1.5 - 3])
 
 
+@both_ways
 def test_repetition_penalty_sees_the_prompt_and_forgets_after_its_window() -> None:
     config = SamplingConfig(temperature=0.0, repetition_penalty=2.0)
     sampler = Sampler(config, vocab_size=3, seed=0, num_rows=1, prompt=[0])
@@ -242,23 +262,27 @@ def test_repetition_penalty_sees_the_prompt_and_forgets_after_its_window() -> No
     assert tokens[:2] == [1, 0]
     steady = Sampler(config, vocab_size=3, seed=0, num_rows=1, prompt=[0] * 100)
     only_two = np.array([[False, False, True]])
-    assert [int(steady.draw(logits, only_two).tokens[0]) for _ in range(REPETITION_WINDOW)] == [2] * REPETITION_WINDOW
-    assert steady.draw(logits).tokens.tolist() == [0]  # the prompt has left the window
+    assert [int(steady.draw(logits, only_two).tokens[0, 0]) for _ in range(REPETITION_WINDOW)] == [
+        2
+    ] * REPETITION_WINDOW
+    assert steady.draw(logits).tokens.tolist() == [[0]]  # the prompt has left the window
 
 
+@both_ways
 def test_surprise_is_the_models_own_whatever_the_filters() -> None:
     logits = random_logits(4, 30)
     sampler = Sampler(ALL_FILTERS, vocab_size=30, seed=0, num_rows=4, banned=(2, 3))
     draw = sampler.draw(logits)
-    expected = -logits.double().log_softmax(1)[torch.arange(4), torch.from_numpy(draw.tokens)]
-    assert draw.surprise_nats == pytest.approx(expected.numpy(), rel=1e-12)
+    expected = -logits.double().log_softmax(1)[torch.arange(4), torch.from_numpy(draw.tokens[0])]
+    assert draw.surprise_nats[0] == pytest.approx(expected.numpy(), rel=1e-12)
 
 
+@both_ways
 def test_banned_and_forbidden_tokens_are_never_drawn_however_likely() -> None:
     sampler = Sampler(SamplingConfig(), vocab_size=4, seed=0, num_rows=1, banned=(0,))
     allowed = np.array([[True, False, True, True]])
     logits = torch.tensor([[5000.0, 4000.0, 0.0, 0.0]])
-    tokens = {int(sampler.draw(logits, allowed).tokens[0]) for _ in range(50)}
+    tokens = {int(sampler.draw(logits, allowed).tokens[0, 0]) for _ in range(50)}
     assert tokens == {2, 3}
 
 

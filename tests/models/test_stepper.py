@@ -1,15 +1,38 @@
 """One token at a time against whole windows, and a row alone against a row among others."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 import torch
 
 from gen.config import CellName, ModelConfig
+from gen.errors import SettingError
+from gen.kernels.stepping import has_step_kernel
+from gen.models import stepper as models
 from gen.models.cells import CELLS
-from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.recurrent import RecurrentLM, State
+from gen.models.stepper import SteppedModel, Stepper
 
 V, T = 67, 12
 SHAPES = [(1, 128, 32, 0, False), (2, 96, 128, 2, True), (3, 24, 7, 0, True), (2, 33, 5, 3, False)]
+
+
+@pytest.fixture(autouse=True, params=["compiled", "torch"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Steps in the compiled kernel, then in torch's operations."""
+    if request.param == "torch":
+        monkeypatch.setattr(models, "has_step_kernel", lambda: False)
+    elif not has_step_kernel():
+        pytest.skip("no compiled kernels")
+    return str(request.param)
+
+
+@pytest.fixture
+def on_threads() -> Iterator[Callable[[int], None]]:
+    """Lets torch use so many threads."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 def new_model(cell: CellName, shape: tuple[int, int, int, int, bool]) -> RecurrentLM:
@@ -74,3 +97,45 @@ def test_stepper_does_not_follow_later_training() -> None:
             parameter.mul_(1.5)
 
     assert torch.equal(walked(stepper, tokens, labels), before)
+
+
+@pytest.mark.parametrize("cell", tuple(CELLS))
+def test_two_threads_give_the_bits_of_one(cell: CellName, on_threads: Callable[[int], None]) -> None:
+    stepper = Stepper(new_model(cell, SHAPES[1]))
+    tokens, labels = torch.randint(0, V, (9, T)), torch.arange(9) % 3
+    on_threads(1)
+    expected = walked(stepper, tokens, labels)
+    on_threads(2)
+    for rows in (slice(0, 9), slice(4, 7), slice(4, 5)):  # of 9 rows each thread takes some, of fewer some units
+        assert torch.equal(walked(stepper, tokens[rows], labels[rows]), expected[rows])
+
+
+def test_rows_that_lie_apart_in_memory_are_stepped_all_the_same() -> None:
+    stepper = Stepper(new_model("lstm", SHAPES[1]))
+    state = stepper.initial_state(torch.tensor([0, 1, 2, 1]))
+    tokens = torch.tensor([5, 6, 7, 8])
+    logits, _ = stepper.step(tokens, state)
+    every_other = State(tuple(m[:, ::2] for m in state.memory), state.condition[::2])
+    assert torch.equal(stepper.step(tokens[::2], every_other)[0], logits[::2])
+
+
+@pytest.mark.parametrize("cell", tuple(CELLS))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int8_is_near_fp32_and_a_row_has_the_same_bits_among_others(
+    cell: CellName, shape: tuple[int, int, int, int, bool], way: str
+) -> None:
+    if way == "torch":
+        return
+    model = new_model(cell, shape)
+    tokens, labels = torch.randint(0, V, (9, T)), torch.arange(9) % (shape[3] + 1)
+    exact, rounded = (SteppedModel(model, precision) for precision in ("fp32", "int8"))
+    found, _ = rounded(tokens, rounded.initial_state(labels))
+    expected, _ = exact(tokens, exact.initial_state(labels))
+    assert 0 < (found - expected).abs().max() < 0.05  # of logits of about 1: 127 steps a weight, and as many of h
+    assert torch.equal(rounded(tokens[4:5], rounded.initial_state(labels[4:5]))[0], found[4:5])
+
+
+def test_int8_without_compiled_kernels_is_a_setting_error(way: str) -> None:
+    if way == "torch":
+        with pytest.raises(SettingError, match=r"^--precision: needs the compiled kernels \(int8\)$"):
+            Stepper(new_model("lstm", SHAPES[0]), "int8")

@@ -1,0 +1,296 @@
+/* Draws the next token of B rows from their logits, and lets a model write many tokens in one call.
+ *
+ * The filters are those of gen/generation/sampling.py, in its order and with its ties; all is done in double. A row's
+ * draw depends on its own logits and its own uniform number alone, so it has the same bits among any other rows.
+ *
+ * Shapes: B rows, V logits; all arrays are contiguous, C order.
+ */
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+
+#include <math.h>
+#include <omp.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "stepper.h"
+
+enum { FINE = 0, NOT_FINITE = 1, NO_CANDIDATE = 2 };
+static const double LEAST = -708.0; /* e^x is 0 below: the least normal number */
+
+/* What is handed in; the fields are those of the structures in drawing.py. */
+typedef struct {
+    int64_t V;
+    double temperature, top_p, log_min_p, penalty; /* without effect: 1, 1, -inf, 1 */
+    int64_t top_k;                                 /* V for all */
+    int64_t num_banned;
+    const int64_t *banned; /* ids that are never drawn */
+    int64_t window;        /* tokens that the repetition penalty sees */
+} Filters;
+
+typedef struct {
+    const Filters *filters;
+    int64_t B;
+    const float *logits;    /* (B, V) */
+    const uint8_t *allowed; /* (B, V), or NULL for all */
+    const double *uniforms; /* (tokens, B) in [0, 1) */
+    int64_t *recent;        /* (window, B) a ring of the last tokens; NULL without penalty */
+    int16_t *counts;        /* (B, V) how often each id stands in the ring */
+    int64_t num_seen;       /* tokens that the ring has taken */
+    int64_t *tokens;        /* (tokens, B) what is drawn */
+    double *surprises;      /* (tokens, B) nats under the model's own distribution, before any filter */
+    double *room;           /* (threads, 3, V) */
+    int64_t status;
+} Draw;
+
+/* e^x of a number from LEAST to 0, in a form that the compiler turns into vectors: Taylor's polynomial of degree 13 in
+ * the rest, ln 2 / 2 at most (4e-18). */
+static inline double exp_of(double x)
+{
+    const double n = __builtin_rint(x * 1.4426950408889634);
+    const double rest = fma(-n, 1.9082149292705877e-10, fma(-n, 0.6931471803691238, x));
+    double sum = 1.0 / 6227020800;
+    sum = fma(sum, rest, 1.0 / 479001600);
+    sum = fma(sum, rest, 1.0 / 39916800);
+    sum = fma(sum, rest, 1.0 / 3628800);
+    sum = fma(sum, rest, 1.0 / 362880);
+    sum = fma(sum, rest, 1.0 / 40320);
+    sum = fma(sum, rest, 1.0 / 5040);
+    sum = fma(sum, rest, 1.0 / 720);
+    sum = fma(sum, rest, 1.0 / 120);
+    sum = fma(sum, rest, 1.0 / 24);
+    sum = fma(sum, rest, 1.0 / 6);
+    sum = fma(sum, rest, 0.5);
+    sum = fma(sum, rest, 1.0);
+    sum = fma(sum, rest, 1.0);
+    const int64_t bits = ((int64_t)n + 1023) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return sum * power;
+}
+
+/* to[n] = e^x[n] for x not above 0; -inf among them. */
+static void exponentials(double *to, const double *x, size_t V)
+{
+    for (size_t n = 0; n < V; n++) {
+        const double power = exp_of(x[n] < LEAST ? LEAST : x[n]);
+        to[n] = x[n] < LEAST ? 0.0 : power;
+    }
+}
+
+static double total_of(const double *weights, size_t V)
+{
+    double total = 0.0;
+    for (size_t n = 0; n < V; n++)
+        total += weights[n];
+    return total;
+}
+
+/* The greatest of x, NaN if any is. */
+static double greatest(const double *x, size_t V)
+{
+    double top = -INFINITY;
+    int has_nan = 0;
+    for (size_t n = 0; n < V; n++) {
+        has_nan |= x[n] != x[n];
+        top = x[n] > top ? x[n] : top;
+    }
+    return has_nan ? NAN : top;
+}
+
+/* ---- top-k and top-p: a heap of ids, the likeliest at its root, the lower id first of equal ones ---- */
+
+static inline int is_before(const double *x, int64_t one, int64_t other)
+{
+    return x[one] > x[other] || (x[one] == x[other] && one < other);
+}
+
+static void sift(int64_t *heap, size_t size, size_t at, const double *x)
+{
+    const int64_t id = heap[at];
+    for (size_t child; (child = 2 * at + 1) < size; at = child) {
+        child += child + 1 < size && is_before(x, heap[child + 1], heap[child]);
+        if (is_before(x, id, heap[child]))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = id;
+}
+
+/* Moves the likeliest id of the heap behind it. */
+static int64_t pop(int64_t *heap, size_t size, const double *x)
+{
+    const int64_t id = heap[0];
+    heap[0] = heap[size - 1];
+    sift(heap, size - 1, 0, x);
+    heap[size - 1] = id;
+    return id;
+}
+
+/* Takes away the weights of all but the k likeliest, and of these all but the fewest that hold a share p. */
+static void keep_likeliest(const double *x, double *weights, int64_t *heap, size_t V, size_t k, double p)
+{
+    for (size_t n = 0; n < V; n++)
+        heap[n] = n;
+    for (size_t at = V / 2; at-- > 0;)
+        sift(heap, V, at, x);
+    size_t count = 0;
+    if (k < V)
+        for (; count < k; count++)
+            pop(heap, V - count, x);
+    if (p < 1.0) {
+        double total = 0.0, share = 0.0;
+        for (size_t n = 0; n < (k < V ? k : V); n++)
+            total += k < V ? weights[heap[V - 1 - n]] : weights[n];
+        size_t nucleus = 0;
+        for (; nucleus < (k < V ? k : V) && (nucleus == 0 || share < p * total); nucleus++)
+            share += weights[nucleus < count ? heap[V - 1 - nucleus] : pop(heap, V - nucleus, x)];
+        count = nucleus;
+    }
+    for (size_t n = 0; n < V - count; n++)
+        weights[heap[n]] = 0.0;
+}
+
+/* ---- a draw ---- */
+
+/* x = the logits of what may be drawn, less those of the likeliest, by the temperature. Returns the likeliest id. */
+static int64_t prepare(const Draw *d, size_t row, double *x, int *status)
+{
+    const Filters *f = d->filters;
+    for (int64_t n = 0; n < f->num_banned; n++)
+        x[f->banned[n]] = -INFINITY;
+    if (d->allowed)
+        for (int64_t n = 0; n < f->V; n++)
+            x[n] = d->allowed[row * f->V + n] ? x[n] : -INFINITY;
+    if (d->recent)
+        for (int64_t n = 0; n < f->V; n++)
+            if (d->counts[row * f->V + n] > 0)
+                x[n] = x[n] > 0 ? x[n] / f->penalty : x[n] * f->penalty;
+    const double top = greatest(x, f->V);
+    int64_t likeliest = 0;
+    if (!isfinite(top))
+        *status = NO_CANDIDATE;
+    else
+        while (x[likeliest] != top)
+            likeliest++;
+    for (int64_t n = 0; n < f->V; n++)
+        x[n] = (x[n] - top) / f->temperature;
+    return likeliest;
+}
+
+/* Returns the id at which the cumulative weights pass the uniform's share of the total. */
+static int64_t pick(double *weights, size_t V, double uniform)
+{
+    for (size_t n = 1; n < V; n++)
+        weights[n] += weights[n - 1];
+    const double wanted = uniform * weights[V - 1];
+    size_t n = 0;
+    while (n < V - 1 && !(weights[n] > wanted))
+        n++;
+    return n;
+}
+
+static void push(const Draw *d, size_t row, int64_t place, int64_t token)
+{
+    const Filters *f = d->filters;
+    const int64_t num_seen = d->num_seen + place;
+    int64_t *oldest = d->recent + num_seen % f->window * d->B + row;
+    if (num_seen >= f->window)
+        d->counts[row * f->V + *oldest] -= 1;
+    d->counts[row * f->V + token] += 1;
+    *oldest = token;
+}
+
+/* Draws the token of one row for the place-th time; returns what is wrong. */
+static int draw(const Draw *d, size_t row, int64_t place, double *room)
+{
+    const Filters *f = d->filters;
+    const size_t V = f->V;
+    const float *logits = d->logits + row * V;
+    double *x = room, *weights = room + V;
+    for (size_t n = 0; n < V; n++)
+        x[n] = logits[n];
+    const double top = greatest(x, V);
+    if (!isfinite(top))
+        return NOT_FINITE;
+    for (size_t n = 0; n < V; n++)
+        x[n] -= top;
+    exponentials(weights, x, V);
+    const double log_total = log(total_of(weights, V));
+    for (size_t n = 0; n < V; n++)
+        x[n] = logits[n];
+    int status = FINE;
+    int64_t token = prepare(d, row, x, &status);
+    if (status)
+        return status;
+    if (f->temperature > 0) {
+        exponentials(weights, x, V);
+        if ((size_t)f->top_k < V || f->top_p < 1.0)
+            keep_likeliest(x, weights, (int64_t *)(room + 2 * V), V, f->top_k, f->top_p);
+        if (f->log_min_p > -INFINITY)
+            for (size_t n = 0; n < V; n++)
+                weights[n] = x[n] < f->log_min_p ? 0.0 : weights[n];
+        token = pick(weights, V, d->uniforms[place * d->B + row]);
+    }
+    if (d->recent)
+        push(d, row, place, token);
+    d->tokens[place * d->B + row] = token;
+    d->surprises[place * d->B + row] = top - logits[token] + log_total;
+    return FINE;
+}
+
+/* ---- what Python calls ---- */
+
+/* Draws a token of every row; returns what is wrong with one of them, else 0. */
+int gen_draw_run(const Draw *d)
+{
+    int status = FINE;
+    for (int64_t row = 0; row < d->B && status == FINE; row++)
+        status = draw(d, row, 0, d->room);
+    return status;
+}
+
+/* Makes what follows a token what the next one starts from. Tells whether a row has ended. */
+static int turn(Step *s, const Draw *d, int64_t place, int64_t end)
+{
+    float *const h = (float *)s->h, *const c = (float *)s->c;
+    s->h = s->next_h, s->c = s->next_c;
+    s->next_h = h, s->next_c = c;
+    s->is_flipped = !s->is_flipped;
+    s->tokens = d->tokens + place * d->B;
+    int has_ended = 0;
+    for (int64_t row = 0; row < d->B; row++)
+        has_ended |= s->tokens[row] == end;
+    return has_ended;
+}
+
+/* Steps and draws `count` times, the first step with the tokens of s, or until a row draws `end`, which is -1 for none,
+ * or something is wrong, which d->status tells then. Returns how many tokens of every row were drawn. */
+int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads)
+{
+    int64_t place = 0;
+    int is_over = 0, status = FINE;
+#pragma omp parallel num_threads(step_threads(s, threads))
+    {
+        const size_t n = omp_get_thread_num(), all = omp_get_num_threads();
+        while (!is_over) {
+            step_in_team(s);
+            for (size_t row = d->B * n / all; row < d->B * (n + 1) / all; row++) {
+                const int wrong = draw(d, row, place, d->room + n * 3 * d->filters->V);
+                if (wrong) {
+#pragma omp atomic write
+                    status = wrong;
+                }
+            }
+#pragma omp barrier
+            if (n == 0) {
+                is_over = status || turn(s, d, place, end) || place + 1 == count;
+                place += !status;
+            }
+#pragma omp barrier
+        }
+    }
+    d->num_seen += place;
+    d->status = status;
+    return place;
+}
+#endif

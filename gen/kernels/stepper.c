@@ -1,0 +1,342 @@
+/* A token of each of B rows through a whole recurrent language model, in one call.
+ *
+ * A row alone is bound by reading the weights. So they lie in the order in which they are read, one stream a thread;
+ * each thread reads the same part at every token, which stays in its own L2 cache as far as it fits; and it reads that
+ * part from the front and from the back turn about, so that what was read last is read first, while it is still there.
+ *
+ * Many rows are bound by multiply-adds. So a block's product with several rows is a tile of sums in registers. Each sum
+ * starts from the same number and adds its products one after the other in the order of k, whatever the tile: the result
+ * of a row has the same bits whatever the number of rows, its place among them and the number of threads.
+ *
+ * A block is 3 or 4 vectors of 16 sums: an LSTM's gates i, f, g, o or a GRU's r, z, n of the same 16 units, 64 units of
+ * a plain RNN, 48 or 64 logits. So the thread that has a block's sums has all that its units need. Of four places for
+ * vectors a GRU's candidate takes two, as r stands between its halves: 2 for the input's, 3 for the recurrent one.
+ *
+ * Shapes: L layers, B rows, K inputs of a product, H units and E inputs of the model, both padded with zeros to whole
+ * blocks and vectors, V logits, W vectors of a block. All arrays are contiguous, C order.
+ */
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+
+#include <immintrin.h>
+#include <omp.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "stepper.h"
+
+enum { RNN = 0, LSTM = 1, GRU = 2 };
+enum { LANES = 16, PLACES = 4, ROWS = 6, FEW_ROWS = 3, GROUP = 4 };
+enum { AHEAD = 2048 };              /* bytes that a stream is fetched ahead */
+enum { ROWS_ALONE = 4 };             /* rows that are worth reading all weights: a thread takes them, waits for nobody */
+enum { LEAST_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than it does */
+static const float MOST = 127.0f;   /* the greatest quantised number; inputs are kept as that + OFFSET in a byte */
+enum { OFFSET = 128 };
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+
+INLINE size_t units_of(const Model *m) { return m->cell == RNN ? PLACES * LANES : LANES; } /* of a block */
+
+/* ---- vectors ---- */
+
+/* e^x - 1 without 2^n - 1, and 2^n: Taylor's polynomial of degree 7 in the rest, ln 2 / 2 at most (5e-9 relative).
+ * NaN stays NaN: of the two operands of min and max the second is taken where one is NaN. */
+INLINE __m512 exp_parts(__m512 x, __m512 *power)
+{
+    x = _mm512_max_ps(_mm512_set1_ps(-87.0f), _mm512_min_ps(_mm512_set1_ps(87.0f), x));
+    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
+    __m512 rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147182f), x);
+    rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(-1.90465421e-9f), rest);
+    __m512 sum = _mm512_set1_ps(1.0f / 5040);
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 720));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 120));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 24));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 6));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.5f));
+    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f));
+    *power = _mm512_scalef_ps(_mm512_set1_ps(1.0f), n);
+    return _mm512_mul_ps(_mm512_mul_ps(sum, rest), *power);
+}
+
+INLINE __m512 sigmoid(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1.0f);
+    __m512 power;
+    const __m512 most = exp_parts(_mm512_sub_ps(_mm512_setzero_ps(), x), &power);
+    return _mm512_div_ps(one, _mm512_add_ps(one, _mm512_add_ps(most, power)));
+}
+
+/* (e^2x - 1) / (e^2x + 1), precise also where x is near 0. */
+INLINE __m512 tanh_ps(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1.0f), limit = _mm512_set1_ps(20.0f);
+    __m512 power;
+    x = _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), _mm512_min_ps(limit, x));
+    const __m512 most = exp_parts(_mm512_add_ps(x, x), &power);
+    const __m512 less = _mm512_add_ps(most, _mm512_sub_ps(power, one));
+    return _mm512_div_ps(less, _mm512_add_ps(less, _mm512_set1_ps(2.0f)));
+}
+
+/* x between -1 and 1 as bytes: the nearest whole numbers to MOST * x, plus OFFSET. */
+INLINE void quantise(uint8_t *to, __m512 x)
+{
+    const __m512 limit = _mm512_set1_ps(MOST);
+    x = _mm512_min_ps(limit, _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), _mm512_mul_ps(x, limit)));
+    const __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(OFFSET));
+    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(whole));
+}
+
+/* ---- products ---- */
+
+/* Where the sums of a block's vector v stand; `last` is the place of the last one. */
+INLINE int place_of(int v, int W, int last) { return v == W - 1 ? last : v; }
+
+/* Adds a product to the sums of a tile: `blocks` blocks from `block` on, and `rows` rows of H floats from x on.
+ * sums: (blocks, rows, 4, 16). */
+INLINE void multiply_fp32(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
+                          const int W, const int blocks, const int rows)
+{
+    const size_t size = H * W * LANES;
+    const float *weights = (const float *)product->weights + block * size, *x = inputs;
+    __m512 sum[2][ROWS][PLACES];
+    UNROLL for (int b = 0; b < blocks; b++)
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < W; v++)
+                sum[b][r][v] = _mm512_loadu_ps(sums + ((b * rows + r) * PLACES + place_of(v, W, last)) * LANES);
+    for (size_t k = 0; k < H; k++)
+        UNROLL for (int b = 0; b < blocks; b++) {
+            const float *column = weights + b * size + k * W * LANES;
+            __m512 weight[PLACES];
+            UNROLL for (int v = 0; v < W; v++) {
+                _mm_prefetch((const char *)(column + v * LANES) + AHEAD, _MM_HINT_T0);
+                weight[v] = _mm512_loadu_ps(column + v * LANES);
+            }
+            UNROLL for (int r = 0; r < rows; r++) {
+                const __m512 input = _mm512_set1_ps(x[r * H + k]);
+                UNROLL for (int v = 0; v < W; v++)
+                    sum[b][r][v] = _mm512_fmadd_ps(input, weight[v], sum[b][r][v]);
+            }
+        }
+    UNROLL for (int b = 0; b < blocks; b++)
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < W; v++)
+                _mm512_storeu_ps(sums + ((b * rows + r) * PLACES + place_of(v, W, last)) * LANES, sum[b][r][v]);
+}
+
+/* Adds four products of bytes to each sum: _mm512_dpbusd_epi32, of whose sums gcc 12 moves half through the stack. */
+INLINE void add_products(__m512i *sum, __m512i inputs, __m512i weights)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(inputs), "v"(weights));
+}
+
+/* The same with rows of H bytes. The sums of integers are exact; only what they are worth is rounded. */
+INLINE void multiply_int8(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
+                          const int W, const int blocks, const int rows)
+{
+    const size_t size = H * W * LANES;
+    const int8_t *weights = (const int8_t *)product->weights + block * size;
+    const uint8_t *x = inputs;
+    __m512i sum[2][ROWS][PLACES];
+    UNROLL for (int b = 0; b < blocks; b++)
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < W; v++)
+                sum[b][r][v] = _mm512_loadu_si512(product->starts + ((block + b) * W + v) * LANES);
+    for (size_t k = 0; k < H; k += GROUP)
+        UNROLL for (int b = 0; b < blocks; b++) {
+            const int8_t *column = weights + b * size + k * W * LANES;
+            __m512i weight[PLACES];
+            UNROLL for (int v = 0; v < W; v++) {
+                _mm_prefetch((const char *)column + v * LANES * GROUP + AHEAD, _MM_HINT_T0);
+                weight[v] = _mm512_loadu_si512(column + v * LANES * GROUP);
+            }
+            UNROLL for (int r = 0; r < rows; r++) {
+                int32_t four;
+                memcpy(&four, x + r * H + k, sizeof four);
+                const __m512i input = _mm512_set1_epi32(four);
+                UNROLL for (int v = 0; v < W; v++)
+                    add_products(&sum[b][r][v], input, weight[v]);
+            }
+        }
+    UNROLL for (int b = 0; b < blocks; b++)
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < W; v++) {
+                float *at = sums + ((b * rows + r) * PLACES + place_of(v, W, last)) * LANES;
+                const __m512 scale = _mm512_loadu_ps(product->scales + ((block + b) * W + v) * LANES);
+                _mm512_storeu_ps(at, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[b][r][v]), scale, _mm512_loadu_ps(at)));
+            }
+}
+
+/* Calls a kernel with the shape of its tile as constants, so that its sums live in registers. */
+#define TILE(kernel, W, blocks, rows)                                                                                 \
+    case (W) * 100 + (blocks) * 10 + (rows): kernel(product, H, block, inputs, sums, last, W, blocks, rows); break;
+#define TILES(kernel, W)                                                                                              \
+    TILE(kernel, W, 1, 1) TILE(kernel, W, 1, 2) TILE(kernel, W, 1, 3) TILE(kernel, W, 1, 4) TILE(kernel, W, 1, 5)     \
+    TILE(kernel, W, 1, 6) TILE(kernel, W, 2, 1) TILE(kernel, W, 2, 2) TILE(kernel, W, 2, 3)
+#define MULTIPLY(kernel)                                                                                              \
+    static void kernel##_tile(const Product *product, size_t H, size_t block, const void *inputs, float *sums,        \
+                              int last, int blocks, int rows)                                                         \
+    {                                                                                                                 \
+        switch (product->W * 100 + blocks * 10 + rows) { TILES(kernel, 3) TILES(kernel, 4) }                          \
+    }
+MULTIPLY(multiply_fp32)
+MULTIPLY(multiply_int8)
+
+/* Adds a product with rows of next_h, or else of h, of a layer. */
+static void multiply(const Step *s, const Product *product, int is_next, size_t layer, size_t block, size_t row,
+                     float *sums, int last, int blocks, int rows)
+{
+    const size_t H = s->model->H, at = (layer * s->B + row) * H;
+    if (product->is_int8)
+        multiply_int8_tile(product, H, block, s->bytes + is_next * s->model->L * s->B * H + at, sums, last, blocks,
+                           rows);
+    else
+        multiply_fp32_tile(product, H, block, (is_next ? s->next_h : s->h) + at, sums, last, blocks, rows);
+}
+
+/* ---- layers ---- */
+
+/* The sums before the products: the bias, and for layer 0 what the table and the condition say. */
+INLINE void begin(const Step *s, size_t layer, size_t row, size_t block, float *sums)
+{
+    const Model *m = s->model;
+    const size_t W = m->layers->recurrent.W, width = m->H / units_of(m) * W * LANES;
+    memcpy(sums, m->layers[layer].bias + block * PLACES * LANES, PLACES * LANES * sizeof *sums);
+    for (size_t at = 0; layer == 0 && at < W * LANES; at += LANES) {
+        const size_t from = block * W * LANES + at;
+        __m512 input = _mm512_loadu_ps(m->table + s->tokens[row] * width + from);
+        if (s->condition)
+            input = _mm512_add_ps(input, _mm512_loadu_ps(s->condition + row * width + from));
+        _mm512_storeu_ps(sums + at, _mm512_add_ps(_mm512_loadu_ps(sums + at), input));
+    }
+}
+
+/* From sums to outputs, the equations of gen/models/cells.py. */
+INLINE void finish(const Step *s, size_t layer, size_t row, size_t block, const float *sums)
+{
+    const Model *m = s->model;
+    const size_t from = (layer * s->B + row) * m->H + block * units_of(m);
+    for (size_t n = 0; n < units_of(m); n += LANES) {
+        const size_t at = from + n;
+        __m512 h = _mm512_loadu_ps(sums + n);
+        if (m->cell == RNN) {
+            h = tanh_ps(h);
+        } else if (m->cell == LSTM) {
+            const __m512 f = sigmoid(_mm512_loadu_ps(sums + LANES)), g = tanh_ps(_mm512_loadu_ps(sums + 2 * LANES));
+            const __m512 c = _mm512_fmadd_ps(sigmoid(h), g, _mm512_mul_ps(f, _mm512_loadu_ps(s->c + at)));
+            _mm512_storeu_ps(s->next_c + at, c);
+            h = _mm512_mul_ps(sigmoid(_mm512_loadu_ps(sums + 3 * LANES)), tanh_ps(c));
+        } else {
+            const __m512 r = sigmoid(h), z = sigmoid(_mm512_loadu_ps(sums + LANES));
+            const __m512 part = _mm512_mul_ps(r, _mm512_loadu_ps(sums + 3 * LANES));
+            const __m512 candidate = tanh_ps(_mm512_add_ps(_mm512_loadu_ps(sums + 2 * LANES), part));
+            h = _mm512_fmadd_ps(z, _mm512_sub_ps(_mm512_loadu_ps(s->h + at), candidate), candidate);
+        }
+        _mm512_storeu_ps(s->next_h + at, h);
+        if (m->is_int8)
+            quantise(s->bytes + m->L * s->B * m->H + at, h);
+    }
+}
+
+static void layer_tile(const Step *s, size_t layer, size_t block, size_t row, int blocks, int rows)
+{
+    const Layer *of = s->model->layers + layer;
+    float sums[2 * ROWS * PLACES * LANES];
+    for (int n = 0; n < blocks * rows; n++)
+        begin(s, layer, row + n % rows, block + n / rows, sums + n * PLACES * LANES);
+    if (layer > 0)
+        multiply(s, &of->input, 1, layer - 1, block, row, sums, of->input.W - 1, blocks, rows);
+    multiply(s, &of->recurrent, 0, layer, block, row, sums, PLACES - 1, blocks, rows);
+    for (int n = 0; n < blocks * rows; n++)
+        finish(s, layer, row + n % rows, block + n / rows, sums + n * PLACES * LANES);
+}
+
+static void output_tile(const Step *s, size_t block, size_t row, int blocks, int rows)
+{
+    const Model *m = s->model;
+    const size_t width = m->output.W * LANES;
+    float sums[2 * ROWS * PLACES * LANES];
+    for (int n = 0; n < blocks * rows; n++)
+        memcpy(sums + n * PLACES * LANES, m->bias + (block + n / rows) * PLACES * LANES, PLACES * LANES * sizeof *sums);
+    multiply(s, &m->output, 1, m->L - 1, block, row, sums, m->output.W - 1, blocks, rows);
+    for (int n = 0; n < blocks * rows; n++) {
+        const size_t first = (block + n / rows) * width, left = m->V - first;
+        memcpy(s->logits + (row + n % rows) * m->V + first, sums + n * PLACES * LANES,
+               (left < width ? left : width) * sizeof *sums);
+    }
+}
+
+/* Some rows, from begin_row to end_row, of the blocks from first to stop; `layer` L is the output. Few rows go through two blocks at a time: one
+ * row's four sums alone would wait for each other. */
+static void walk(const Step *s, size_t layer, size_t first, size_t stop, size_t begin_row, size_t end_row)
+{
+    const size_t at_once = end_row - begin_row <= FEW_ROWS ? 2 : 1;
+    for (size_t done = 0, blocks; done < stop - first; done += blocks) {
+        blocks = stop - first - done < at_once ? 1 : at_once;
+        const size_t block = s->is_flipped ? stop - done - blocks : first + done;
+        for (size_t row = begin_row, rows; row < end_row; row += rows) {
+            const size_t left = end_row - row, tiles = (left + ROWS - 1) / ROWS;
+            rows = (left + tiles - 1) / tiles; /* tiles as equal as can be: 16 rows are 6, 5 and 5 */
+            if (layer == (size_t)s->model->L)
+                output_tile(s, block, row, blocks, rows);
+            else
+                layer_tile(s, layer, block, row, blocks, rows);
+        }
+    }
+}
+
+/* Quantises what the rows' memories hold of h: a state may come from anywhere. */
+static void prepare(const Step *s, size_t first, size_t stop)
+{
+    const Model *m = s->model;
+    for (size_t layer = 0; layer < (size_t)m->L; layer++)
+        for (size_t at = (layer * s->B + first) * m->H; at < (layer * s->B + stop) * m->H; at += LANES)
+            quantise(s->bytes + at, _mm512_loadu_ps(s->h + at));
+}
+
+/* ---- what others call ---- */
+
+int step_threads(const Step *s, int threads)
+{
+    const int64_t useful = s->B * s->model->work / LEAST_WORK;
+    return useful < 1 ? 1 : useful < threads ? (int)useful : threads;
+}
+
+void step_in_team(const Step *s)
+{
+    const Model *m = s->model;
+    const size_t n = omp_get_thread_num(), all = omp_get_num_threads(), width = m->output.W * LANES, B = s->B;
+    const int is_alone = B >= all * ROWS_ALONE; /* each thread with rows of its own, through all layers */
+    const size_t begin_row = B * n / all, end_row = B * (n + 1) / all;
+    if (m->is_int8)
+        prepare(s, begin_row, end_row);
+    if (m->is_int8 && !is_alone && all > 1) {
+#pragma omp barrier
+    }
+    for (int64_t layer = 0; layer <= m->L; layer++) {
+        const size_t blocks = layer < m->L ? m->H / units_of(m) : (m->V + width - 1) / width;
+        if (is_alone) {
+            walk(s, layer, 0, blocks, begin_row, end_row);
+        } else {
+            walk(s, layer, blocks * n / all, blocks * (n + 1) / all, 0, B);
+            if (all > 1) { /* a barrier costs time even where nobody is waited for */
+#pragma omp barrier
+            }
+        }
+    }
+}
+
+int gen_step_run(const Step *s, int threads)
+{
+    for (int64_t row = 0; row < s->B; row++)
+        if (s->tokens[row] < 0 || s->tokens[row] >= s->model->V)
+            return 1;
+    const int team = step_threads(s, threads);
+    if (team == 1) {
+        step_in_team(s);
+        return 0;
+    }
+#pragma omp parallel num_threads(team)
+    step_in_team(s);
+    return 0;
+}
+#endif

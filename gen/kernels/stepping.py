@@ -1,0 +1,229 @@
+"""A token of every row through a whole recurrent model, in one call of the compiled kernel (stepper.c).
+
+The kernel reads all weights once a token and one row does little more than that, so they are laid out once, in the
+order in which they are read, on pages of two megabytes where the system has them.
+
+With int8 every output's weights are whole numbers up to 127 times a scale of its own, and so is h, which lies between
+-1 and 1: the products are exact integers, and a quarter of the bytes is read. Sums, gates, memory, biases and the table
+of the first layer stay float32.
+"""
+
+import ctypes
+import mmap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gen.kernels.library import library
+
+CODES = {"rnn": 0, "lstm": 1, "gru": 2}  # as in stepper.c, as are the numbers below
+LANES = 16  # floats of a vector
+PLACES = 4  # vectors of sums that a block has room for
+MOST = 127.0  # the greatest quantised number
+OFFSET = 128  # what is added to a quantised input, so that it is a byte
+GROUP = 4  # bytes that one instruction multiplies and adds
+HUGE_PAGE = 1 << 21  # bytes
+READ_CHUNK = 1 << 10  # floats, as in reading.c
+
+
+class Layer(NamedTuple):
+    """The float32 weights of one layer, in torch's layout."""
+
+    w_ih: Tensor  # (G*H, H); of the first layer it is not used
+    w_hh: Tensor  # (G*H, H)
+    b_ih: Tensor  # (G*H,)
+    b_hh: Tensor  # (G*H,)
+
+
+class _Product(ctypes.Structure):
+    _fields_ = (
+        ("is_int8", ctypes.c_int64),
+        ("width", ctypes.c_int64),
+        ("weights", ctypes.c_void_p),
+        ("scales", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+    )
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (("input", _Product), ("recurrent", _Product), ("bias", ctypes.c_void_p))
+
+
+class _Model(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("cell", "is_int8", "L", "H", "V", "work")),
+        ("table", ctypes.c_void_p),
+        ("layers", ctypes.POINTER(_Layer)),
+        ("output", _Product),
+        ("bias", ctypes.c_void_p),
+    )
+
+
+class Step(ctypes.Structure):
+    """One token of every row, as stepper.h has it."""
+
+    _fields_ = (
+        ("model", ctypes.POINTER(_Model)),
+        ("B", ctypes.c_int64),
+        ("is_flipped", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("tokens", "h", "c", "condition", "next_h", "next_c", "logits", "bytes")),
+    )
+
+
+def has_step_kernel() -> bool:
+    """Tells whether `StepKernel` can be made on this machine: kernels are compiled, and the processor has VNNI."""
+    return hasattr(library(), "gen_step_run")
+
+
+def weights_to_read(num_bytes: int) -> Tensor:
+    """Returns (N,) float32 zeros of so many bytes, or a few more, kept as a stepper's weights are."""
+    part = READ_CHUNK * torch.get_num_threads()
+    return _aligned(torch.Size([-(-num_bytes // (4 * part)) * part]), torch.float32).zero_()
+
+
+def read_weights(weights: Tensor, passes: int) -> int:
+    """Reads (N,) float32 so often, as a step with as many weights would, and does nothing else; returns the bytes."""
+    kernels = library()
+    assert kernels is not None
+    threads = torch.get_num_threads()
+    kernels.gen_step_read(
+        ctypes.c_void_p(weights.data_ptr()), ctypes.c_size_t(len(weights)), ctypes.c_int(passes), ctypes.c_int(threads)
+    )
+    return passes * threads * (len(weights) // threads // READ_CHUNK * READ_CHUNK) * 4
+
+
+class StepKernel:
+    """A model's weights, copied and laid out for the kernel.
+
+    Args:
+        cell: "rnn", "lstm" or "gru", the equations of `gen.models.cells`.
+        table: (V, G*H) the first layer's input product of every token, without biases.
+        layers: from the input up.
+        output: (V, H) from the top layer's h to the logits.
+        bias: (V,) of the output.
+        is_int8: whether the weights of the products are kept as int8.
+    """
+
+    def __init__(
+        self, cell: str, table: Tensor, layers: Sequence[Layer], output: Tensor, bias: Tensor, *, is_int8: bool
+    ) -> None:
+        kernels = library()
+        assert kernels is not None
+        # Called with the interpreter's lock held: to give it away and take it again costs more than it is worth here.
+        self._advance = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("gen_step_run", kernels))
+        self._num_gates, self._units = (1, PLACES * LANES) if cell == "rnn" else ({"lstm": 4, "gru": 3}[cell], LANES)
+        self.is_int8, self.num_layers, self.vocab_size = is_int8, len(layers), len(table)
+        self.hidden_size = -(-output.shape[1] // self._units) * self._units  # padded to whole blocks
+        self._kept: list[Tensor] = []  # what the structures point to
+        packed = [self._layer(layer, is_first=n == 0) for n, layer in enumerate(layers)]
+        width = min((4, 3), key=lambda w: -(-len(output) // (w * LANES)) * w)  # the one that pads less
+        logits = _blocks(bias, 1, width * LANES)
+        matrices = [layers[0].w_hh, *(weights for layer in layers[1:] for weights in layer[:2]), output]
+        self.work = sum(weights.numel() for weights in matrices)  # multiply-adds of a row
+        self.model = _Model(
+            cell=CODES[cell],
+            is_int8=is_int8,
+            L=len(layers),
+            H=self.hidden_size,
+            V=len(table),
+            work=self.work,
+            table=self._at(self.arranged(table)),
+            layers=(_Layer * len(layers))(*packed),
+            output=self._product(output, 1, width * LANES),
+            bias=self._at(functional.pad(logits, (0, PLACES * LANES - logits.shape[1]))),
+        )
+        self._step = Step(model=ctypes.pointer(self.model))
+        self._at_step = ctypes.addressof(self._step)
+        self._bytes = torch.empty(0, dtype=torch.uint8)
+
+    def arranged(self, sums: Tensor) -> Tensor:
+        """Returns (B, G*H) input products of the first layer, as `run` takes them: (B, G*H padded)."""
+        return _blocks(sums.t(), self._num_gates, self._units).flatten(0, 1).t().contiguous()
+
+    def run(
+        self, tokens: Tensor, memory: tuple[Tensor, ...], condition: Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Advances every row by a token; a row's result has the same bits whatever the number of rows and threads.
+
+        Args:
+            tokens: (B,) int64.
+            memory: h, and C of an LSTM, each (L, B, H padded) float32; not modified.
+            condition: added to the table's row, from `arranged`; None for none.
+
+        Returns:
+            (B, V) float32 logits and the next memory. Raises IndexError if a token is not of the vocabulary.
+        """
+        num_rows, step = len(tokens), self._step
+        tokens, memory = tokens.contiguous(), tuple([m.contiguous() for m in memory])
+        logits = torch.empty(num_rows, self.vocab_size)
+        following = tuple([torch.empty_like(m) for m in memory])
+        if self.is_int8 and len(self._bytes) < 2 * memory[0].numel():
+            self._bytes = self.room_for_bytes(num_rows)
+            step.bytes = self._bytes.data_ptr()
+        if condition is not None:
+            condition = condition.contiguous()
+        step.B, step.is_flipped = num_rows, not step.is_flipped
+        step.tokens, step.condition = tokens.data_ptr(), None if condition is None else condition.data_ptr()
+        step.h, step.next_h = memory[0].data_ptr(), following[0].data_ptr()
+        step.c, step.next_c = memory[-1].data_ptr(), following[-1].data_ptr()
+        step.logits = logits.data_ptr()
+        if self._advance(self._at_step, torch.get_num_threads()):
+            raise IndexError(f"tokens: not of a vocabulary of {self.vocab_size} ({tokens.tolist()})")
+        return logits, following
+
+    def room_for_bytes(self, num_rows: int) -> Tensor:
+        """Returns what `Step.bytes` needs."""
+        return torch.empty(2 * self.num_layers * num_rows * self.hidden_size if self.is_int8 else 0, dtype=torch.uint8)
+
+    def _layer(self, layer: Layer, *, is_first: bool) -> _Layer:
+        places = self._num_gates if self._num_gates > 1 else 1
+        b_ih, b_hh = layer.b_ih, layer.b_hh
+        if places == 3:  # a GRU's candidate keeps its halves apart
+            r_and_z = 2 * len(b_ih) // 3
+            b_ih, b_hh = torch.cat([b_ih, b_hh[r_and_z:]]), functional.pad(b_hh[:r_and_z], (0, 2 * len(b_ih) // 3))
+            places = 4
+        return _Layer(
+            input=_Product() if is_first else self._product(layer.w_ih, self._num_gates, self._units),
+            recurrent=self._product(layer.w_hh, self._num_gates, self._units),
+            bias=self._at(_blocks(b_ih + b_hh, places, self._units)),
+        )
+
+    def _product(self, weights: Tensor, num_gates: int, units: int) -> _Product:
+        """Lays out (G*H, H) weights."""
+        rows = _blocks(functional.pad(weights, (0, self.hidden_size - weights.shape[1])), num_gates, units)
+        num_blocks, height, num_inputs = rows.shape  # (blocks, W*16, H)
+        if not self.is_int8:
+            return _Product(0, height // LANES, self._at(rows.transpose(1, 2)))
+        scales = rows.abs().amax(2) / MOST  # (blocks, W*16)
+        whole = (rows / scales.where(scales > 0, 1)[..., None]).round()
+        starts = (-OFFSET * whole.sum(2)).to(torch.int32)
+        groups = whole.to(torch.int8).view(num_blocks, height, num_inputs // GROUP, GROUP).transpose(1, 2)
+        return _Product(1, height // LANES, self._at(groups), self._at(scales / MOST), self._at(starts))
+
+    def _at(self, tensor: Tensor) -> int:
+        """Keeps a copy of a tensor and returns where it stands."""
+        kept = _aligned(tensor.shape, tensor.dtype).copy_(tensor)
+        self._kept.append(kept)
+        return kept.data_ptr()
+
+
+def _blocks(rows: Tensor, num_gates: int, units: int) -> Tensor:
+    """Returns (blocks, G * units, ...) of (G*H, ...): the gates of some units together, zeros up to whole blocks."""
+    gates = rows.reshape(num_gates, -1, *rows.shape[1:])
+    padded = functional.pad(gates, (0, 0) * (rows.dim() - 1) + (0, -gates.shape[1] % units))
+    return padded.view(num_gates, -1, units, *rows.shape[1:]).transpose(0, 1).flatten(1, 2)
+
+
+def _aligned(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Returns an empty tensor that starts a huge page, and is on such pages where the system has them."""
+    num_bytes = shape.numel() * dtype.itemsize
+    if num_bytes < HUGE_PAGE // 2:
+        return torch.empty(shape, dtype=dtype)
+    pages = mmap.mmap(-1, num_bytes + 2 * HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(pages, dtype=torch.uint8)
+    start = -whole.data_ptr() % HUGE_PAGE
+    return whole[start : start + num_bytes].view(dtype).view(shape)

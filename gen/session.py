@@ -18,13 +18,14 @@ from typing import Any, Self, TypeVar
 
 import torch
 
+from gen.analysis.calibrate import best_logit_scale
 from gen.analysis.evaluate import Evaluation, evaluate
 from gen.config import TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
 from gen.files import FolderLock
 from gen.material import Material, bits_of
-from gen.models.recurrent import RecurrentLM
+from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.record import Record
 from gen.training.distributed import ALONE, Peers
 from gen.training.history import History
@@ -34,7 +35,7 @@ from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
 NUM_VALIDATIONS = 20  # a run
 LEAST_VALIDATION_STEPS, MOST_VALIDATION_STEPS = 25, 5000  # between two
 VALID_CONTEXT = 1024  # tokens of a validation window: long enough that its fresh start costs little
-VALID_TOKENS = 1 << 16  # of a validation while training
+VALID_TOKENS = 1 << 15  # of a validation while training: always the same, so it tells better from worse
 FINAL_VALID_TOKENS = 1 << 20  # of the last one
 SECONDS_BETWEEN_SAVES = 10.0
 STEPS_BETWEEN_METRICS = SNAPSHOT_STEPS  # so that no half-summed line is lost between a save and a resume
@@ -109,6 +110,8 @@ class Session:
         self._history = History()
         self._marks_passed = 0
         self._final: Evaluation | None = None
+        self._logit_scale = 1.0
+        self._num_parameters = model.num_parameters()
         if resumed is not None:
             tensors, header = resumed
             self._trainer.load_state_dict(tensors, header["place"])
@@ -121,7 +124,7 @@ class Session:
         self._loss_sum, self._loss_tokens = 0.0, 0
         self._is_new = resumed is None
         self._last_save = time.monotonic()
-        self._rate = _Rate(self._trainer.place.tokens)
+        self._rate = _Rate()
 
     @property
     def unit(self) -> str:
@@ -141,6 +144,7 @@ class Session:
         if self._is_new:
             self._save_model()
             self._save_training()
+        self._rate = _Rate(self._trainer.place.tokens)  # what came before the first step is not training
         for step in self._trainer.run():
             report = self._after(step)
             if self._trainer.was_stopped:
@@ -165,7 +169,8 @@ class Session:
             "valid_nats": nats,
             "valid_bits_per_unit": bits,
             "unit": self.unit,
-            "parameters": self._model.num_parameters(),
+            "logit_scale": self._logit_scale,
+            "parameters": self._num_parameters,
             "tokens_per_second": round(place.tokens / place.seconds, 1) if place.seconds else 0.0,
         }
 
@@ -269,21 +274,34 @@ class Session:
         )
 
     def _finish(self) -> None:
-        """Saves; validates the best weights on everything, and notes that in their file."""
+        """Saves; calibrates and validates the best weights, on all there is unless stopped; notes it in their file."""
         self._save_training()
         self.was_stopped = self._peers.any(self._trainer.is_asked_to_stop)
         if self.was_stopped:
             self._keep_if_best()
-            return
         self._on_first(Record.load_best)
-        self._final = self._validate(FINAL_VALID_TOKENS)
+        self._logit_scale = self._peers.first(self._fitted_scale)
+        scale_logits_(self._model, self._logit_scale)
+        self._final = self._validate(VALID_TOKENS if self.was_stopped else FINAL_VALID_TOKENS)
         self._on_first(lambda record: record.note_result(self.result()))
+
+    def _fitted_scale(self) -> float:
+        excerpt, vocab = self.material.valid, self.material.codec.vocab
+        with self._trainer.autocast():
+            return best_logit_scale(
+                self._model,
+                excerpt.store.ids,
+                evenly(excerpt.stretches, VALID_TOKENS),
+                begin=vocab.begin,
+                end=vocab.end,
+                context=VALID_CONTEXT,
+                vocab_size=len(vocab),
+            )
 
     def _keep_if_best(self) -> None:
         """Saves the present weights if they are the best; the history must not depend on a stop and is not told."""
         evaluation, best = self._validate(), self._history.best_nats
         if evaluation is None or best is None or evaluation.nats_per_token < best:
-            self._final = evaluation
             self._save_model()
 
     def _save_model(self) -> None:
@@ -304,7 +322,7 @@ class Session:
 class _Rate:
     """Tokens per second of the last few seconds."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int = 0) -> None:
         self._marks = [(time.monotonic(), tokens)]
 
     def after(self, tokens: int) -> float:

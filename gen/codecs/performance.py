@@ -31,9 +31,8 @@ from gen.codecs.performance_vocab import (
 from gen.errors import CheckpointError, MidiError
 from gen.music import rules
 from gen.music.midi import may_have_pitched_notes, read_midi
-from gen.music.midi_write import write_midi
 from gen.music.rules import Layout, lay_out
-from gen.music.score import Note, NoteEvent, Score, Tempo, Track
+from gen.music.score import Note, NoteEvent, Score, Tempo, Track, differences
 
 REPAIRS = rules.REPAIRS  # the findings that changed something; the others only count
 TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
@@ -93,6 +92,8 @@ class PerformanceCodec:
 
     def write(self, path: Path, whole: Score) -> None:
         """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
+        from gen.music.midi_write import write_midi  # mido takes longer to import than all that reading needs
+
         write_midi(path, whole)
 
     def encode(self, whole: Score) -> IdArray:
@@ -193,9 +194,9 @@ def layout_ids(layout: Layout) -> IdArray:
 
     levels = layout.velocities // VELOCITY_WIDTH  # of the NoteOns, which stand in the order of the layout
     is_new_level = np.zeros(2 * num_notes, dtype=bool)
-    is_new_level[is_on] = np.diff(levels, prepend=-1) != 0
+    is_new_level[is_on] = differences(levels, before=-1) != 0
 
-    num_longest, rest = np.divmod(np.diff(frames, prepend=0), MAX_SHIFT)
+    num_longest, rest = np.divmod(differences(frames), MAX_SHIFT)
     ends = np.cumsum(num_longest + (rest > 0) + is_new_level + 1)  # where each event's tokens stop
     ids = np.full(ends[-1] if num_notes else 0, TIME_SHIFT + MAX_SHIFT - 1, dtype=np.uint16)
     ids[ends - 1] = np.where(is_on, NOTE_ON, NOTE_OFF) + pitches

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gen.errors import MidiError
 from gen.files import reason
 from gen.music.rules import DATA_CLIPPED, MAX_BYTES, MAX_SECONDS, pair_notes, pedal_spans
-from gen.music.score import KeySignature, Notes, PedalSpan, Score, Tempo, TimeSignature, Track
+from gen.music.score import KeySignature, Notes, PedalSpan, Score, Tempo, TimeSignature, Track, differences
 from gen.music.smf import (
     KEY_SIGNATURE,
     TEMPO,
@@ -144,7 +144,7 @@ def _voices(events: Events, *, ticks_per_beat: int) -> tuple[list[_Voice], Count
     is_note = events.statuses < 0xA0
     statuses = events.statuses[is_note]
     places = events.tracks[is_note] * _CHANNELS + (statuses & 0x0F)
-    order = list(dict.fromkeys(places[np.flatnonzero(np.diff(places, prepend=-1))].tolist()))
+    order = list(dict.fromkeys(places[np.flatnonzero(differences(places, before=-1))].tolist()))
     ranks = np.zeros(len(events.ends) * _CHANNELS, np.int64)
     ranks[order] = np.arange(len(order))
     voices, columns, findings = pair_notes(
@@ -164,10 +164,12 @@ def _voices(events: Events, *, ticks_per_beat: int) -> tuple[list[_Voice], Count
 
 def _pedals(events: Events, voices: Sequence[_Voice]) -> dict[int, tuple[PedalSpan, ...]]:
     """Returns when the pedal of each channel is down; it acts on the channel in all tracks."""
+    places = np.flatnonzero((events.statuses & 0xF0 == 0xB0) & (events.firsts == SUSTAIN_PEDAL))
+    if not len(places):
+        return {}
     ends: Counter[int] = Counter()  # by channel
     for _, channel, columns in voices:
         ends[channel] = max(ends[channel], int((columns[0] + columns[1]).max(initial=0)))
-    places = np.flatnonzero((events.statuses & 0xF0 == 0xB0) & (events.firsts == SUSTAIN_PEDAL))
     places = places[np.argsort(events.ticks[places], kind="stable")]
     channels, changes = events.statuses[places] & 0x0F, np.stack((events.ticks[places], events.seconds[places]), axis=1)
     return {

@@ -39,7 +39,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gen.music.score import PedalSpan, Score, Track
+from gen.music.score import PedalSpan, Score, Track, differences
 
 MAX_BYTES = 8 << 20  # events and notes take up to a hundred times the bytes of the file; few files pass 1 MiB
 MAX_TICKS = 2**31 - 1  # where other readers wrap around to negative time
@@ -115,7 +115,7 @@ def pair_notes(
     keys = voices << 7 | pitches
     order = np.argsort(keys.astype(np.min_scalar_type(keys.max(initial=0))), kind="stable")  # 16 bits sort by radix
     keys, ticks, velocities = keys[order], ticks[order], velocities[order]
-    groups = np.cumsum(np.diff(keys, prepend=-1) != 0) - 1  # the events of one voice and pitch, in time order
+    groups = np.cumsum(differences(keys, before=-1) != 0) - 1  # the events of one voice and pitch, in time order
     is_on = velocities > 0
     is_stray = _stray_offs(groups, is_on)
     is_off = ~(is_on | is_stray)
@@ -127,7 +127,8 @@ def pair_notes(
     last_offs = np.zeros(len(keys), np.int64)
     last_offs[groups[is_off]] = ticks[is_off]  # by group: a later one overwrites
     rest, rest_owners = onsets[~has_off], owners[~has_off]
-    is_last = np.diff(rest_owners, append=-1) != 0
+    is_last = np.ones(len(rest), bool)
+    is_last[:-1] = rest_owners[1:] != rest_owners[:-1]
     limits = np.where(is_last, end_ticks[keys[is_on][~has_off] >> 7], np.append(rest[1:], 0))
     limits = np.minimum(limits, rest + ticks_per_beat)
     stops[~has_off] = np.maximum.reduce((rest + 1, limits, last_offs[rest_owners]))
@@ -189,7 +190,7 @@ def _stray_offs(groups: Ints, is_on: NDArray[np.bool_]) -> NDArray[np.bool_]:
     before = np.concatenate(([0], count))[np.arange(len(groups)) - ranks]  # all that the groups before add up to
     starts = np.arange(len(groups)) - ranks  # taken off, they put each group below all that came before it
     lowest = np.minimum.accumulate(np.minimum(count - before, 0) - starts)
-    return np.asarray(~is_on & (np.diff(lowest, prepend=0) < 0))
+    return np.asarray(~is_on & (differences(lowest) < 0))
 
 
 def _ranks(groups: Ints) -> Ints:
@@ -204,15 +205,13 @@ def _sounding(score: Score, tracks: Sequence[Track], *, frames_per_second: int) 
     end_ticks = onset_ticks + durations
     held = [_held(track, ends) for track, ends in zip(tracks, np.split(end_ticks, np.cumsum(sizes[:-1])), strict=True)]
 
-    def frames(ticks: Ints) -> Ints:
-        return np.floor(score.seconds(ticks) * frames_per_second + 0.5).astype(np.int64)
-
-    onsets = frames(onset_ticks)
-    ends = np.maximum(frames(end_ticks), onsets + 1)
+    seconds = score.seconds(np.concatenate((onset_ticks, end_ticks, *held)))
+    onsets, ends, held_until = np.floor(seconds * frames_per_second + 0.5).astype(np.int64).reshape(3, -1)
+    ends = np.maximum(ends, onsets + 1)
     return _Sounding(
         onset_frames=onsets,
         end_frames=ends,
-        held_frames=np.maximum(frames(np.concatenate(held)), ends),
+        held_frames=np.maximum(held_until, ends),
         pitches=pitches,
         velocities=velocities,
         voices=np.repeat(np.arange(len(tracks)), sizes),

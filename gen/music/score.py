@@ -213,6 +213,17 @@ class Score:
         return starts, tempos, elapsed
 
 
+def differences(values: NDArray[np.int64], *, before: int = 0) -> NDArray[np.int64]:
+    """Returns each of (N,) values less the one before it; `before` stands before the first.
+
+    A small file costs a dozen of them, and np.diff with `prepend` takes five times as long for so few values.
+    """
+    result = values.copy()
+    result[:1] -= before
+    result[1:] -= values[:-1]
+    return result
+
+
 def pitch_name(pitch: int) -> str:
     """Returns a pitch's name, with sharps; middle C, which is 60, is C4."""
     return f"{_NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gen.errors import MidiError
 from gen.music.rules import BYTES_AFTER_END, CHUNKS_SKIPPED, MAX_TICKS
+from gen.music.score import differences
 
 TRACK_NAME, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x03, 0x51, 0x58, 0x59
 
@@ -128,7 +129,7 @@ class _Reader:
         """Returns what was read. Raises _DamagedError if a track begins in a running status."""
         data = np.frombuffer(self.data, np.uint8)
         places, ticks = np.frombuffer(self.places, np.int64), np.frombuffer(self.ticks, np.int64)
-        counts = np.diff(self.counts, prepend=0)
+        counts = differences(np.array(self.counts, np.int64))
         before = data[places - 1]  # a status, or else the last byte of a delta time, which is below 0x80
         has_status = before >= 0x80
         firsts_of_tracks = (np.array(self.counts) - counts)[counts > 0]

@@ -1,0 +1,140 @@
+"""The parser of MIDI files against mido's, on files that mido wrote and on real ones."""
+
+import io
+from pathlib import Path
+
+import mido
+import pytest
+from hypothesis import given
+
+from gen.errors import MidiError
+from gen.music.smf import Events, find_chunks, may_sound_pitched, read_events
+from tests.music.midi_bytes import hexdump, midi
+from tests.music.mido_files import as_bytes, mido_files, with_ticks
+
+ANYWHERE = Path("x.mid")
+TWO_BYTES = {"note_on", "note_off", "polytouch", "control_change", "pitchwheel"}
+METAS = {"track_name": 0x03, "set_tempo": 0x51, "time_signature": 0x58, "key_signature": 0x59}
+
+
+def events_of(data: bytes) -> Events:
+    return read_events(ANYWHERE, find_chunks(ANYWHERE, data))
+
+
+def check_against_mido(events: Events, file: mido.MidiFile) -> None:
+    """Compares every event that is kept with mido's messages, track after track."""
+    timed = [(number, tick, m) for number, track in enumerate(file.tracks) for tick, m in with_ticks(track)]
+    rows = zip(events.tracks, events.ticks, events.statuses, events.firsts, events.seconds, strict=True)
+    assert [tuple(map(int, row)) for row in rows] == [
+        (number, tick, *message.bytes()) for number, tick, message in timed if message.type in TWO_BYTES
+    ]
+    assert [tuple(program) for program in events.programs] == [
+        (tick, m.channel, m.program) for _, tick, m in timed if m.type == "program_change"
+    ]
+    assert [(track, tick, kind) for track, tick, kind, _ in events.metas] == [
+        (number, tick, METAS[m.type]) for number, tick, m in timed if m.type in METAS
+    ]
+    assert events.ends == [track[-1][0] for track in map(with_ticks, file.tracks)]
+
+
+@given(file=mido_files())
+def test_every_event_is_the_one_that_mido_wrote(file: mido.MidiFile) -> None:
+    chunks = find_chunks(ANYWHERE, as_bytes(file))
+    assert (chunks.division, len(chunks.tracks)) == (file.ticks_per_beat, len(file.tracks))
+    events = read_events(ANYWHERE, chunks)
+    check_against_mido(events, mido.MidiFile(file=io.BytesIO(chunks.data)))  # with the ends of tracks that it added
+    assert not events.is_clipped
+
+
+@given(file=mido_files())
+def test_what_cannot_sound_pitched_holds_no_pitched_note(file: mido.MidiFile) -> None:
+    messages = [message for track in file.tracks for message in track]
+    is_pitched = any(m.type == "note_on" and m.velocity > 0 and m.channel != 9 for m in messages)
+    assert may_sound_pitched(find_chunks(ANYWHERE, as_bytes(file))) or not is_pitched
+
+
+def test_real_files_are_read_as_mido_reads_them(shared_data: Path) -> None:
+    paths = sorted((shared_data / "midi").rglob("*.mid"))[::160]
+    assert len(paths) > 20
+    for path in paths:
+        check_against_mido(events_of(path.read_bytes()), mido.MidiFile(path))
+
+
+RUNNING = "00 90 3c 40"
+AFTER = {
+    "a meta event": "00 ff 01 01 41",
+    "a system exclusive message": "00 f0 02 01 f7",
+    "its continuation": "00 f7 02 01 f7",
+    "a song position": "00 f2 01 02",
+    "a tune request": "00 f6",
+    "a clock": "00 f8",
+}
+
+
+@pytest.mark.parametrize("between", AFTER)
+def test_a_running_status_holds_after(between: str) -> None:
+    events = events_of(midi(RUNNING + AFTER[between] + "60 3c 00"))
+    assert events.statuses.tolist() == [0x90, 0x90]
+    assert events.ticks.tolist() == [0, 0x60]
+
+
+def test_a_running_status_goes_on_through_a_change_of_program() -> None:
+    events = events_of(midi("00 c0 05 10 06 10 90 3c 40 10 3e 40"))
+    assert [(program.tick, program.program) for program in events.programs] == [(0, 5), (16, 6)]
+    assert events.ticks.tolist() == [32, 48]
+
+
+def test_a_status_of_one_track_does_not_run_into_the_next() -> None:
+    with pytest.raises(MidiError, match="a data byte without a status before it"):
+        events_of(midi(RUNNING, "00 3c 40"))
+
+
+@pytest.mark.parametrize(
+    ("number", "ticks"),
+    [
+        ("00", 0),
+        ("7f", 127),
+        ("81 00", 128),
+        ("ff 7f", 16383),
+        ("81 80 00", 16384),
+        ("ff ff 7f", 2097151),
+        ("ff ff ff 7f", 268435455),
+        ("80 80 80 80 01", 1),
+    ],
+)
+def test_a_delta_time_is_read_whatever_its_length(number: str, ticks: int) -> None:
+    assert events_of(midi(f"{number} 90 3c 40")).ticks.tolist() == [ticks]
+
+
+def riff(data: bytes, *, before: bytes = b"") -> bytes:
+    padded = data + b"\0" * (len(data) % 2)
+    body = b"RMID" + before + b"data" + len(data).to_bytes(4, "little") + padded
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+@pytest.mark.parametrize("before", [b"", b"INFO" + (3).to_bytes(4, "little") + b"abc\0"])
+def test_an_rmid_file_is_the_midi_file_in_it(before: bytes) -> None:
+    data = midi(RUNNING)
+    assert find_chunks(ANYWHERE, riff(data, before=before)) == find_chunks(ANYWHERE, data)
+
+
+def test_an_rmid_file_without_midi_in_it_is_refused() -> None:
+    with pytest.raises(MidiError, match="no MThd header"):
+        find_chunks(ANYWHERE, riff(b"")[:12])
+
+
+@pytest.mark.parametrize("cut", range(len(midi(RUNNING))))
+def test_a_file_cut_anywhere_is_refused(cut: int) -> None:
+    with pytest.raises(MidiError):
+        events_of(midi(RUNNING)[:cut])
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    ["00 90 3c", "00 90", "00 c0", "00 f0 7f", "00 ff 51 03 01", "00 ff 51", "00 ff", "00 f2 01", "00", "81"],
+)
+def test_an_event_may_not_reach_into_the_next_track(unfinished: str) -> None:
+    body = hexdump(unfinished)
+    data = midi(RUNNING, promised=2)
+    with pytest.raises(MidiError, match="damaged"):
+        events_of(data[:14] + b"MTrk" + len(body).to_bytes(4) + body + data[14:])

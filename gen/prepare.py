@@ -4,71 +4,40 @@ The files are read up to three times, part by part, so that memory does not grow
 
     hash      the contents; a store that was made of the same contents in the same way is used again
     survey    text only: which characters there are, and which files are no text
-    encode    writes the ids
+    encode    writes the ids; of MIDI, in processes of their own
 
-A file that was merely found and cannot be used is refused and the run goes on; a text that the user named is an error.
+What becomes of a file that cannot be used stands in `gen.prepare_parts`.
 """
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gen.codec import Codec, Part
+from gen.codec import Codec
 from gen.codecs import codec_names
 from gen.codecs import text as char
 from gen.codecs.byte import VERSION as BYTE_VERSION
 from gen.codecs.byte import ByteCodec
-from gen.codecs.performance import REPAIRS, PerformanceCodec, choose_performance
-from gen.codecs.text import CharCodec, UnknownCharacterError
-from gen.codecs.textfile import check_encoding, text_parts
+from gen.codecs.performance import PerformanceCodec, choose_performance
+from gen.codecs.text import CharCodec
+from gen.codecs.textfile import check_encoding
 from gen.data.contents import HashedFile, check_unchanged, hash_files
 from gen.data.report import FileReport, Report
 from gen.data.sources import Skipped, SourceFile, find_sources
 from gen.data.store import Store, StoreWriter, open_store, stores_folder
-from gen.errors import CorpusError, MidiError, SettingError
+from gen.errors import CorpusError, SettingError
+from gen.prepare_parts import Encoder, OnProgress, Progress, Weights, survey
+from gen.prepare_workers import file_encoder
 
 AnyCodec = Codec[Any, Any]
-OnProgress = Callable[[int, int], None]
 
-MIDI_SUFFIXES = (".mid", ".midi", ".kar")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 MOST_CHARACTERS = 8192  # more different ones than this, and `auto` takes bytes
-_TELL_BYTES = 1 << 18  # between two calls of `on_progress`
 _TEXT_CODECS = ("char", "byte")
-_HASH, _SURVEY, _ENCODE = 1, 3, 3  # how long each pass takes a byte, against the others
-
-
-class _RefusedError(Exception):
-    """A file cannot be used; its argument says why. Never leaves this module."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Adds up the passes and tells the caller how many bytes of the corpus that comes to."""
-
-    total: int
-    weights: int
-    on_progress: OnProgress | None
-    done: int = 0
-    told: int = 0
-
-    def advance(self, num_bytes: int, weight: int) -> None:
-        self.done += num_bytes * weight
-        done = min(self.done // self.weights, self.total)
-        if self.on_progress is not None and done >= self.told + _TELL_BYTES:
-            self.told = done
-            self.on_progress(done, self.total)
-
-    def finish(self) -> None:
-        if self.on_progress is not None:
-            self.on_progress(self.total, self.total)
 
 
 def prepare(
@@ -78,6 +47,7 @@ def prepare(
     encoding: str = "utf-8",
     labels: Literal["folders", "none"] = "folders",
     on_progress: OnProgress | None = None,
+    num_workers: int | None = None,
 ) -> Store:
     """Returns the store of a corpus: made now, or found in the cache when the contents are known.
 
@@ -88,11 +58,16 @@ def prepare(
         encoding: of texts without a byte order mark.
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
         on_progress: called with the bytes done and their total.
+        num_workers: processes that encode MIDI beside this one, 0 for none; None for as many as make it faster. The
+            store does not depend on it.
 
     Raises:
         CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
-        SettingError: the codec, encoding or label rule is unknown.
+        GenError: a process that encoded was killed.
+        SettingError: the codec, encoding or label rule is unknown, or the number of workers negative.
     """
+    if num_workers is not None and num_workers < 0:
+        raise SettingError(f"num_workers: must not be negative ({num_workers})")
     _check_settings(codec, encoding, labels)
     if isinstance(codec, CharCodec | ByteCodec):
         codec = replace(codec, encoding=encoding)
@@ -101,13 +76,15 @@ def prepare(
         files, left_out = _suited(found.files, choice, is_auto=codec == "auto")
         if labels == "none":
             files = [file._replace(label=None) for file in files]
-        progress = _Progress(sum(map(_size, files)), _HASH + _ENCODE + _SURVEY * _is_surveyed(choice), on_progress)
-        read, unreadable = hash_files(files, on_bytes=lambda num_bytes: progress.advance(num_bytes, _HASH))
+        progress = Progress(sum(file.size for file in files), _weights(choice), on_progress)
+        read, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
         skipped = (*found.skipped, *left_out, *unreadable)
         if not read:
             raise _nothing_usable(sources, Report(_skips(skipped)))
         folder = stores_folder() / _key(read, choice, encoding)
-        store = _cached(folder) or _build(folder, read, choice, encoding=encoding, sources=sources, progress=progress)
+        store = _cached(folder) or _build(
+            folder, read, choice, encoding=encoding, sources=sources, num_workers=num_workers, progress=progress
+        )
         progress.finish()
     return _as_found(store, [hashed.file for hashed in read], skipped)
 
@@ -145,15 +122,10 @@ def _is_music(codec: str | AnyCodec) -> bool:
     return (codec if isinstance(codec, str) else codec.name) not in ("auto", *_TEXT_CODECS)
 
 
-def _is_surveyed(codec: str | AnyCodec) -> bool:
-    return codec in ("auto", "char")
-
-
-def _size(file: SourceFile) -> int:
-    try:
-        return file.path.stat().st_size
-    except OSError:
-        return 0  # reading it says what is wrong
+def _weights(codec: str | AnyCodec) -> Weights:
+    if _is_music(codec):
+        return Weights(hash=1, survey=0, encode=30)
+    return Weights(hash=1, survey=3 if codec in ("auto", "char") else 0, encode=3)
 
 
 def _key(read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str) -> str:
@@ -183,17 +155,21 @@ def _build(
     *,
     encoding: str,
     sources: Sequence[str],
-    progress: _Progress,
+    num_workers: int | None,
+    progress: Progress,
 ) -> Store:
     chosen, refused = _choose(read, codec, encoding, progress)
+    num_workers = num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
-        files = []
-        for place, hashed in enumerate(read):
-            if place in refused:
-                files.append(FileReport(hashed.file.name, "refused", refused[place]))
-            else:
-                files.append(_encode(hashed, chosen, writer, progress))
-            check_unchanged(hashed)
+        with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
+            encoder = Encoder(chosen, writer, progress, encode_file=encode_file)
+            files = []
+            for place, hashed in enumerate(read):
+                if place in refused:
+                    files.append(FileReport(hashed.file.name, "refused", refused[place]))
+                else:
+                    files.append(encoder.add(hashed))
+                check_unchanged(hashed)
         report = Report(tuple(files))
         if not writer.num_documents:
             raise _nothing_usable(sources, report)
@@ -201,7 +177,7 @@ def _build(
 
 
 def _choose(
-    read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str, progress: _Progress
+    read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str, progress: Progress
 ) -> tuple[AnyCodec, dict[int, str]]:
     """Returns the codec, and the files that are already known to be of no use, with the reason."""
     if not isinstance(codec, str):
@@ -210,90 +186,10 @@ def _choose(
         return choose_performance([hashed.file.path for hashed in read]), {}
     if codec == "byte":
         return ByteCodec(encoding), {}
-    alphabet, refused = _survey(read, encoding, progress)
+    alphabet, refused = survey(read, encoding, progress)
     if codec == "auto" and len(alphabet) > MOST_CHARACTERS:
         return ByteCodec(encoding), refused
     return CharCodec(alphabet, encoding), refused
-
-
-def _survey(read: Sequence[HashedFile], encoding: str, progress: _Progress) -> tuple[str, dict[int, str]]:
-    """Returns the characters of all texts in order, and why some files are no text."""
-    seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
-    refused: dict[int, str] = {}
-    for place, hashed in enumerate(read):
-        in_file = np.zeros_like(seen)
-        try:
-            for part in _readable(hashed, _as_code_points(hashed.file.path, encoding), progress, _SURVEY):
-                if not in_file.take(part.ids).all():  # twice as fast as marking all, which is seldom needed
-                    in_file[part.ids] = True
-            seen |= in_file
-        except _RefusedError as refusal:
-            refused[place] = str(refusal)
-    return "".join(map(chr, np.flatnonzero(seen).tolist())), refused
-
-
-def _as_code_points(path: Path, encoding: str) -> Iterator[Part]:
-    for part in text_parts(path, encoding=encoding):
-        yield Part(char.code_points(part.text), part.findings)
-
-
-def _encode(hashed: HashedFile, codec: AnyCodec, writer: StoreWriter, progress: _Progress) -> FileReport:
-    """Adds a file's ids to the store as a document."""
-    name, units = hashed.file.name, codec.units()
-    tokens = num_units = 0
-    findings: Counter[str] = Counter()
-    try:
-        for part in _readable(hashed, codec.encode_file(hashed.file.path), progress, _ENCODE):
-            writer.add(part.ids)
-            tokens += len(part.ids)
-            num_units += _count_units(part, units)
-            findings.update(part.findings)
-    except _RefusedError as refusal:
-        writer.drop_document()
-        return FileReport(name, "refused", str(refusal))
-    writer.close_document(name, label=hashed.file.label)
-    is_repaired = not _repairs(codec).isdisjoint(+findings)
-    return FileReport(name, "repaired" if is_repaired else "kept", None, tokens, num_units, dict(+findings))
-
-
-def _readable(hashed: HashedFile, parts: Iterator[Part], progress: _Progress, weight: int) -> Iterator[Part]:
-    """Passes a file's parts on.
-
-    Raises:
-        _RefusedError: the file cannot be used, and the run goes on without it.
-        CorpusError: it cannot be used, and the user named it, or it changed while it was read.
-    """
-    left = hashed.size
-    is_empty = True
-    try:
-        for part in parts:
-            yield part
-            is_empty = is_empty and not len(part.ids)
-            progress.advance(min(len(part.ids), left), weight)  # a character is a byte at least
-            left -= min(len(part.ids), left)
-        if is_empty:
-            raise CorpusError(f"{hashed.file.path}: empty")
-    except (CorpusError, MidiError) as err:
-        check_unchanged(hashed)
-        reason = str(err).removeprefix(f"{hashed.file.path}: ")
-        is_named = hashed.file.is_given or isinstance(err, UnknownCharacterError)
-        if isinstance(err, MidiError) or not is_named:
-            raise _RefusedError(reason) from err
-        raise CorpusError(f"{hashed.file.name}: {reason}", hint=err.hint) from err
-    finally:
-        progress.advance(left, weight)
-
-
-def _count_units(part: Part, units: NDArray[np.int64]) -> int:
-    symbols = units[:-2]
-    if symbols.min() == symbols.max():  # a character each, a byte each: nothing to look up
-        return len(part.ids) * int(symbols[0])
-    return int(units[part.ids].sum())
-
-
-def _repairs(codec: AnyCodec) -> frozenset[str]:
-    """Returns the findings that mean that something in a file was mended."""
-    return REPAIRS if _is_music(codec) else frozenset()
 
 
 def _skips(skipped: Sequence[Skipped]) -> tuple[FileReport, ...]:
@@ -302,7 +198,10 @@ def _skips(skipped: Sequence[Skipped]) -> tuple[FileReport, ...]:
 
 def _as_found(store: Store, read: Sequence[SourceFile], skipped: Sequence[Skipped]) -> Store:
     """Returns the store under the names that the files have now, with what was skipped now."""
-    reports = [replace(report, name=file.name) for report, file in zip(store.report.files, read, strict=True)]
+    reports = [
+        report if report.name == file.name else replace(report, name=file.name)
+        for report, file in zip(store.report.files, read, strict=True)
+    ]
     used = [file for report, file in zip(reports, read, strict=True) if report.is_used]
     return replace(
         store,

@@ -43,10 +43,11 @@ def reading_display() -> Iterator[Callable[[int, int], None]]:
     started = time.monotonic()
 
     def advance(done: int, total: int) -> None:
-        if time.monotonic() - started > 0.5:
+        seconds = time.monotonic() - started
+        if seconds > 0.5 and done:
             status.start()
-            share = f"{100 * done / total:.0f} % of {total / 1e6:,.0f} MB" if total else ""
-            status.update(f"reading the corpus  {share}")
+            left = f"  {clock(seconds * (total - done) / done)} left" if seconds > 2 else ""
+            status.update(f"reading the corpus  {100 * done / total:.0f} % of {total / 1e6:,.0f} MB{left}")
 
     try:
         yield advance

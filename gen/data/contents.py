@@ -55,7 +55,7 @@ def check_unchanged(hashed: HashedFile) -> None:
 
 def _hash(file: SourceFile, on_bytes: Callable[[int], None]) -> HashedFile:
     digest, size = hashlib.sha256(), 0
-    with file.path.open("rb") as opened:
+    with file.path.open("rb", buffering=0) as opened:  # a buffer would only cost time
         stamp = _stamp(os.fstat(opened.fileno()))
         while data := opened.read(_CHUNK_BYTES):
             digest.update(data)

@@ -1,8 +1,8 @@
 """What was read from a corpus, what was repaired, and what was refused or skipped and why."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Status = Literal["kept", "repaired", "refused", "skipped"]
@@ -31,6 +31,14 @@ class FileReport:
     def is_used(self) -> bool:
         """Whether its tokens are in the corpus."""
         return self.status in ("kept", "repaired")
+
+    @property
+    def problem(self) -> str | None:
+        """The reason without what it says of this file alone, in parentheses."""
+        return self.reason and self.reason.split(" (", maxsplit=1)[0]
+
+
+_FIELDS = tuple(field.name for field in fields(FileReport))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +70,26 @@ class Report:
         return sum(file.status == status for file in self.files)
 
     def reasons(self) -> Counter[str]:
-        """Returns how often each reason stands for which a file was refused or skipped."""
-        return Counter(file.reason for file in self.files if file.reason is not None)
+        """Returns how often each problem stands for which a file was refused or skipped."""
+        return Counter(file.problem for file in self.files if file.problem is not None)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the report as JSON data, with totals."""
+        """Returns the report as JSON data for people's programs, with totals."""
         return {
             "tokens": self.tokens,
             "units": self.units,
             **{status: self.count(status) for status in STATUSES},
             "findings": dict(self.findings),
-            "files": [asdict(file) for file in self.files],
+            "files": [dict(zip(_FIELDS, row, strict=True)) for row in self.rows()],
         }
 
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Returns the report as JSON data that takes little room, for there may be very many files."""
+        return [
+            (file.name, file.status, file.reason, file.tokens, file.units, dict(file.findings)) for file in self.files
+        ]
 
-def report_from_json(data: Mapping[str, Any]) -> Report:
-    """Returns the report that `to_json` wrote."""
-    return Report(tuple(FileReport(**file) for file in data["files"]))
+
+def report_of(rows: Iterable[Sequence[Any]]) -> Report:
+    """Returns the report that gave the rows."""
+    return Report(tuple(FileReport(*row) for row in rows))

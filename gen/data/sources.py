@@ -16,7 +16,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -41,6 +41,7 @@ class SourceFile(NamedTuple):
     name: str  # as the user would say it
     label: str | None  # the first sub-folder below the given folder
     is_given: bool  # named by the user, not merely found
+    size: int  # in bytes, when it was found
 
 
 class Skipped(NamedTuple):
@@ -101,7 +102,10 @@ def find_sources(sources: Sequence[str], *, stdin: BinaryIO | None = None) -> So
 
 def printable(name: str | Path) -> str:
     """Returns a file's name with line ends, escapes and undecodable bytes written out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+    text = str(name)
+    if text.isprintable():  # as nearly all are, and there may be very many
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _find(source: str, found: _Finding, stdin: BinaryIO | None) -> None:
@@ -131,7 +135,7 @@ def _add_given(path: Path, shown: Path, status: os.stat_result, found: _Finding)
         hint = "pipe it in and give - as the corpus" if stat.S_ISFIFO(status.st_mode) else None
         raise CorpusError(f"{printable(shown)}: {kind}", hint=hint)
     else:
-        _add_file(SourceFile(path, printable(shown), None, is_given=True), status, found)
+        _add_file(SourceFile(path, printable(shown), None, True, status.st_size), status, found)
 
 
 def _add_file(file: SourceFile, status: os.stat_result, found: _Finding) -> None:
@@ -142,16 +146,15 @@ def _add_file(file: SourceFile, status: os.stat_result, found: _Finding) -> None
 
 
 def _add_folder(folder: Path, shown: Path, found: _Finding) -> None:
-    waiting = [folder]
+    waiting: list[tuple[Path, str, str | None]] = [(folder, printable(shown), None)]
     while waiting:
-        path = waiting.pop()
-        parts = path.relative_to(folder).parts
-        name = printable(shown.joinpath(*parts))
+        path, name, label = waiting.pop()
         try:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
                 if (first := found.enter(status, name)) is None:
-                    waiting.extend(sorted(_entries(path), key=lambda entry: entry.name, reverse=True))
+                    label_below = label if path == folder or label is not None else printable(path.name)
+                    waiting += ((entry, below, label_below) for entry, below in _entries(path, name))
                 else:
                     found.skipped.append(Skipped(name, f"the same folder as {first}"))
                 continue
@@ -163,12 +166,14 @@ def _add_folder(folder: Path, shown: Path, found: _Finding) -> None:
         if kind := _kind(status):
             found.skipped.append(Skipped(name, kind))
         else:
-            label = printable(parts[0]) if len(parts) > 1 else None
-            _add_file(SourceFile(path, name, label, is_given=False), status, found)
+            _add_file(SourceFile(path, name, label, False, status.st_size), status, found)
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+def _entries(folder: Path, name: str) -> list[tuple[Path, str]]:
+    """Returns what is in a folder, the last name first, each as it is to be shown."""
+    prefix = "" if name == "." else name.removesuffix(os.sep) + os.sep
+    named = sorted(((entry.name, entry) for entry in folder.iterdir()), reverse=True)
+    return [(entry, prefix + printable(name)) for name, entry in named if not name.startswith(".")]
 
 
 def _add_glob(pattern: str, found: _Finding) -> None:
@@ -185,7 +190,7 @@ def _add_glob(pattern: str, found: _Finding) -> None:
         elif kind := _kind(status):
             found.skipped.append(Skipped(printable(path), kind))
         else:
-            _add_file(SourceFile(path, printable(path), None, is_given=False), status, found)
+            _add_file(SourceFile(path, printable(path), None, False, status.st_size), status, found)
     if len(found.files) + len(found.skipped) == num_before:
         raise CorpusError(f"{printable(pattern)}: no file matches", hint="** stands for any depth of folders")
 
@@ -202,9 +207,10 @@ def _add_stdin(found: _Finding, stdin: BinaryIO | None) -> None:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             found.spool = Path(file.name)
             shutil.copyfileobj(stream, file, 1 << 20)
+            size = file.tell()
     except OSError as err:
         raise CorpusError(f"{folder}: cannot keep standard input ({reason(err)})") from err
-    found.files.append(SourceFile(found.spool, STDIN_NAME, None, is_given=True))
+    found.files.append(SourceFile(found.spool, STDIN_NAME, None, True, size))
 
 
 def _status(path: Path) -> os.stat_result | None:

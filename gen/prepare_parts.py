@@ -1,0 +1,161 @@
+"""Reads the files of a corpus part by part: which characters there are, and the ids of each.
+
+What was merely found and cannot be used is refused, and the run goes on; a text that the user named is an error.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gen.codec import Codec, Part
+from gen.codecs import text as char
+from gen.codecs.performance import REPAIRS, PerformanceCodec
+from gen.codecs.text import UnknownCharacterError
+from gen.codecs.textfile import text_parts
+from gen.data.contents import HashedFile, check_unchanged
+from gen.data.report import FileReport
+from gen.data.store import StoreWriter
+from gen.errors import CorpusError, MidiError
+from gen.prepare_workers import EncodeFile
+
+OnProgress = Callable[[int, int], None]
+
+_TELLS = 200  # how often `on_progress` is called for a corpus, about
+
+
+class _RefusedError(Exception):
+    """A file cannot be used; its argument says why. Never leaves this module."""
+
+
+class Weights(NamedTuple):
+    """How long each pass over a corpus takes a byte, against the others."""
+
+    hash: int
+    survey: int
+    encode: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """Adds up the passes and tells the caller how many bytes of the corpus that comes to."""
+
+    total: int
+    weights: Weights
+    on_progress: OnProgress | None
+    done: int = 0
+    told: int = 0
+
+    def advance(self, num_bytes: int, weight: int) -> None:
+        """Takes in that a pass of some weight has read so many bytes."""
+        self.done += num_bytes * weight
+        done = min(self.done // sum(self.weights), self.total)
+        if self.on_progress is not None and done > self.told + self.total // _TELLS:
+            self.told = done
+            self.on_progress(done, self.total)
+
+    def finish(self) -> None:
+        """Tells that all is done."""
+        if self.on_progress is not None:
+            self.on_progress(self.total, self.total)
+
+
+def survey(read: Sequence[HashedFile], encoding: str, progress: Progress) -> tuple[str, dict[int, str]]:
+    """Returns the characters of all texts in order, and why some files are no text, by their place in `read`."""
+    seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
+    refused: dict[int, str] = {}
+    for place, hashed in enumerate(read):
+        added = []
+        try:
+            parts = _as_code_points(hashed.file.path, encoding)
+            for part in _readable(hashed, parts, progress, progress.weights.survey):
+                is_seen = seen.take(part.ids)
+                if not is_seen.all():  # twice as fast as marking all, which is seldom needed
+                    added.append(np.unique(part.ids[~is_seen]))
+                    seen[added[-1]] = True
+        except _RefusedError as refusal:
+            refused[place] = str(refusal)
+            for codes in added:
+                seen[codes] = False
+    return "".join(map(chr, np.flatnonzero(seen).tolist())), refused
+
+
+class Encoder:
+    """Adds files to a store, a document each.
+
+    Args:
+        encode_file: the codec's own, or what does the same elsewhere.
+    """
+
+    def __init__(
+        self, codec: Codec[Any, Any], writer: StoreWriter, progress: Progress, *, encode_file: EncodeFile
+    ) -> None:
+        self._encode_file = encode_file
+        self._writer = writer
+        self._progress = progress
+        self._repairs = REPAIRS if isinstance(codec, PerformanceCodec) else frozenset()
+        self._units = codec.units()
+        symbols = self._units[:-2]
+        # A character each, a byte each: nothing to look up.
+        self._units_a_token = int(symbols[0]) if len(symbols) and symbols.min() == symbols.max() else None
+
+    def add(self, hashed: HashedFile) -> FileReport:
+        """Adds a file. Raises CorpusError if the user named it and it cannot be used, or if it changed meanwhile."""
+        name = hashed.file.name
+        tokens = num_units = 0
+        findings: Counter[str] = Counter()
+        try:
+            parts = self._encode_file(hashed.file.path)
+            for part in _readable(hashed, parts, self._progress, self._progress.weights.encode):
+                self._writer.add(part.ids)
+                tokens += len(part.ids)
+                num_units += self._count_units(part)
+                findings.update(part.findings)
+        except _RefusedError as refusal:
+            self._writer.drop_document()
+            return FileReport(name, "refused", str(refusal))
+        self._writer.close_document(name, label=hashed.file.label)
+        found = dict(+findings)
+        is_repaired = not self._repairs.isdisjoint(found)
+        return FileReport(name, "repaired" if is_repaired else "kept", None, tokens, num_units, found)
+
+    def _count_units(self, part: Part) -> int:
+        if self._units_a_token is not None:
+            return len(part.ids) * self._units_a_token
+        return int(self._units[part.ids].sum())
+
+
+def _as_code_points(path: Path, encoding: str) -> Iterator[Part]:
+    for part in text_parts(path, encoding=encoding):
+        yield Part(char.code_points(part.text), part.findings)
+
+
+def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, weight: int) -> Iterator[Part]:
+    """Passes a file's parts on.
+
+    Raises:
+        _RefusedError: the file cannot be used, and the run goes on without it.
+        CorpusError: it cannot be used, and the user named it, or it changed while it was read.
+    """
+    left = hashed.size
+    is_empty = True
+    try:
+        for part in parts:
+            yield part
+            is_empty = is_empty and not len(part.ids)
+            progress.advance(min(len(part.ids), left), weight)  # a character is a byte at least
+            left -= min(len(part.ids), left)
+        if is_empty:
+            raise CorpusError(f"{hashed.file.path}: empty")
+    except (CorpusError, MidiError) as err:
+        check_unchanged(hashed)
+        reason = str(err).removeprefix(f"{hashed.file.path}: ")
+        is_named = hashed.file.is_given or isinstance(err, UnknownCharacterError)
+        if isinstance(err, MidiError) or not is_named:
+            raise _RefusedError(reason) from err
+        raise CorpusError(f"{hashed.file.name}: {reason}", hint=err.hint) from err
+    finally:
+        progress.advance(left, weight)

@@ -24,6 +24,7 @@ from gen.config import TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
 from gen.files import FolderLock
+from gen.kernels.library import library
 from gen.material import Material, bits_of
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.record import Record
@@ -141,6 +142,7 @@ class Session:
 
     def reports(self) -> Iterator[StepReport]:
         """Trains; yields a report a step. A run that is already over yields none."""
+        library()  # compiled now, if need be, and not in the time of the run
         if self._is_new:
             self._save_model()
             self._save_training()

@@ -11,7 +11,7 @@ from gen.cli.parameters import argument, option
 
 
 def train(
-    run: Annotated[str, option("--run", metavar="NAME", help="Name the run")],
+    run: Annotated[str, option("--run", "--name", metavar="NAME", help="Name the run; --name under torchrun")],
     corpus: Annotated[
         list[str] | None,
         argument(
@@ -108,7 +108,8 @@ def train(
 
     A run needs no option but its name: sizes, device and precision are chosen and printed. Ctrl-C finishes the step,
     saves and stops; --resume goes on from there as if nothing had happened. Started as `torchrun --nproc-per-node 2 -m
-    -- gen train ...`, two processes share the rows of each batch, and the run is the same.
+    gen train CORPUS --name NAME`, two processes share the rows of each batch, and the run is the same. (torchrun takes
+    --run for an option of its own, unless -- goes before: `torchrun --nproc-per-node 2 -m -- gen train ...`.)
     """
     from gen.cli.console import INTERRUPTED, say, write_json
     from gen.cli.interrupt import stopped_by_ctrl_c

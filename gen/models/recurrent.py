@@ -69,13 +69,13 @@ class RecurrentLM(nn.Module):
         zeros = torch.zeros(shape, device=labels.device)
         return State((zeros,) * num_memories, zeros.new_zeros(batch_size, config.embedding_size))
 
-    def forward(self, tokens: Tensor, state: State, generator: torch.Generator | None = None) -> tuple[Tensor, State]:
+    def forward(self, tokens: Tensor, state: State, draws: "Draws | None" = None) -> tuple[Tensor, State]:
         """Runs a window of tokens through the fused kernels.
 
         Args:
             tokens: (B, T) int64.
             state: before the first token; not modified.
-            generator: draws the dropout masks; None for no dropout.
+            draws: of the dropout masks; None for no dropout.
 
         Returns:
             (B, T, V) logits (a view with time outermost in memory) and the state after the last token.
@@ -85,10 +85,10 @@ class RecurrentLM(nn.Module):
             x = x + state.condition
         finals = []
         for n, layer in enumerate(self.layers):
-            x = locked_dropout(x, self.config.dropout, generator)
+            x = locked_dropout(x, self.config.dropout, draws)
             x, last = self._run(layer, x, tuple(m[n] for m in state.memory))
             finals.append(last)
-        x = locked_dropout(x, self.config.dropout, generator)
+        x = locked_dropout(x, self.config.dropout, draws)
         if self.projection is not None:
             x = self.projection(x)
         logits = self.output(x)  # (T, B, V)
@@ -113,17 +113,26 @@ class RecurrentLM(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def locked_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+class Draws(NamedTuple):
+    """Where dropout masks come from, so that a row gets the same mask whichever rows run beside it."""
+
+    generator: torch.Generator
+    batch_size: int  # rows that masks are drawn for
+    rows: slice  # those of them that are run
+
+
+def locked_dropout(x: Tensor, rate: float, draws: Draws | None) -> Tensor:
     """Drops the same units at every token of a window (Gal & Ghahramani 2016), scaled to keep the mean.
 
     Args:
         x: (T, B, H).
         rate: share of units dropped, 0 to below 1.
-        generator: draws the (1, B, H) mask; None for no dropout.
+        draws: of the (1, B, H) mask; None for no dropout.
     """
-    if generator is None or rate == 0.0:
+    if draws is None or rate == 0.0:
         return x
-    kept = torch.empty(1, *x.shape[1:], device=x.device).bernoulli_(1 - rate, generator=generator)
+    whole = torch.empty(1, draws.batch_size, x.shape[-1], device=x.device)
+    kept = whole.bernoulli_(1 - rate, generator=draws.generator)[:, draws.rows]
     return x * (kept / (1 - rate)).to(x.dtype)
 
 

@@ -122,14 +122,14 @@ class Peers:
         if self.size == 1:
             yield
             return
-        error: Exception | None = None
         try:
             yield
-        except Exception as err:  # noqa: BLE001 - raised below, when all know
-            error = err
-        has_failed = self._flags(error is not None)
-        if error is not None and (self.is_first or not has_failed[0]):
-            raise error
+        except Exception:
+            has_failed = self._flags(True)
+            if self.is_first or not has_failed[0]:
+                raise
+        else:
+            has_failed = self._flags(False)
         if any(has_failed):
             raise ToldElsewhereError("another process has failed")
 
@@ -162,7 +162,13 @@ class Peers:
         return shared
 
     def leave(self) -> None:
-        """Ends the connection; alone, nothing. May be called again."""
+        """Ends the connection; alone, nothing. May be called again.
+
+        The threads of gloo must be gone before the interpreter ends: one that still lets go of a tensor then aborts the
+        process. They go with the last reference to the group, and torch.distributed.nn, which parts of torch import
+        when they please, keeps one for ever in its defaults if it is imported while there is a group. So `join` imports
+        it first.
+        """
         import torch.distributed as dist
 
         if self.size > 1 and dist.is_initialized():
@@ -225,6 +231,7 @@ def join() -> Peers:
         if name not in os.environ:
             raise _not_set(name)
     import torch.distributed as dist
+    import torch.distributed.nn  # noqa: F401 - see `leave`
 
     try:
         dist.init_process_group("gloo", timeout=LONGEST_WAIT)

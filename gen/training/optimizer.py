@@ -6,9 +6,13 @@ has what this gains. Each gate's matrix is orthogonalised by itself, since gates
 top of each other. The Newton-Schulz iteration is the first three steps of Cesista, You & Jordan 2025 ("Squeezing 1-2%
 efficiency gains out of Muon"): all five cost more and trained no better. In bf16, whose error a step forgives. And it
 moves only at every second gradient, all of which its momentum takes in: half the cost for the same learning.
+
+Both are plain classes with torch's interface: torch.optim imports torch's compiler, which takes longer than all else
+that comes before the first step (1.4 s on the machine where it was measured).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,11 +24,20 @@ from gen.models.recurrent import RecurrentLM
 MOMENTUM = 0.95
 PERIOD = 2  # gradients to a step of Muon
 NEWTON_SCHULZ = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037))
-BETAS = (0.9, 0.99)
+BETAS, EPSILON = (0.9, 0.99), 1e-8
 STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum")  # what the optimisers keep of a weight
 
 
-def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+class Optimizer(Protocol):
+    """What takes steps: of torch's optimisers the part that a trainer and torch's GradScaler use."""
+
+    param_groups: list[dict[str, Any]]
+    state: dict[Tensor, dict[str, Tensor]]
+
+    def step(self) -> None: ...
+
+
+def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[Optimizer]:
     """Returns the optimisers of all weights; with a `matrix_share` of 0 AdamW takes all.
 
     A group's rate is the schedule's times its "share".
@@ -37,34 +50,77 @@ def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[torch.optim.O
     # Biases and embeddings have no scale to hold down: only products decay.
     decayed = [p for name, p in rest if p.dim() > 1 and "embedding" not in name]
     others = [p for name, p in rest if p.dim() <= 1 or "embedding" in name]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    is_fused = model.embedding.weight.device.type in ("cpu", "cuda")
-    adam = torch.optim.AdamW(groups, lr=config.learning_rate, betas=BETAS, fused=is_fused)
-    for group in adam.param_groups:
-        group["share"] = 1.0
+    adam = AdamW([(decayed, config.weight_decay), (others, 0.0)])
     if not matrices:
         return [adam]
     return [adam, Muon(matrices, config, hidden_size=model.config.hidden_size)]
 
 
-class Muon(torch.optim.Optimizer):
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019) on torch's fused kernel, bit for bit torch's own.
+
+    Args:
+        groups: weights, and how much of them decays in a step, by the rate.
+    """
+
+    def __init__(self, groups: Sequence[tuple[Sequence[Tensor], float]]) -> None:
+        self.param_groups: list[dict[str, Any]] = [
+            {"params": weights, "lr": 0.0, "share": 1.0, "weight_decay": decay} for weights, decay in groups if weights
+        ]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Takes a step along the gradients."""
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            states = [self._state(weight) for weight in weights]
+            steps = [state["step"] for state in states]
+            torch._foreach_add_(steps, 1)
+            torch._fused_adamw_(
+                weights,
+                [weight.grad for weight in weights],
+                [state["exp_avg"] for state in states],
+                [state["exp_avg_sq"] for state in states],
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                weight_decay=group["weight_decay"],
+                eps=EPSILON,
+                amsgrad=False,
+                maximize=False,
+            )
+
+    def _state(self, weight: Tensor) -> dict[str, Tensor]:
+        if weight not in self.state:
+            step = torch.zeros((), dtype=torch.float32, device=weight.device)
+            moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
+            self.state[weight] = {"step": step, **moments}
+        return self.state[weight]
+
+
+class Muon:
     """Steps along orthogonalised momentum, gate by gate (Jordan et al. 2024).
+
+    In fp32 if the run is: bf16 would make much of the last bit, in which several processes differ from one.
 
     Args:
         matrices: (G*H, K) weights.
-        config: its share and decay; decay goes by the schedule's rate, as AdamW's.
+        config: its share, decay and precision; decay goes by the schedule's rate, as AdamW's.
         hidden_size: H.
     """
 
     def __init__(self, matrices: list[Tensor], config: TrainingConfig, *, hidden_size: int) -> None:
-        super().__init__(matrices, {"lr": 0.0, "share": config.matrix_share, "weight_decay": config.weight_decay})
+        group = {"params": matrices, "lr": 0.0, "share": config.matrix_share, "weight_decay": config.weight_decay}
+        self.param_groups: list[dict[str, Any]] = [group]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._hidden_size = hidden_size
+        self._dtype = torch.float32 if config.precision == "fp32" else torch.bfloat16
 
     @torch.no_grad()
-    def step(self, _closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Takes the gradients in, and at every PERIOD-th call makes a step."""
         for group in self.param_groups:
             for matrix in group["params"]:
@@ -72,9 +128,9 @@ class Muon(torch.optim.Optimizer):
                     self._step(matrix, matrix.grad, group)
 
     def _step(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        if matrix not in self.state:
+            self.state[matrix] = {"momentum": torch.zeros_like(matrix), "step": torch.zeros(())}
         state = self.state[matrix]
-        if not state:
-            state["momentum"], state["step"] = torch.zeros_like(matrix), torch.zeros(())
         momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
         state["step"] += 1
         if state["step"].item() % PERIOD:
@@ -84,13 +140,13 @@ class Muon(torch.optim.Optimizer):
         matrix.mul_(1 - group["weight_decay"] * group["lr"] / group["share"])
         # One by one: torch's batched product of bf16 runs at half the speed of its plain one on a CPU.
         for gate, direction in zip(matrix.view_as(ahead), ahead, strict=True):
-            gate.sub_(orthogonalised(direction), alpha=group["lr"] * scale)
+            gate.sub_(orthogonalised(direction, self._dtype), alpha=group["lr"] * scale)
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """Returns a (M, K) matrix with the same singular vectors and singular values of about 1, in bf16."""
+def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    """Returns a (M, K) matrix with the same singular vectors and singular values of about 1, worked out in `dtype`."""
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.mT if is_tall else matrix).bfloat16()
+    x = (matrix.mT if is_tall else matrix).to(dtype)
     x = x / x.norm().clamp_min(1e-7)
     for a, b, c in NEWTON_SCHULZ:
         gram = x @ x.mT

@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gen.config import TrainingConfig
-from gen.data.batches import IGNORED, Batch, Batches
+from gen.data.batches import Batch, Batches
 from gen.errors import TrainingError
-from gen.models.recurrent import RecurrentLM, State, cross_entropy_sum, detached
+from gen.models.recurrent import Draws, RecurrentLM, State, cross_entropy_sum, detached
+from gen.training.allocation import keep_freed_memory
 from gen.training.distributed import ALONE, Peers
 from gen.training.optimizer import STATE_NAMES, optimizers
 
@@ -79,6 +79,7 @@ class Trainer:
         clock: Callable[[], float] = time.monotonic,
         peers: Peers = ALONE,
     ) -> None:
+        keep_freed_memory()
         self.model = model
         self.config = config
         self.place = Place()
@@ -156,9 +157,9 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
         batch = self._batches.batch(self.place.epoch, self.place.window)
-        num_tokens = int(np.count_nonzero(batch.targets != IGNORED))
-        self.model.zero_grad()
-        loss = self._backward(batch, max(1, num_tokens))
+        for parameter in self._parameters:
+            parameter.grad = None
+        loss = self._backward(batch)
         if self._peers.size > 1:
             loss_nats, seconds, num_askers = self._add_up(loss)
             grad_norm = self._update()
@@ -169,8 +170,8 @@ class Trainer:
         self.was_stopped = num_askers > 0
         remark = self._guard(loss_nats, grad_norm)
         if remark is None:
-            self._move_on(num_tokens)
-        return Step(self.place.step, loss_nats, num_tokens, rate, grad_norm, remark)
+            self._move_on(batch.num_targets)
+        return Step(self.place.step, loss_nats, batch.num_targets, rate, grad_norm, remark)
 
     def _add_up(self, loss: Tensor) -> list[float]:
         """Adds up the gradients of all processes, and the loss, the first one's seconds, and how many ask to stop."""
@@ -182,21 +183,19 @@ class Trainer:
         before, self._clock_was = self._clock_was, self._clock()
         return self._clock_was - before
 
-    def _backward(self, batch: Batch, num_tokens: int) -> Tensor:
+    def _backward(self, batch: Batch) -> Tensor:
         """Leaves this process's share of the gradient with the weights; carries the memory on.
-
-        Args:
-            batch: all rows, of which this process runs its own.
-            num_tokens: of all rows.
 
         Returns:
             () the share of the loss: the nats of this process's rows by the tokens of all.
         """
         losses, memories = [], []
+        drawn = self._generator.get_state()
         for part in self._parts:
+            self._generator.set_state(drawn)  # every part draws the masks of all rows, and takes its own
             rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
-            loss_sum, memory = self._loss(batch.rows(rows), part)
-            loss = loss_sum / num_tokens
+            loss_sum, memory = self._loss(batch.rows(rows), part, Draws(self._generator, self.config.batch_size, rows))
+            loss = loss_sum / max(1, batch.num_targets)
             torch.autograd.backward(self._scaler.scale(loss))
             losses.append(loss.detach())
             memories.append(memory)
@@ -206,25 +205,25 @@ class Trainer:
         self._memory = tuple(torch.cat(parts, 1) for parts in zip(*memories, strict=True))
         return torch.stack(losses).sum()
 
-    def _loss(self, batch: Batch, part: slice) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _loss(self, batch: Batch, part: slice, draws: Draws) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns the summed nats of some rows, and their next memory."""
-        inputs, targets, is_fresh, labels = (torch.from_numpy(array).to(self._device) for array in batch)
+        inputs, targets, is_fresh, labels = (torch.from_numpy(array).to(self._device) for array in batch[:4])
         start = self.model.initial_state(labels)
         memory = tuple(
             torch.where(is_fresh[None, :, None], fresh, carried[:, part])
             for fresh, carried in zip(start.memory, self._memory, strict=True)
         )
         with self.autocast():
-            logits, state = self.model(inputs, State(memory, start.condition), self._generator)
+            logits, state = self.model(inputs, State(memory, start.condition), draws)
         return cross_entropy_sum(logits, targets), detached(state).memory
 
     def _update(self) -> float:
         """Takes one step of the optimiser; returns the norm of the gradient before clipping."""
         for optimizer in self._optimizers:
-            self._scaler.unscale_(optimizer)
+            self._scaler.unscale_(cast(torch.optim.Optimizer, optimizer))
         grad_norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm, foreach=True)
         for optimizer in self._optimizers:
-            self._scaler.step(optimizer)
+            self._scaler.step(cast(torch.optim.Optimizer, optimizer))
         self._scaler.update()
         return float(grad_norm)
 
@@ -312,7 +311,7 @@ class Trainer:
             for parameter in (p for group in optimizer.param_groups for p in group["params"]):
                 for key in STATE_NAMES:
                     if (value := tensors.get(f"optimizer.{key}.{names[parameter]}")) is not None:
-                        optimizer.state[parameter][key] = value.clone().to(self._device)
+                        optimizer.state.setdefault(parameter, {})[key] = value.clone().to(self._device)
         self._memory = tuple(tensors[f"memory.{n}"].clone().to(self._device) for n in range(len(self._memory)))
         self._generator.set_state(tensors["generator"].cpu())
         scaler = {key: tensors[f"scaler.{key}"].item() for key in self._scaler.state_dict()}

@@ -7,7 +7,7 @@ import torch
 
 from gen.config import CellName, ModelConfig
 from gen.models.cells import CELLS, layer_weights, run_layer
-from gen.models.recurrent import RecurrentLM, cross_entropy_sum, locked_dropout
+from gen.models.recurrent import Draws, RecurrentLM, cross_entropy_sum, locked_dropout
 
 CONFIG = ModelConfig(13, hidden_size=12, num_layers=2, embedding_size=6, num_labels=2)
 
@@ -83,11 +83,19 @@ def test_same_seed_gives_the_same_weights_whatever_torch_drew_before() -> None:
 
 
 def test_dropout_is_one_mask_for_the_whole_window_and_keeps_the_mean() -> None:
-    dropped = locked_dropout(torch.ones(5, 64, 256), 0.25, torch.Generator().manual_seed(0))
+    dropped = locked_dropout(torch.ones(5, 64, 256), 0.25, Draws(torch.Generator().manual_seed(0), 64, slice(0, 64)))
 
     assert bool((dropped == dropped[0]).all())
     assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0.0, 4 / 3])
     assert float(dropped.mean()) == pytest.approx(1.0, abs=0.02)  # 16,384 draws: 3 sigma is 0.014
+
+
+def test_a_row_gets_the_same_mask_whichever_rows_run_beside_it() -> None:
+    whole, part = (Draws(torch.Generator().manual_seed(0), 7, rows) for rows in (slice(0, 7), slice(3, 5)))
+
+    dropped = locked_dropout(torch.ones(5, 7, 64), 0.5, whole)
+
+    assert torch.equal(locked_dropout(torch.ones(5, 2, 64), 0.5, part), dropped[:, 3:5])
 
 
 def test_no_generator_means_no_dropout() -> None:

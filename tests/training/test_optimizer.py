@@ -61,15 +61,29 @@ def test_muon_takes_the_recurrent_layers_matrices_and_nothing_else() -> None:
     assert taken == {id(p) for name, p in model.named_parameters() if name.startswith("layers.") and p.dim() == 2}
 
 
-def test_without_a_share_of_muon_all_is_adamw() -> None:
+def test_without_a_share_of_muon_all_is_adamw_bit_for_bit_as_torchs() -> None:
+    config = TrainingConfig(matrix_share=0.0, learning_rate=1e-2, weight_decay=0.1)
     ours, theirs = a_model(), a_model()
-    config = TrainingConfig(matrix_share=0.0, weight_decay=0.0)
-    adam = torch.optim.AdamW(theirs.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    names = {id(parameter): name for name, parameter in ours.named_parameters()}
+    (chosen,) = optimizers(ours, config)
+    groups = [
+        {
+            "params": [theirs.get_parameter(names[id(p)]) for p in group["params"]],
+            "weight_decay": group["weight_decay"],
+        }
+        for group in chosen.param_groups
+    ]
+    adam = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
+
+    train(ours, config, 5)
     for _ in range(5):
         theirs.zero_grad()
         torch.autograd.backward(loss_of(theirs))
         adam.step()
-    assert train(ours, config, 5) == pytest.approx(float(loss_of(theirs).detach()), abs=1e-5)
+
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.1}
+    for name, parameter in ours.named_parameters():
+        assert torch.equal(parameter, theirs.get_parameter(name)), name
 
 
 def test_a_muon_step_moves_every_gate_by_its_rate_in_every_direction() -> None:

@@ -18,15 +18,15 @@ from typing import Any, Self, TypeVar
 
 import torch
 
-from gen.analysis.calibrate import best_logit_scale
-from gen.analysis.evaluate import Evaluation, evaluate
+from gen.analysis.calibrate import evaluate_calibrated
+from gen.analysis.evaluate import Evaluation
 from gen.config import TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
 from gen.files import FolderLock
 from gen.kernels.library import library
 from gen.material import Material, bits_of
-from gen.models.recurrent import RecurrentLM, scale_logits_
+from gen.models.recurrent import RecurrentLM
 from gen.record import Record
 from gen.training.distributed import ALONE, Peers
 from gen.training.history import History
@@ -38,6 +38,7 @@ LEAST_VALIDATION_STEPS, MOST_VALIDATION_STEPS = 25, 5000  # between two
 VALID_CONTEXT = 1024  # tokens of a validation window: long enough that its fresh start costs little
 VALID_TOKENS = 1 << 15  # of a validation while training: always the same, so it tells better from worse
 FINAL_VALID_TOKENS = 1 << 20  # of the last one
+LARGE_VOCAB = 2048  # above which fewer tokens are validated, in proportion: logits cost more than layers then
 SECONDS_BETWEEN_SAVES = 10.0
 STEPS_BETWEEN_METRICS = SNAPSHOT_STEPS  # so that no half-summed line is lost between a save and a resume
 Result = TypeVar("Result")
@@ -198,10 +199,13 @@ class Session:
         is_long_ago = place.step - self._history.last_step >= MOST_VALIDATION_STEPS
         is_time = has_rested and marks > self._marks_passed
         is_due = step.remark is None and (progress >= 1 or is_time or is_long_ago)
-        evaluation = self._validate() if is_due else None
+        found = self._validate() if is_due else None
+        evaluation, logit_scale = found or (None, 1.0)
         is_best = evaluation is not None and self._history.add(
             evaluation.nats_per_token, evaluation.bits_per_unit, place.step
         )
+        if is_best:
+            self._logit_scale = logit_scale
         report = StepReport(
             step=place.step,
             epoch=self._trainer.epochs(),
@@ -245,27 +249,27 @@ class Session:
 
         return self._peers.first(work_with_record)
 
-    def _validate(self, max_tokens: int = VALID_TOKENS) -> Evaluation | None:
-        """Measures the present weights of the first process."""
+    def _validate(self, max_tokens: int = VALID_TOKENS) -> tuple[Evaluation, float] | None:
+        """Measures the present weights of the first process, with the factor on their logits that is best for them."""
         found = self._peers.first(lambda: self._evaluated(max_tokens))
-        return None if found is None else Evaluation(**found)
+        return None if found is None else (Evaluation(**found[0]), found[1])
 
-    def _evaluated(self, max_tokens: int) -> dict[str, Any] | None:
+    def _evaluated(self, max_tokens: int) -> tuple[dict[str, Any], float] | None:
         excerpt, codec = self.material.valid, self.material.codec
         if not excerpt.stretches:
             return None
         with self._trainer.autocast():
-            evaluation = evaluate(
+            evaluation, logit_scale = evaluate_calibrated(
                 self._model,
                 excerpt.store.ids,
-                evenly(excerpt.stretches, max_tokens),
+                evenly(excerpt.stretches, max_tokens * LARGE_VOCAB // max(LARGE_VOCAB, len(codec.vocab))),
                 begin=codec.vocab.begin,
                 end=codec.vocab.end,
                 units=codec.units(),
                 unit=codec.unit,
                 context=VALID_CONTEXT,
             )
-        return asdict(evaluation)
+        return asdict(evaluation), logit_scale
 
     def _has_lost_patience(self) -> bool:
         return 0 < self._training.patience <= self._history.num_since_best
@@ -282,28 +286,15 @@ class Session:
         if self.was_stopped:
             self._keep_if_best()
         self._on_first(Record.load_best)
-        self._logit_scale = self._peers.first(self._fitted_scale)
-        scale_logits_(self._model, self._logit_scale)
-        self._final = self._validate(VALID_TOKENS if self.was_stopped else FINAL_VALID_TOKENS)
+        if (found := self._validate(VALID_TOKENS if self.was_stopped else FINAL_VALID_TOKENS)) is not None:
+            self._final, self._logit_scale = found
         self._on_first(lambda record: record.note_result(self.result()))
-
-    def _fitted_scale(self) -> float:
-        excerpt, vocab = self.material.valid, self.material.codec.vocab
-        with self._trainer.autocast():
-            return best_logit_scale(
-                self._model,
-                excerpt.store.ids,
-                evenly(excerpt.stretches, VALID_TOKENS),
-                begin=vocab.begin,
-                end=vocab.end,
-                context=VALID_CONTEXT,
-                vocab_size=len(vocab),
-            )
 
     def _keep_if_best(self) -> None:
         """Saves the present weights if they are the best; the history must not depend on a stop and is not told."""
-        evaluation, best = self._validate(), self._history.best_nats
-        if evaluation is None or best is None or evaluation.nats_per_token < best:
+        found, best = self._validate(), self._history.best_nats
+        if found is None or best is None or found[0].nats_per_token < best:
+            self._logit_scale = 1.0 if found is None else found[1]
             self._save_model()
 
     def _save_model(self) -> None:

@@ -98,23 +98,24 @@ def evaluate(
 
     Raises CorpusError if there is no target, SettingError if the context is out of range.
     """
-    if context is not None and context < 1:
-        raise SettingError(f"--context: must be at least 1 ({context})")
-    num_targets = sum(_num_targets(stretch) for stretch in stretches)
-    if num_targets == 0:
-        raise CorpusError("evaluation: the corpus has no token to measure on (0)")
-    nats, num_done = 0.0, 0
+    nats, num_targets = 0.0, sum(_num_targets(stretch) for stretch in stretches)
     counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
     for logits, targets in predictions(
         model, ids, stretches, begin=begin, end=end, context=context, vocab_size=len(units)
     ):
         nats += summed_nats(logits, targets)
-        counts += np.bincount(targets[targets != IGNORED].cpu().numpy(), minlength=len(units))
-        num_done = int(counts.sum())
+        counts += count_targets(targets, len(units))
         if on_progress is not None:
-            on_progress(num_done, num_targets)
-    assert num_done == num_targets, "a target was left out or counted twice"
-    num_units = int(counts @ units)
+            on_progress(int(counts.sum()), num_targets)
+    assert counts.sum() == num_targets, "a target was left out or counted twice"
+    return summary(nats, counts, units, unit, context)
+
+
+def summary(
+    nats: float, counts: NDArray[np.int64], units: NDArray[np.integer[Any]], unit: str, context: int | None
+) -> Evaluation:
+    """Returns the evaluation of targets that cost so many nats together; counts: (V,) how often each id was one."""
+    num_targets, num_units = int(counts.sum()), int(counts @ units)
     bits = nats / math.log(2)
     return Evaluation(
         nats_per_token=nats / num_targets,
@@ -137,7 +138,11 @@ def predictions(
     context: int | None,
     vocab_size: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments as of `evaluate`."""
+    """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments and errors as of `evaluate`."""
+    if context is not None and context < 1:
+        raise SettingError(f"--context: must be at least 1 ({context})")
+    if not any(_num_targets(stretch) for stretch in stretches):
+        raise CorpusError("evaluation: the corpus has no token to measure on (0)")
     source = _Source(ids, begin, end)
     with _evaluating(model), torch.no_grad():
         for passes in _batches(stretches, context, vocab_size=vocab_size):
@@ -149,6 +154,11 @@ def summed_nats(logits: Tensor, targets: Tensor) -> float:
     flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # time-major, as the model's memory is: no copy
     nats = functional.cross_entropy(flat.float(), targets.t().reshape(-1), ignore_index=IGNORED, reduction="none")
     return nats.double().sum().item()
+
+
+def count_targets(targets: Tensor, vocab_size: int) -> NDArray[np.int64]:
+    """Returns (V,) how often each id stands among (B, T) targets."""
+    return np.bincount(targets[targets != IGNORED].cpu().numpy(), minlength=vocab_size)
 
 
 class _Pass(NamedTuple):

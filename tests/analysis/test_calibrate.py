@@ -5,14 +5,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gen.analysis.calibrate import SCALES, best_logit_scale
-from gen.analysis.evaluate import evaluate
+from gen.analysis.calibrate import SCALES, evaluate_calibrated
+from gen.analysis.evaluate import Evaluation, evaluate
 from gen.config import ModelConfig
 from gen.data.corpus import Stretch
+from gen.errors import CorpusError
 from gen.models.recurrent import RecurrentLM, State, scale_logits_
 
 COUNTS = (50, 25, 15, 10)  # of the symbols
 IDS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS)).astype(np.uint8)
+UNITS = np.ones(6, dtype=np.int64)
 ALL = [Stretch(0, len(IDS), 0, False)]
 
 
@@ -31,22 +33,28 @@ class Unigram(nn.Module):
         return self.logits.expand(*tokens.shape, -1), state
 
 
-def fitted(model: Unigram | RecurrentLM, stretches: list[Stretch] = ALL) -> float:
-    return best_logit_scale(model, IDS, stretches, begin=4, end=5, context=None, vocab_size=6)
+def calibrated(model: Unigram | RecurrentLM) -> tuple[Evaluation, float]:
+    return evaluate_calibrated(model, IDS, ALL, begin=4, end=5, units=UNITS, unit="char", context=None)
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.1, 1.37, 1.9])
 def test_a_model_that_is_too_sure_or_not_sure_enough_is_brought_back(factor: float) -> None:
-    assert fitted(Unigram(factor)) == pytest.approx(1 / factor, abs=2e-3)
+    evaluation, scale = calibrated(Unigram(factor))
+
+    shares = np.array(COUNTS) / sum(COUNTS)
+    assert scale == pytest.approx(1 / factor, abs=5e-3)
+    assert evaluation.nats_per_token == pytest.approx(-float(shares @ np.log(shares)), abs=1e-4)  # the entropy
+    assert (evaluation.tokens, evaluation.units, evaluation.context) == (100, 100, None)
 
 
 def test_the_factor_stays_within_what_is_tried() -> None:
-    assert fitted(Unigram(10.0)) == pytest.approx(SCALES[0])
-    assert fitted(Unigram(0.1)) == pytest.approx(SCALES[-1])
+    assert calibrated(Unigram(10.0))[1] == pytest.approx(SCALES[0])
+    assert calibrated(Unigram(0.1))[1] == pytest.approx(SCALES[-1])
 
 
-def test_without_anything_to_measure_on_nothing_is_changed() -> None:
-    assert fitted(Unigram(2.0), []) == 1.0
+def test_without_anything_to_measure_on_there_is_an_error() -> None:
+    with pytest.raises(CorpusError, match="no token"):
+        evaluate_calibrated(Unigram(1.0), IDS, [], begin=4, end=5, units=UNITS, unit="char", context=None)
 
 
 @pytest.mark.parametrize("is_tied", [False, True])
@@ -63,17 +71,18 @@ def test_scaled_logits_are_the_logits_times_the_factor_and_the_embedding_stays(i
     assert torch.equal(model.embedding.weight, embedding)
 
 
-def test_no_factor_beside_the_fitted_one_makes_a_recurrent_model_pay_less() -> None:
+def test_the_factor_makes_a_model_pay_what_was_told_and_no_other_makes_it_pay_less() -> None:
     model = RecurrentLM(ModelConfig(vocab_size=6, hidden_size=8), torch.Generator().manual_seed(3)).eval()
     with torch.no_grad():
         model.output.bias.copy_(Unigram(1.4).logits)
-    scale_logits_(model, fitted(model))
+    told, scale = calibrated(model)
+    scale_logits_(model, scale)
 
     def nats(factor: float) -> float:
         scale_logits_(model, factor)
-        units = np.ones(6, dtype=np.int64)
-        found = evaluate(model, IDS, ALL, begin=4, end=5, units=units, unit="char", context=None)
+        found = evaluate(model, IDS, ALL, begin=4, end=5, units=UNITS, unit="char", context=None)
         scale_logits_(model, 1 / factor)
         return found.nats_per_token
 
+    assert nats(1.0) == pytest.approx(told.nats_per_token, abs=1e-4)
     assert nats(1.0) < min(nats(0.9), nats(1.1))

@@ -1,6 +1,6 @@
 """Measures `gen train` beside what one would write in an afternoon: one nn.LSTM, tuned by hand, in the same time.
 
-    python benchmarks/plain.py CORPUS [--minutes 5] [--only-plain] [options of gen train]
+    python benchmarks/plain.py CORPUS [--minutes 5] [--only-plain] [--settings 0 1 2] [options of gen train]
 
 The plain loop reads the same training part as gen, documents joined by their begin and end tokens, in rows with carried
 state that is never reset. Fused AdamW, gradients clipped, a rate that warms up and then follows half a cosine down to
@@ -74,12 +74,14 @@ def main() -> None:
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--only-plain", action="store_true", help="leave gen out")
+    parser.add_argument("--settings", type=int, nargs="*", default=range(len(SETTINGS)), help="which of them, from 0")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
         material = open_material(CorpusOptions((arguments.corpus,), labels="none"))
         rows = [("gen", _gen(arguments.corpus, arguments.minutes, options))][arguments.only_plain :]
-        rows += [(_name(setting), train_plain(material, setting, arguments.minutes)) for setting in SETTINGS]
+        chosen = [SETTINGS[n] for n in arguments.settings]
+        rows += [(_name(setting), train_plain(material, setting, arguments.minutes)) for setting in chosen]
     print(f"{'':34} {'carry':>8} {'256':>8} {'steps':>8} {'tokens/s':>10}")
     for name, row in rows:
         print(f"{name:34} {row['carry']:8.4f} {row['256']:8.4f} {row['steps']:8} {row['tokens_per_second']:10,.0f}")

@@ -56,7 +56,8 @@ def model_cost(sizes: dict[str, int], seconds: float) -> dict[str, Any]:
     )
     found = json.loads(done.stdout)
     rates = {"training": found["training"]["tokens_per_second"]}
-    rates |= {f"rows {row['rows']}": row["generate_tokens_per_second"] for row in found["sampling"]}
+    in_fp32 = [row for row in found["sampling"] if row["precision"] == "fp32"]
+    rates |= {f"rows {row['rows']}": row["generate_tokens_per_second"] for row in in_fp32}
     name = ", ".join(f"{name} {size}" for name, size in sizes.items())
     num_weights = found["model"]["parameters"]
     print(f"{name:24} {num_weights:12,} " + " ".join(f"{rate:11,.0f}" for rate in rates.values()), flush=True)

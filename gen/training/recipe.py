@@ -1,7 +1,8 @@
 """Chooses a model and how to train it from the corpus, the device and the budget; any option given wins.
 
-Rows, window, rate and resets stand on runs of some minutes on one text and two CPU cores (benchmarks/README.md). Sizes
-for GPUs and for long runs, and the dropout rates, are not measured yet. The screen prints every choice and its reason.
+Rows, window, rates, resets, and width and dropout after two and after ten minutes stand on runs on one text and two CPU
+cores (benchmarks/README.md); what lies between is interpolated. Sizes for GPUs are not measured yet. The screen prints
+every choice and its reason.
 """
 
 import math
@@ -16,7 +17,8 @@ from gen.config import ModelConfig, Precision, TrainingConfig
 from gen.errors import SettingError
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
-CPU_TOKENS_PER_SECOND = 40_000  # of an LSTM of 512 on two cores: only to foresee how often a corpus will be read
+# Of an LSTM of 512 units, only to foresee how often a corpus will be read.
+THREAD_TOKENS_PER_SECOND = 25_000
 GPU_TOKENS_PER_SECOND = 1_000_000
 MIN_BPTT = 8
 LONGEST_BPTT = 64
@@ -62,7 +64,9 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
         SettingError: an option is out of range, or the corpus is shorter than one window.
     """
     training_names = {field.name for field in fields(TrainingConfig)}
+    model_names = {field.name for field in fields(ModelConfig)}
     TrainingConfig(**{name: value for name, value in given.items() if name in training_names and value != "auto"})
+    ModelConfig(facts.vocab_size, **{name: value for name, value in given.items() if name in model_names})
     limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
     training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
     chosen: dict[str, tuple[Any, str]] = {}
@@ -73,12 +77,12 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     bptt = given.get("bptt", chosen["bptt"][0])
     chosen["batch_size"] = _batch_size(facts, bptt, device)
     step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
-    chosen["dropout"] = _dropout(_expected_epochs(facts, training, device, step_tokens))
-    chosen["matrix_share"] = (MATRIX_SHARE, "Muon steps of the recurrent matrices, against the learning rate")
+    hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
+    chosen["dropout"] = _dropout(_expected_epochs(facts, training, device, step_tokens, hidden_size))
+    chosen["matrix_share"] = (MATRIX_SHARE, "the rate of Muon, for the recurrent matrices, by the learning rate")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
     settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
-    model_names = {field.name for field in fields(ModelConfig)}
     model = ModelConfig(
         vocab_size=facts.vocab_size,
         num_labels=facts.num_labels,
@@ -103,8 +107,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _expected_epochs(facts: Facts, training: TrainingConfig, device: torch.device, step_tokens: int) -> float:
-    rate = CPU_TOKENS_PER_SECOND if device.type == "cpu" else GPU_TOKENS_PER_SECOND
+def _expected_epochs(
+    facts: Facts, training: TrainingConfig, device: torch.device, step_tokens: int, hidden_size: int
+) -> float:
+    at_512 = THREAD_TOKENS_PER_SECOND * torch.get_num_threads() if device.type == "cpu" else GPU_TOKENS_PER_SECOND
+    rate = at_512 * (512 / hidden_size) ** 2
     expected = [math.inf if training.epochs is None else training.epochs]
     if training.minutes is not None:
         expected.append(training.minutes * 60 * rate / facts.num_tokens)
@@ -120,13 +127,13 @@ def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -
         return 1024, "a GPU has room"
     if training.minutes is not None and training.minutes < 1:
         return 384, "under a minute"
-    if training.minutes is not None and training.minutes >= 20:
-        return 768, "twenty minutes or more"
+    if training.minutes is not None and training.minutes >= 8:
+        return 768, "eight minutes or more"
     return 512, "the best after a few minutes on two cores"
 
 
 def _dropout(num_epochs: float) -> tuple[float, str]:
-    for least, rate in ((40, 0.4), (12, 0.3), (6, 0.2), (3, 0.1)):
+    for least, rate in ((10, 0.5), (7, 0.3), (3, 0.1)):
         if num_epochs >= least:
             return rate, f"the corpus will be read about {num_epochs:.0f} times"
     return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"

@@ -79,7 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
         material = open_material(CorpusOptions((arguments.corpus,), labels="none"))
-        rows = [("gen", _gen(arguments.corpus, arguments.minutes, options))][arguments.only_plain :]
+        rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, arguments.minutes, options))]
         chosen = [SETTINGS[n] for n in arguments.settings]
         rows += [(_name(setting), train_plain(material, setting, arguments.minutes)) for setting in chosen]
     print(f"{'':34} {'carry':>8} {'256':>8} {'steps':>8} {'tokens/s':>10}")

@@ -7,7 +7,7 @@ holds the folder and reads checkpoints; the others are told. What fails for one 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +31,7 @@ from gen.material import (
 from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
 from gen.record import METRICS_FILE
+from gen.resumption import check_same_reading, settings_of
 from gen.run import Run, find_model_file, load
 from gen.session import Session, StepReport
 from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
@@ -38,16 +39,6 @@ from gen.training.distributed import Peers, join
 from gen.training.header import check_header
 from gen.training.recipe import Choice, choose_device, choose_recipe
 
-LIMITS = ("steps", "epochs", "minutes")
-FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")
-READING_OPTIONS = {
-    "codec": "codec",
-    "encoding": "encoding",
-    "labels": "labels",
-    "valid_fraction": "valid",
-    "valid_file": "valid file",
-    "test_file": "test file",
-}
 MODEL_SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")
 RUN_NAME = re.compile(r"[\w][\w.+-]*")
 
@@ -157,13 +148,13 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
     path = start.folder / TRAINING_FILE
     with start.peers.together():
         recorded = options_from_json(header["corpus"]["options"])
-        _check_same_reading(header, recorded, options)
+        check_same_reading(header, recorded, options)
     if options.sources:
         recorded = replace(recorded, sources=options.sources)
     material = _open_material(start, recorded)
     with start.peers.together():
         check_unchanged(material, header["corpus"])
-        config, training = _settings(path, header, given)
+        config, training = settings_of(path, header, given)
         _check_rows(training, start.peers)
         model = RecurrentLM(config).to(start.device)
     place = header["place"]
@@ -175,19 +166,6 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
         return Session(start.folder, material, model, training, choices, (tensors, header), start.lock, start.peers)
     except (KeyError, RuntimeError, TypeError) as err:
         raise CheckpointError(f"{path}: does not fit its own header ({err})") from err
-
-
-def _settings(path: Path, header: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
-    """Returns the settings of a run that goes on: those that it had, and of the given ones those that may change."""
-    try:
-        config = from_json(ModelConfig, header["model"])
-        training = from_json(TrainingConfig, header["training"])
-    except SettingError as err:
-        raise CheckpointError(f"{path}: its header describes no run ({err})") from err
-    _check_same(header["model"] | header["training"], given)
-    if any(name in given for name in LIMITS):
-        training = replace(training, steps=given.get("steps"), epochs=given.get("epochs"), minutes=given.get("minutes"))
-    return config, replace(training, **{name: given[name] for name in ("patience", "accumulate") if name in given})
 
 
 def _check_sources(options: CorpusOptions, peers: Peers) -> None:
@@ -302,29 +280,6 @@ def _run_folder(out: Path, run: str, *, resume: bool) -> tuple[Path, bool]:
     except OSError as err:
         raise SettingError(f"{folder}: cannot be made ({reason(err)})") from err
     return folder, is_new
-
-
-def _check_same_reading(header: Mapping[str, Any], recorded: CorpusOptions, given: CorpusOptions) -> None:
-    """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
-    default = CorpusOptions(())
-    then = asdict(replace(recorded, codec=header["codec"]["name"]))
-    now = asdict(given)
-    for name, option in READING_OPTIONS.items():
-        if now[name] not in (getattr(default, name), then[name]):
-            raise _cannot_change(option, then[name], now[name])
-
-
-def _check_same(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        if name not in FREE_ON_RESUME and value != "auto" and value != recorded[name]:
-            raise _cannot_change(name.replace("_", " "), recorded[name], value)
-
-
-def _cannot_change(what: str, then: object, now: object) -> SettingError:
-    return SettingError(
-        f"--resume: {what} cannot change ({then} then, {now} now)",
-        hint="only --minutes, --epochs, --steps, --patience, --accumulate and --device may",
-    )
 
 
 def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name: str) -> Choice:

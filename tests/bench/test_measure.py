@@ -109,7 +109,7 @@ def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_without_options_the_sizes_are_those_of_gen_train_and_nothing_is_dropped() -> None:
     plan = plan_of_sizes({}, device="cpu")
-    assert (plan.model.hidden_size, plan.model.vocab_size, plan.model.dropout) == (512, 67, 0.0)
+    assert (plan.model.hidden_size, plan.model.vocab_size, plan.model.dropout) == (768, 67, 0.0)
 
 
 @pytest.mark.parametrize(

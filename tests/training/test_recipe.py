@@ -47,6 +47,14 @@ def test_dropout_follows_how_often_the_steps_will_read_the_corpus() -> None:
     assert choose_recipe(TEXT, CPU, {"steps": 5000, "batch_size": 4, "bptt": 8}).model.dropout == 0
 
 
+def test_a_large_alphabet_is_read_less_often_and_needs_less_dropout() -> None:
+    large = TEXT._replace(num_tokens=400_000, vocab_size=7146)
+
+    few = choose_recipe(large._replace(vocab_size=67), CPU, {"minutes": 5.0}).model.dropout
+
+    assert choose_recipe(large, CPU, {"minutes": 5.0}).model.dropout < few
+
+
 def test_windows_are_no_longer_than_the_documents() -> None:
     recipe = choose_recipe(TEXT._replace(num_documents=30_000, typical_length=20), CPU, {})
 

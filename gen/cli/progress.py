@@ -183,10 +183,10 @@ class Screen:
 
     def _ladder(self, bits: float) -> Text:
         """Returns the yardsticks in falling order with this model among them: is it learning?"""
-        line = Text(f"bits per {self._unit}  ", "bold", no_wrap=True, overflow="ellipsis")
-        rungs = [*self._yardsticks.items(), ("this model", bits)]
+        line = Text(f"bits/{self._unit}", "bold", no_wrap=True, overflow="ellipsis")
+        rungs = [*self._yardsticks.items(), ("model", bits)]
         for name, value in sorted(rungs, key=lambda rung: -rung[1]):
-            line.append(f"{name} {value:.2f}  ", "bold green" if name == "this model" else "dim")
+            line.append(f"  {name} {value:.2f}", "bold green" if name == "model" else "dim")
         return line
 
 

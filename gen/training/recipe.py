@@ -79,7 +79,7 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
     hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
     chosen["dropout"] = _dropout(_expected_epochs(facts, training, device, step_tokens, hidden_size))
-    chosen["matrix_share"] = (MATRIX_SHARE, "the rate of Muon, for the recurrent matrices, by the learning rate")
+    chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
     settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
@@ -147,7 +147,7 @@ def _dropout(num_epochs: float) -> tuple[float, str]:
 def _bptt(facts: Facts) -> tuple[int, str]:
     length = min(facts.typical_length, facts.num_tokens)
     if length >= LONGEST_BPTT:
-        return LONGEST_BPTT, "short windows make more updates; the carried state remembers further back"
+        return LONGEST_BPTT, "more updates for the time; the state is carried beyond"
     return max(MIN_BPTT, -(-length // MIN_BPTT) * MIN_BPTT), f"three documents of four have at most {length} tokens"
 
 

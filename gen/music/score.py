@@ -90,6 +90,9 @@ class Tempo(NamedTuple):
     onset_ticks: int
     tempo_us_per_beat: int
 
+    def __str__(self) -> str:
+        return f"tempo {60e6 / self.tempo_us_per_beat:.0f} beats a minute"
+
 
 class TimeSignature(NamedTuple):
     """From `onset_ticks` on a bar is `numerator` notes of length 1/`denominator`."""
@@ -97,6 +100,9 @@ class TimeSignature(NamedTuple):
     onset_ticks: int
     numerator: int
     denominator: int
+
+    def __str__(self) -> str:
+        return f"metre {self.numerator}/{self.denominator}"
 
 
 class KeySignature(NamedTuple):
@@ -113,10 +119,13 @@ class NoteEvent(NamedTuple):
     duration_seconds: float
     pitch: int
     velocity: int
+    program: int = 0  # General MIDI
+    is_drum: bool = False
 
     def __str__(self) -> str:
         name = pitch_name(self.pitch)
-        return f"{self.onset_seconds:9.2f} s  {name:<4} velocity {self.velocity:3d}  {self.duration_seconds:6.2f} s"
+        line = f"{self.onset_seconds:9.2f} s  {name:<4} velocity {self.velocity:3d}  {self.duration_seconds:6.2f} s"
+        return f"{line}  drums" if self.is_drum else f"{line}  program {self.program}" if self.program else line
 
 
 @dataclass(frozen=True, slots=True)

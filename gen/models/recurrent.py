@@ -15,6 +15,8 @@ from gen.config import ModelConfig
 from gen.kernels.window import can_run_window, run_window
 from gen.models.cells import CELLS, layer_weights
 
+MOST_EMBEDDING_DROPOUT = 0.15  # with half of an embedding gone a model does not see well enough what it reads
+
 
 class State(NamedTuple):
     """Everything that a sequence so far has left behind."""
@@ -85,7 +87,8 @@ class RecurrentLM(nn.Module):
             x = x + state.condition
         finals = []
         for n, layer in enumerate(self.layers):
-            x = locked_dropout(x, self.config.dropout, draws)
+            rate = self.config.dropout if n else min(self.config.dropout, MOST_EMBEDDING_DROPOUT)
+            x = locked_dropout(x, rate, draws)
             x, last = self._run(layer, x, tuple(m[n] for m in state.memory))
             finals.append(last)
         x = locked_dropout(x, self.config.dropout, draws)

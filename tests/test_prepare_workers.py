@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from gen.data.sources import find_sources
 from gen.data.store import Store
 from gen.errors import GenError, MidiError, SettingError
 from gen.prepare import prepare
+from gen.prepare_limits import Limits
 from gen.prepare_workers import Workers, file_encoder
 from tests.music.midi_bytes import midi
 
@@ -106,7 +108,7 @@ def test_the_store_is_the_same_whatever_the_number_of_workers(here: Path, monkey
 
 def test_files_that_cannot_be_used_are_refused_found_or_named(here: Path) -> None:
     write_mixed(here / "mixed")
-    store = prepare(["mixed/03.mid", "mixed"], num_workers=2)
+    store = prepare(["mixed/03.mid", "mixed"], codec="performance", num_workers=2)
     refused = [file for file in store.report.files if file.status == "refused"]
     assert refused == [
         FileReport("mixed/03.mid", "refused", "not a MIDI file (no MThd header)"),
@@ -117,7 +119,7 @@ def test_files_that_cannot_be_used_are_refused_found_or_named(here: Path) -> Non
 
 def test_drums_are_encoded_as_drums(here: Path) -> None:
     (here / "a.mid").write_bytes(midi("00 99 24 40 60 89 24 00"))
-    assert prepare(["a.mid"], num_workers=1).codec_spec["is_drums"] is True
+    assert prepare(["a.mid"], codec="performance", num_workers=1).codec_spec["is_drums"] is True
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -134,12 +136,10 @@ def test_progress_rises_to_the_size_of_the_corpus(num_workers: int, here: Path) 
 
 
 @on_linux
-def test_a_few_small_files_start_no_process(here: Path) -> None:
+def test_even_a_few_small_files_are_read_in_a_process_of_their_own(here: Path) -> None:
     write_mixed(here / "mixed")
-    codec = PerformanceCodec()
-    with file_encoder(codec, hashed("mixed"), num_workers=None) as encode_file:
-        assert encode_file == codec.encode_file
-        assert not children(os.getpid())
+    with file_encoder(PerformanceCodec(), hashed("mixed"), num_workers=None):
+        assert len(children(os.getpid())) == 1
 
 
 @on_linux
@@ -178,8 +178,10 @@ def test_a_refusal_comes_through_the_pipe_as_it_is(here: Path) -> None:
 
 
 @on_linux
-def test_a_killed_worker_is_one_clear_error_and_nothing_stays(here: Path) -> None:
+def test_a_killed_worker_is_replaced_and_the_store_is_the_same(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_large(here / "large")
+    expected = prepare(["large"], num_workers=0)
+    monkeypatch.setenv("GEN_CACHE", str(here / "other"))
     started: list[int] = []
 
     def kill_one(_done: int, _total: int) -> None:
@@ -187,9 +189,108 @@ def test_a_killed_worker_is_one_clear_error_and_nothing_stays(here: Path) -> Non
             started.extend(found)
             os.kill(found[0], signal.SIGKILL)
 
+    store = prepare(["large"], num_workers=2, on_progress=kill_one)
+    assert len(started) == 2
+    assert contents(store) == contents(expected)
+    assert not any(map(is_running, started))
+    assert not children(os.getpid())
+
+
+def pile(size: int) -> bytes:
+    """Returns a MIDI file of so many bytes, all of them notes that never end."""
+    return midi("00 90 3c 40" + "00 3c 40" * (size // 3))
+
+
+def reasons(folder: str, limits: Limits) -> list[str | None]:
+    """Returns why each file of a folder is refused, or None, where one worker reads them under the given limits."""
+    files = hashed(folder)
+    found: list[str | None] = []
+    with Workers(PerformanceCodec(), files, num_workers=1, limits=limits) as workers:
+        for file in files:
+            try:
+                list(workers.encode_file(file.file.path))
+                found.append(None)
+            except MidiError as err:
+                found.append(str(err).removeprefix(f"{file.file.path}: "))
+    return found
+
+
+def write_between(folder: Path, bad: bytes) -> None:
+    """Writes the same bad file twice in a row between sound ones."""
+    folder.mkdir()
+    for number, data in enumerate((tune(9, seed=0), bad, bad, tune(9, seed=1))):
+        (folder / f"{number}.mid").write_bytes(data)
+
+
+@on_linux
+def test_a_file_that_takes_too_long_is_refused_and_the_run_goes_on(here: Path) -> None:
+    write_between(here / "mixed", pile(6 << 20))  # seconds, against milliseconds
+    late = "takes more than 0.3 s of processor time"
+    assert reasons("mixed", Limits(seconds=0.3)) == [None, late, late, None]
+
+
+@on_linux
+def test_a_file_that_takes_too_much_memory_is_refused_and_the_run_goes_on(here: Path) -> None:
+    write_between(here / "mixed", pile(6 << 20))  # 400 MiB
+    large = "takes more than 0.0625 GiB of memory"
+    assert reasons("mixed", Limits(memory_bytes=64 << 20)) == [None, large, large, None]
+
+
+VOICES = "00 90 3c 40 01 3c 00"
+# What would take minutes if each of 4096 voices looked at what it shares with the others.
+CROWDS = {
+    "notes without an end": lambda: pile((8 << 20) - 100),
+    "changes of program": lambda: midi("00 c0 05" + "01 05 01 06" * 500_000, *[VOICES] * 4096),
+    "pedal": lambda: midi("00 b0 40 7f" + "01 40 00 01 40 7f" * 300_000, *[VOICES] * 4096),
+    "tempos": lambda: midi("01 ff 51 03 07 a1 20" * 500_000, *[VOICES] * 4096),
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_crowds_stay_within_the_limits(here: Path, crowd: str) -> None:
+    (here / "a.mid").write_bytes(CROWDS[crowd]())
+    assert reasons("a.mid", Limits()) == [None]
+
+
+@on_linux
+def test_a_file_whose_workers_are_killed_is_refused_and_the_run_goes_on(here: Path) -> None:
+    write_between(here / "mixed", pile(6 << 20))
+    files = hashed("mixed")
+    with Workers(PerformanceCodec(), files, num_workers=1) as workers:
+        list(workers.encode_file(files[0].file.path))
+        killer = Thread(target=kill_twice)  # while it reads a file that takes seconds
+        killer.start()
+        with pytest.raises(MidiError, match=r"1\.mid: the process that read it was killed 2 times \(signal 9\)"):
+            list(workers.encode_file(files[1].file.path))
+        killer.join()
+        assert [len(list(workers.encode_file(file.file.path))) for file in files[2:]] == [1, 1]
+
+
+def kill_twice() -> None:
+    """Kills the one worker of this process, then the one that takes its place."""
+    killed: list[int] = []
+    while len(killed) < 2:
+        for child in children(os.getpid()):
+            if child not in killed:
+                os.kill(child, signal.SIGKILL)
+                killed.append(child)
+
+
+@on_linux
+def test_where_no_worker_can_be_started_anew_it_is_one_clear_error_and_nothing_stays(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_large(here / "large")
+    started: list[int] = []
+
+    def kill_one(_done: int, _total: int) -> None:
+        if not started and (found := children(os.getpid())):
+            started.extend(found)
+            os.kill(found[0], signal.SIGKILL)
+            monkeypatch.setattr("sys.executable", str(here / "missing"))
+
     with pytest.raises(GenError, match=r"large/\d+\.mid: the process that read it was killed \(signal 9\)"):
         prepare(["large"], num_workers=2, on_progress=kill_one)
-    assert len(started) == 2
     assert not any(map(is_running, started))
     assert not list(gen.data.store.stores_folder().iterdir())
 

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from gen.errors import MidiError
 from gen.files import reason
-from gen.music.rules import DATA_CLIPPED, MAX_BYTES, MAX_SECONDS, pair_notes, pedal_spans
-from gen.music.score import KeySignature, Notes, PedalSpan, Score, Tempo, TimeSignature, Track, differences
-from gen.music.smf import (
-    KEY_SIGNATURE,
-    TEMPO,
-    TIME_SIGNATURE,
-    TRACK_NAME,
-    Events,
-    Meta,
-    Program,
-    find_chunks,
-    may_sound_pitched,
-    read_events,
+from gen.music.chunks import find_chunks, may_sound_pitched
+from gen.music.rules import (
+    KEYS_LEFT_OUT,
+    MAX_BYTES,
+    MAX_DENOMINATOR,
+    MAX_SECONDS,
+    METAS_LEFT_OUT,
+    METRES_LEFT_OUT,
+    TEMPOS_LEFT_OUT,
+    pair_notes,
+    pedal_spans,
 )
+from gen.music.score import KeySignature, Notes, PedalSpan, Score, Tempo, TimeSignature, Track, differences
+from gen.music.smf import KEY_SIGNATURE, TEMPO, TIME_SIGNATURE, TRACK_NAME, Events, Meta, Program, read_events
 
 DRUM_CHANNEL = 9  # the tenth, counted from 1 in the manuals
 SUSTAIN_PEDAL = 64
@@ -36,7 +36,7 @@ SUSTAIN_PEDAL = 64
 _BY_TICK = itemgetter(0)  # events keep the order of the file within a tick
 _CHANNELS = 16
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-_LEAST_BYTES = {TEMPO: ("tempo", 3), TIME_SIGNATURE: ("time signature", 4), KEY_SIGNATURE: ("key signature", 2)}
+_LEAST_BYTES = {TEMPO: 3, TIME_SIGNATURE: 2, KEY_SIGNATURE: 2, TRACK_NAME: 0}
 # From seven flats to seven sharps, as mido writes them.
 _MAJOR = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#"]
 _MINOR = ["Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m"]
@@ -52,6 +52,15 @@ class _Voice(NamedTuple):
     columns: NDArray[np.int64]  # (4, N), as in `Notes`
 
 
+class _Programs(NamedTuple):
+    """The programs of one channel; `numbers` holds one more than `ticks`: that before the first change."""
+
+    first: int  # in the order of the file
+    is_one: bool
+    ticks: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+
+
 class _Said(NamedTuple):
     """What the meta events of a file say."""
 
@@ -59,6 +68,10 @@ class _Said(NamedTuple):
     times: list[TimeSignature]
     keys: list[KeySignature]
     names: dict[int, str]  # by track
+    findings: Counter[str]
+
+
+_PIANO = _Programs(0, is_one=True, ticks=np.zeros(0, np.int64), numbers=np.zeros(1, np.int64))
 
 
 def read_midi(path: Path) -> tuple[Score, Counter[str]]:
@@ -68,22 +81,23 @@ def read_midi(path: Path) -> tuple[Score, Counter[str]]:
         MidiError: it is no usable MIDI file; the message says why.
     """
     chunks = find_chunks(path, _load(path))
-    events = read_events(path, chunks)
-    said = _said(path, events.metas)
-    voices, paired = _voices(events, ticks_per_beat=chunks.division)
+    events = read_events(chunks)
+    said = _said(events.metas)
+    tempos = said.tempos if chunks.tempo is None else [Tempo(0, chunks.tempo)]
+    voices, paired = _voices(events, ticks_per_beat=chunks.ticks_per_beat)
     score = Score(
         tracks=tuple(_tracks(voices, _pedals(events, voices), events.programs, said.names)),
-        ticks_per_beat=chunks.division,
-        tempos=_last_of_each_tick(said.tempos),
+        ticks_per_beat=chunks.ticks_per_beat,
+        tempos=_last_of_each_tick(tempos),
         time_signatures=_last_of_each_tick(said.times),
         key_signatures=_last_of_each_tick(said.keys),
     )
     if not score.num_notes:
-        raise MidiError(f"{path}: no notes")
+        raise MidiError(f"{path}: damaged ({events.damage})" if events.damage else f"{path}: no notes")
     seconds = score.duration_seconds
     if seconds > MAX_SECONDS:
         raise MidiError(f"{path}: longer than {MAX_SECONDS // 3600} hours ({seconds / 3600:.1f} h)")
-    return score, +(chunks.findings + paired + Counter({DATA_CLIPPED: int(events.is_clipped)}))
+    return score, +(chunks.findings + events.findings + said.findings + paired)
 
 
 def may_have_pitched_notes(path: Path) -> bool:
@@ -110,33 +124,41 @@ def _load(path: Path) -> bytes:
         raise MidiError(f"{path}: cannot be read ({reason(err)})") from err
 
 
-def _said(path: Path, metas: Sequence[Meta]) -> _Said:
-    said = _Said([], [], [], {})
+def _said(metas: Sequence[Meta]) -> _Said:
+    said = _Said([], [], [], {}, Counter())
     for track, tick, kind, data in metas:
-        if kind == TRACK_NAME:
+        if len(data) < _LEAST_BYTES[kind]:
+            said.findings[METAS_LEFT_OUT] += 1
+        elif kind == TRACK_NAME:
             said.names.setdefault(track, data.decode("latin-1"))
-            continue
-        name, least = _LEAST_BYTES[kind]
-        if len(data) < least:
-            raise MidiError(f"{path}: damaged (a {name} of {len(data)} bytes)")
-        if kind == TEMPO:
-            said.tempos.append(Tempo(tick, int.from_bytes(data[:3])))
+        elif kind == TEMPO:
+            _add_tempo(said, tick, int.from_bytes(data[:3]))
         elif kind == TIME_SIGNATURE:
-            said.times.append(TimeSignature(tick, data[0], 2 ** data[1]))
+            _add_metre(said, tick, numerator=data[0], power=data[1])
         else:
-            said.keys.append(KeySignature(tick, _key(path, data)))
-    for tempo in said.tempos:
-        if tempo.tempo_us_per_beat == 0:
-            raise MidiError(f"{path}: a beat of no length (tempo 0 at tick {tempo.onset_ticks})")
+            _add_key(said, tick, sharps=int.from_bytes(data[:1], signed=True), mode=data[1])
     return said
 
 
-def _key(path: Path, data: bytes) -> str:
-    sharps, mode = int.from_bytes(data[:1], signed=True), data[1]
-    if abs(sharps) > 7 or mode > 1:
-        count = f"{abs(sharps)} {'flats' if sharps < 0 else 'sharps'}"
-        raise MidiError(f"{path}: damaged (a key of {count} and mode {mode})")
-    return (_MINOR if mode else _MAJOR)[sharps + 7]
+def _add_tempo(said: _Said, tick: int, tempo: int) -> None:
+    if tempo > 0:
+        said.tempos.append(Tempo(tick, tempo))
+    else:
+        said.findings[TEMPOS_LEFT_OUT] += 1
+
+
+def _add_metre(said: _Said, tick: int, *, numerator: int, power: int) -> None:
+    if numerator > 0 and 2**power <= MAX_DENOMINATOR:
+        said.times.append(TimeSignature(tick, numerator, 2**power))
+    else:
+        said.findings[METRES_LEFT_OUT] += 1
+
+
+def _add_key(said: _Said, tick: int, *, sharps: int, mode: int) -> None:
+    if abs(sharps) <= 7 and mode <= 1:
+        said.keys.append(KeySignature(tick, (_MINOR if mode else _MAJOR)[sharps + 7]))
+    else:
+        said.findings[KEYS_LEFT_OUT] += 1
 
 
 def _voices(events: Events, *, ticks_per_beat: int) -> tuple[list[_Voice], Counter[str]]:
@@ -185,29 +207,43 @@ def _tracks(
     names: dict[int, str],
 ) -> Iterator[Track]:
     """Yields a track for each track of the file, channel and program that has notes."""
-    programs: defaultdict[int, list[Program]] = defaultdict(list)  # by channel
-    for change in changes:
-        programs[change.channel].append(change)
+    programs = _programs(changes)
     for index, channel, columns in voices:
         is_drum = channel == DRUM_CHANNEL
-        for program, chosen in _by_program(columns, programs[channel], is_drum=is_drum):
+        for program, chosen in _by_program(columns, programs.get(channel, _PIANO), is_drum=is_drum):
             yield Track(Notes(chosen), program, is_drum, names.get(index, ""), pedals.get(channel, ()))
 
 
+def _programs(changes: Sequence[Program]) -> dict[int, _Programs]:
+    """Returns by channel, once for all its voices, of which a hostile file has tens of thousands."""
+    by_channel: defaultdict[int, list[Program]] = defaultdict(list)
+    for change in changes:
+        by_channel[change.channel].append(change)
+    programs = {}
+    for channel, chosen in by_channel.items():
+        first = chosen[0].program
+        if all(change.program == first for change in chosen):
+            programs[channel] = _PIANO._replace(first=first)
+        else:
+            ticks = np.array([change.tick for change in chosen])
+            numbers = np.array([change.program for change in chosen])
+            order = np.argsort(ticks, kind="stable")
+            programs[channel] = _Programs(first, is_one=False, ticks=ticks[order], numbers=np.append(0, numbers[order]))
+    return programs
+
+
 def _by_program(
-    columns: NDArray[np.int64], changes: Sequence[Program], *, is_drum: bool
+    columns: NDArray[np.int64], changes: _Programs, *, is_drum: bool
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Yields the notes of each program; a note has the last program set on its channel at its onset, or else 0.
 
     Drums stay together: there the first program names the kit.
     """
-    if is_drum or len({change.program for change in changes}) < 2:
+    if is_drum or changes.is_one:
         if columns.size:
-            yield (changes[0].program if changes else 0), columns
+            yield changes.first, columns
         return
-    changes = sorted(changes, key=_BY_TICK)
-    numbers = np.array([0, *(change.program for change in changes)])
-    programs = numbers[np.searchsorted([change.tick for change in changes], columns[0], side="right")]
+    programs = changes.numbers[np.searchsorted(changes.ticks, columns[0], side="right")]
     for program in dict.fromkeys(programs.tolist()):
         yield program, columns[:, programs == program]
 

@@ -2,15 +2,32 @@
 
 Each rule that bears on a file is counted under the name in quotes; `REPAIRS` are those that mend something.
 
-Refused, with the reason (`gen.music.midi`): no regular file, no `MThd`, more than `MAX_BYTES`, truncated, fewer tracks
-than promised or none, type 2 of several tracks or a type above 2, division 0 or SMPTE, tempo 0, damaged tracks (an
-event that goes past the end, a status that MIDI does not define, a data byte where no status came before, a tempo or
-signature that is too short, a key of 11 sharps, a number of over 4096 bytes), a track past `MAX_TICKS`, a last note
-past `MAX_SECONDS`, no notes. What an event holds that is of no use here is not looked at.
+Refused, with the reason (`gen.music.chunks`, `gen.music.midi`): no regular file, no `MThd`, a header that is not whole,
+more than `MAX_BYTES`, a type above 2, division 0 or an SMPTE division that is none, no track, no sound note, a last
+note past `MAX_SECONDS`. Where a corpus is prepared, also what takes more time or memory than one file may.
+
+Read as far as it is sound (`gen.music.chunks`, `gen.music.smf`, `gen.music.midi`):
+- The MIDI file in a RIFF of the form RMID is the file; what the RIFF says about lengths is believed only where it can
+  be. Before the header, up to 4 KiB are passed over if it is one of six bytes: "bytes before the header".
+- A header longer than 6 bytes is read for its first six. One that promises no tracks is not believed.
+- Chunks of unknown names, bytes between chunks that are none, tracks beyond the promised number or beyond `MAX_TRACKS`:
+  "chunks skipped". Bytes after the last: "bytes after the end".
+- Fewer tracks than promised: "tracks missing", the ones that are there are read.
+- A track whose length leads neither to another chunk nor to the end of the file ends where an end of track stands
+  before another track or for the last time; without one, at its length or with the file: "wrong lengths of tracks".
+- A track that breaks keeps what came before: an event that goes past its end, a status that MIDI does not define, a
+  data byte where no status came before, a number of over 4096 bytes, time past `MAX_TICKS`: "tracks cut short". What
+  an event holds that is of no use here is not looked at.
+- Data bytes over 127 are read as 127: "files with data bytes over 127".
+- A tempo, time or key signature of too few bytes is left out: "meta events too short". So is a tempo of 0: "tempos of
+  0"; a metre of no notes or of notes shorter than 1/`MAX_DENOMINATOR`: "impossible metres"; a key of more than 7 sharps
+  or flats, or of a mode other than major and minor: "impossible keys".
+- Of a file of independent patterns (type 2) the first that has a note-on is read, for together they are no piece:
+  "patterns left out".
+- Time in SMPTE frames becomes beats of a second, at 29.97 frames a second of 1.001 s, which is exact; such a file's
+  tempo events say nothing, by the standard, and are left out: "files in SMPTE time", no repair.
 
 Mended while reading:
-- Unknown chunks, tracks beyond the promised number: "chunks skipped". Bytes after the last: "bytes after the end".
-- Data bytes over 127 are read as 127: "files with data bytes over 127".
 - A note-off ends the oldest sounding note of its track, channel and pitch. With none: "stray note-offs", no repair
   since nothing is lost.
 - A note whose off is missing lasts until the next note-on of that pitch, the end of its track, or for one beat,
@@ -42,13 +59,25 @@ from numpy.typing import ArrayLike, NDArray
 from gen.music.score import PedalSpan, Score, Track, differences
 
 MAX_BYTES = 8 << 20  # events and notes take up to a hundred times the bytes of the file; few files pass 1 MiB
+MAX_TRACKS = 4096  # each costs up to 16 voices; real files have some dozens
 MAX_TICKS = 2**31 - 1  # where other readers wrap around to negative time
 MAX_SECONDS = 24 * 3600
+MAX_DENOMINATOR = 64
 MAX_SILENCE_SECONDS = 10
 
 NOTES = "notes"
 CHUNKS_SKIPPED = "chunks skipped"
 BYTES_AFTER_END = "bytes after the end"
+BYTES_BEFORE_HEADER = "bytes before the header"
+TRACKS_MISSING = "tracks missing"
+LENGTHS_WRONG = "wrong lengths of tracks"
+TRACKS_CUT = "tracks cut short"
+METAS_LEFT_OUT = "meta events too short"
+TEMPOS_LEFT_OUT = "tempos of 0"
+METRES_LEFT_OUT = "impossible metres"
+KEYS_LEFT_OUT = "impossible keys"
+PATTERNS_LEFT_OUT = "patterns left out"
+SMPTE_TIME = "files in SMPTE time"
 DATA_CLIPPED = "files with data bytes over 127"
 STRAY_OFFS = "stray note-offs"
 WITHOUT_END = "notes without an end"
@@ -62,7 +91,26 @@ OVERLAPS = "overlapping notes cut"
 VOICE_CUTS = "notes cut by another voice"
 SILENCES = "silences cut"
 
-REPAIRS = frozenset({CHUNKS_SKIPPED, BYTES_AFTER_END, DATA_CLIPPED, WITHOUT_END, LENGTH_0, OVERLAPS, SILENCES})
+REPAIRS = frozenset(
+    {
+        CHUNKS_SKIPPED,
+        BYTES_AFTER_END,
+        BYTES_BEFORE_HEADER,
+        TRACKS_MISSING,
+        LENGTHS_WRONG,
+        TRACKS_CUT,
+        METAS_LEFT_OUT,
+        TEMPOS_LEFT_OUT,
+        METRES_LEFT_OUT,
+        KEYS_LEFT_OUT,
+        PATTERNS_LEFT_OUT,
+        DATA_CLIPPED,
+        WITHOUT_END,
+        LENGTH_0,
+        OVERLAPS,
+        SILENCES,
+    }
+)
 
 Ints = NDArray[np.int64]
 
@@ -203,7 +251,10 @@ def _sounding(score: Score, tracks: Sequence[Track], *, frames_per_second: int) 
     onset_ticks, durations, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
     sizes = [len(track.notes) for track in tracks]
     end_ticks = onset_ticks + durations
-    held = [_held(track, ends) for track, ends in zip(tracks, np.split(end_ticks, np.cumsum(sizes[:-1])), strict=True)]
+    pedals = {id(track.pedal): track.pedal for track in tracks}  # one for all tracks of a channel
+    spans = {key: np.array(pedal, dtype=np.int64).reshape(-1, 2).T for key, pedal in pedals.items()}
+    parts = np.split(end_ticks, np.cumsum(sizes[:-1]))
+    held = [_held(spans[id(track.pedal)], ends) for track, ends in zip(tracks, parts, strict=True)]
 
     seconds = score.seconds(np.concatenate((onset_ticks, end_ticks, *held)))
     onsets, ends, held_until = np.floor(seconds * frames_per_second + 0.5).astype(np.int64).reshape(3, -1)
@@ -218,13 +269,17 @@ def _sounding(score: Score, tracks: Sequence[Track], *, frames_per_second: int) 
     )
 
 
-def _held(track: Track, end_ticks: Ints) -> Ints:
-    """Returns until when the pedal holds each of a track's (N,) notes; where it does not, when the key goes up."""
-    if not track.pedal:
+def _held(spans: Ints, end_ticks: Ints) -> Ints:
+    """Returns until when the pedal holds each of a track's (N,) notes; where it does not, when the key goes up.
+
+    Args:
+        spans: (2, S) when the pedal goes down, and how long it stays there.
+    """
+    if not spans.size:
         return end_ticks
-    starts, spans = np.array(track.pedal, dtype=np.int64).T
+    starts, lengths = spans
     place = np.searchsorted(starts, end_ticks, side="right") - 1
-    up = (starts + spans)[place]  # place -1 is the last span, but the next line leaves it out
+    up = (starts + lengths)[place]  # place -1 is the last span, but the next line leaves it out
     return np.where((place >= 0) & (end_ticks < up), up, end_ticks)
 
 

@@ -1,11 +1,29 @@
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from gen.errors import MidiError
 from gen.music.midi import may_have_pitched_notes, read_midi
-from gen.music.rules import BYTES_AFTER_END, CHUNKS_SKIPPED, DATA_CLIPPED, LENGTH_0, STRAY_OFFS, WITHOUT_END
+from gen.music.rules import (
+    BYTES_AFTER_END,
+    BYTES_BEFORE_HEADER,
+    CHUNKS_SKIPPED,
+    DATA_CLIPPED,
+    KEYS_LEFT_OUT,
+    LENGTH_0,
+    LENGTHS_WRONG,
+    METAS_LEFT_OUT,
+    METRES_LEFT_OUT,
+    PATTERNS_LEFT_OUT,
+    SMPTE_TIME,
+    STRAY_OFFS,
+    TEMPOS_LEFT_OUT,
+    TRACKS_CUT,
+    TRACKS_MISSING,
+    WITHOUT_END,
+)
 from gen.music.score import KeySignature, Note, PedalSpan, Tempo, TimeSignature, Track
 from tests.music.midi_bytes import hexdump, midi, saved
 
@@ -49,24 +67,19 @@ REFUSED = {
     "only the first chunk's name": (b"MThd", "truncated"),
     "a header that promises 4 GiB": (hexdump("4d546864 ffffffff 0001 0001 01e0"), "truncated .*4294967295"),
     "a header of 2 bytes": (hexdump("4d546864 00000002 0001") + bytes(8), "header is too short"),
-    "a track that promises 4 GiB": (midi()[:10] + hexdump("0001 01e0 4d54726b ffffffff 00"), "truncated"),
-    "cut in the middle": (midi(MIDDLE_C)[:-6], "truncated"),
-    "fewer tracks than promised": (midi(MIDDLE_C, promised=2), r"truncated \(1 of 2 tracks\)"),
-    "no tracks": (midi(), "no tracks"),
-    "40000 tracks": (midi(promised=40000), "too many tracks"),
+    "no tracks": (midi(), r"no tracks \(0 promised\)"),
+    "40000 tracks that are not there": (midi(promised=40000), r"no tracks \(40000 promised\)"),
     "division 0": (midi(MIDDLE_C, division=0), "division 0"),
-    "SMPTE": (midi(MIDDLE_C, division=0xE728), "SMPTE"),
+    "SMPTE of 23 frames": (midi(MIDDLE_C, division=0xE928), "no SMPTE time .*23 frames"),
+    "SMPTE of no ticks": (midi(MIDDLE_C, division=0xE700), "no SMPTE time .0 ticks"),
     "type 3": (midi(MIDDLE_C, kind=3), "unknown type"),
-    "type 2 of two patterns": (midi(MIDDLE_C, MIDDLE_C, kind=2), "independent patterns"),
-    "tempo 0": (midi("00 ff 51 03 00 00 00" + MIDDLE_C), "tempo 0"),
-    "a tempo of one byte": (midi("00 ff 51 01 07" + MIDDLE_C), "damaged"),
-    "a key of 11 sharps": (midi("00 ff 59 02 0b 00" + MIDDLE_C), "damaged .*11 sharps"),
-    "a data byte without status": (midi("00 3c 40"), "damaged"),
-    "an event longer than its track": (midi("00 90 3c 40 00 f0 7f"), "truncated inside a track"),
-    "a sysex of 256 MiB": (midi("00 f0 ff ff ff 7f"), "damaged"),
+    "a data byte without status": (midi("00 3c 40"), "damaged .a data byte without a status"),
+    "a status that is none": (midi("00 f4" + MIDDLE_C), "damaged .undefined status byte 0xf4"),
+    "a sysex of 256 MiB": (midi("00 f0 ff ff ff 7f"), "damaged .truncated inside a track"),
     "no notes": (midi("00 c0 05"), "no notes"),
+    "patterns without notes": (midi("00 c0 05", "00 80 3c 00", kind=2), "no notes"),
     "one number of 8 KiB": (midi("ff" * 8192 + "00 90 3c 40"), "damaged .*in a row"),
-    "past 2^31 ticks": (midi(MIDDLE_C + "ff ff ff 7f 90 3c 40" * 9), "past 2147483647 ticks"),
+    "all past 2^31 ticks": (midi("87 ff ff ff 7f ff f0 01 f7" + "ff ff ff 7f 90 3c 40"), "past 2147483647 ticks"),
     "30 hours": (midi("00 ff 51 03 0f 42 40 86 ef 20 90 3c 40 01 80 3c 00", division=1), "longer than 24 hours"),
 }
 
@@ -79,6 +92,77 @@ def test_an_unusable_file_is_refused_in_one_line(tmp_path: Path, case: str) -> N
         read_midi(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+
+
+C_NOTE, E_NOTE = Note(0, 480, 60, 64), Note(0, 480, 64, 64)
+THIRD_ABOVE = MIDDLE_C.replace("3c", "40")
+# What is wrong, and the sound notes and the findings that are to come out of it.
+SOUND_PARTS = {
+    "cut inside the last note-off": (midi(MIDDLE_C)[:-6], [C_NOTE], {LENGTHS_WRONG: 1, TRACKS_CUT: 1, WITHOUT_END: 1}),
+    "cut before the end of track": (midi(MIDDLE_C)[:-4], [C_NOTE], {LENGTHS_WRONG: 1}),
+    "a track cut inside another's header": (midi(MIDDLE_C, "")[:-8], [C_NOTE], {TRACKS_MISSING: 1, BYTES_AFTER_END: 4}),
+    "fewer tracks than promised": (midi(MIDDLE_C, promised=2), [C_NOTE], {TRACKS_MISSING: 1}),
+    "too many tracks promised": (midi(MIDDLE_C, promised=0xFFFF), [C_NOTE], {TRACKS_MISSING: 0xFFFE}),
+    "more tracks than promised": (midi(MIDDLE_C, THIRD_ABOVE, promised=1), [C_NOTE], {CHUNKS_SKIPPED: 1}),
+    "no tracks promised": (midi(MIDDLE_C, THIRD_ABOVE, promised=0), [C_NOTE, E_NOTE], {}),
+    "more than 4096 tracks": (midi(MIDDLE_C, *[""] * 4100), [C_NOTE], {CHUNKS_SKIPPED: 5}),
+    "an undefined status": (
+        midi(MIDDLE_C + "00 f4 00 90 3e 40", THIRD_ABOVE),
+        [C_NOTE, E_NOTE],
+        {TRACKS_CUT: 1},
+    ),
+    "a track that begins in a running status": (midi("00 3c 40" + MIDDLE_C, THIRD_ABOVE), [E_NOTE], {TRACKS_CUT: 1}),
+    "a system exclusive message without end": (midi(MIDDLE_C + "00 f0 7f 01"), [C_NOTE], {TRACKS_CUT: 1}),
+    "a number of 8 KiB": (midi(MIDDLE_C + "ff" * 8192), [C_NOTE], {TRACKS_CUT: 1}),
+    "past 2^31 ticks": (midi(MIDDLE_C + "ff ff ff 7f a0 3e 00" * 9, THIRD_ABOVE), [C_NOTE, E_NOTE], {TRACKS_CUT: 1}),
+    "a tempo of 0": (midi("00 ff 51 03 00 00 00" + MIDDLE_C), [C_NOTE], {TEMPOS_LEFT_OUT: 1}),
+    "a tempo of one byte": (midi("00 ff 51 01 07" + MIDDLE_C), [C_NOTE], {METAS_LEFT_OUT: 1}),
+    "an empty time signature": (midi("00 ff 58 00" + MIDDLE_C), [C_NOTE], {METAS_LEFT_OUT: 1}),
+    "an empty key signature": (midi("00 ff 59 00" + MIDDLE_C), [C_NOTE], {METAS_LEFT_OUT: 1}),
+    "a key of 11 sharps": (midi("00 ff 59 02 0b 00" + MIDDLE_C), [C_NOTE], {KEYS_LEFT_OUT: 1}),
+    "a key of mode 2": (midi("00 ff 59 02 00 02" + MIDDLE_C), [C_NOTE], {KEYS_LEFT_OUT: 1}),
+    "a metre of 0/4": (midi("00 ff 58 04 00 02 18 08" + MIDDLE_C), [C_NOTE], {METRES_LEFT_OUT: 1}),
+    "a metre of 4/2^255": (midi("00 ff 58 04 04 ff 18 08" + MIDDLE_C), [C_NOTE], {METRES_LEFT_OUT: 1}),
+    "patterns": (midi("00 ff 03 00", MIDDLE_C, THIRD_ABOVE, kind=2), [C_NOTE], {PATTERNS_LEFT_OUT: 2}),
+    "MacBinary before it": (bytes(128) + midi(MIDDLE_C), [C_NOTE], {BYTES_BEFORE_HEADER: 128}),
+}
+
+
+@pytest.mark.parametrize("case", SOUND_PARTS)
+def test_what_is_sound_is_read_and_the_rest_is_counted(tmp_path: Path, case: str) -> None:
+    data, notes, expected = SOUND_PARTS[case]
+    score, findings = read_midi(saved(tmp_path, data))
+    assert [note for track in score.tracks for note in track.notes] == notes
+    assert findings == expected
+    assert (score.tempos, score.time_signatures, score.key_signatures) == ((), (), ())
+
+
+def test_a_metre_of_two_bytes_is_read(tmp_path: Path) -> None:
+    score, findings = read_midi(saved(tmp_path, midi("00 ff 58 02 06 03" + MIDDLE_C)))
+    assert score.time_signatures == (TimeSignature(0, 6, 8),)
+    assert not findings
+
+
+@pytest.mark.parametrize("frames", [24, 25, 29, 30])
+@pytest.mark.parametrize("ticks", [1, 4, 80, 255])
+def test_a_tick_of_smpte_time_lasts_what_the_standard_says(tmp_path: Path, frames: int, ticks: int) -> None:
+    data = midi("00 ff 51 03 07 a1 20 00 90 3c 40 ff 7f 80 3c 00", division=(256 - frames) << 8 | ticks)
+    score, findings = read_midi(saved(tmp_path, data))
+    frames_per_second = Fraction(30000, 1001) if frames == 29 else frames
+    (tempo,) = score.tempos
+    tick_seconds = Fraction(tempo.tempo_us_per_beat, 1_000_000 * score.ticks_per_beat)
+    assert tick_seconds == 1 / (frames_per_second * Fraction(ticks))
+    assert score.tracks[0].notes == (Note(0, 16383, 60, 64),)
+    assert findings == {SMPTE_TIME: 1}
+
+
+def test_a_karaoke_file_is_a_midi_file(tmp_path: Path) -> None:
+    words = "00 ff 01 06 40 4b 4d 49 44 49 00 ff 03 05 57 6f 72 64 73 60 ff 05 03 4c 61 2d"  # @KMIDI, Words, La-
+    path = tmp_path / "x.kar"
+    path.write_bytes(midi(words, MIDDLE_C))
+    score, findings = read_midi(path)
+    assert score.tracks[0].notes == (C_NOTE,)
+    assert not findings
 
 
 def test_a_file_of_more_than_8_mib_is_refused(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import mido
 import pytest
 from hypothesis import given
 
-from gen.errors import MidiError
-from gen.music.smf import Events, find_chunks, may_sound_pitched, read_events
+from gen.music.chunks import find_chunks, may_sound_pitched
+from gen.music.rules import TRACKS_CUT
+from gen.music.smf import Events, read_events
 from tests.music.midi_bytes import hexdump, midi
 from tests.music.mido_files import as_bytes, mido_files, with_ticks
 
@@ -18,7 +19,7 @@ METAS = {"track_name": 0x03, "set_tempo": 0x51, "time_signature": 0x58, "key_sig
 
 
 def events_of(data: bytes) -> Events:
-    return read_events(ANYWHERE, find_chunks(ANYWHERE, data))
+    return read_events(find_chunks(ANYWHERE, data))
 
 
 def check_against_mido(events: Events, file: mido.MidiFile) -> None:
@@ -40,10 +41,10 @@ def check_against_mido(events: Events, file: mido.MidiFile) -> None:
 @given(file=mido_files())
 def test_every_event_is_the_one_that_mido_wrote(file: mido.MidiFile) -> None:
     chunks = find_chunks(ANYWHERE, as_bytes(file))
-    assert (chunks.division, len(chunks.tracks)) == (file.ticks_per_beat, len(file.tracks))
-    events = read_events(ANYWHERE, chunks)
+    assert (chunks.ticks_per_beat, len(chunks.tracks)) == (file.ticks_per_beat, len(file.tracks))
+    events = read_events(chunks)
     check_against_mido(events, mido.MidiFile(file=io.BytesIO(chunks.data)))  # with the ends of tracks that it added
-    assert not events.is_clipped
+    assert not events.findings
 
 
 @given(file=mido_files())
@@ -85,8 +86,10 @@ def test_a_running_status_goes_on_through_a_change_of_program() -> None:
 
 
 def test_a_status_of_one_track_does_not_run_into_the_next() -> None:
-    with pytest.raises(MidiError, match="a data byte without a status before it"):
-        events_of(midi(RUNNING, "00 3c 40"))
+    events = events_of(midi(RUNNING, "00 3c 40", RUNNING))
+    assert events.tracks.tolist() == [0, 2]
+    assert events.findings == {TRACKS_CUT: 1}
+    assert events.damage == "a data byte without a status before it"
 
 
 @pytest.mark.parametrize(
@@ -106,27 +109,34 @@ def test_a_delta_time_is_read_whatever_its_length(number: str, ticks: int) -> No
     assert events_of(midi(f"{number} 90 3c 40")).ticks.tolist() == [ticks]
 
 
-def riff(data: bytes, *, before: bytes = b"") -> bytes:
-    padded = data + b"\0" * (len(data) % 2)
-    body = b"RMID" + before + b"data" + len(data).to_bytes(4, "little") + padded
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+SEVERAL = """
+    00 ff 03 01 41   # a name
+    81 00 90 3c 40   # a note
+    10 3e 40         # another in the running status
+    00 c0 05         # a program
+    10 06            # another
+    10 f0 02 01 f7   # a system exclusive message
+    10 b0 40 7f      # a pedal
+    00 f2 01 02      # a song position
+    10 80 3c 00      # the end of the first note
+"""
+# What each event is, and where in the track it stops.
+STOPS = {"meta": (5,), "two": (10, 13, 27, 35), "program": (16, 18)}
 
 
-@pytest.mark.parametrize("before", [b"", b"INFO" + (3).to_bytes(4, "little") + b"abc\0"])
-def test_an_rmid_file_is_the_midi_file_in_it(before: bytes) -> None:
-    data = midi(RUNNING)
-    assert find_chunks(ANYWHERE, riff(data, before=before)) == find_chunks(ANYWHERE, data)
-
-
-def test_an_rmid_file_without_midi_in_it_is_refused() -> None:
-    with pytest.raises(MidiError, match="no MThd header"):
-        find_chunks(ANYWHERE, riff(b"")[:12])
-
-
-@pytest.mark.parametrize("cut", range(len(midi(RUNNING))))
-def test_a_file_cut_anywhere_is_refused(cut: int) -> None:
-    with pytest.raises(MidiError):
-        events_of(midi(RUNNING)[:cut])
+@pytest.mark.parametrize("cut", range(len(hexdump(SEVERAL)) + 1))
+def test_of_a_track_cut_anywhere_its_whole_events_are_kept(cut: int) -> None:
+    header = midi(SEVERAL)[:22]
+    whole = events_of(header + hexdump(SEVERAL))
+    events = events_of(header + hexdump(SEVERAL)[:cut])
+    num_metas, num_two, num_programs = (sum(stop <= cut for stop in stops) for stops in STOPS.values())
+    assert events.metas == whole.metas[:num_metas]
+    assert events.programs == whole.programs[:num_programs]
+    assert (len(whole.ticks), len(whole.programs)) == (4, 2)
+    assert events.ticks.tolist() == whole.ticks[:num_two].tolist()
+    assert events.statuses.tolist() == whole.statuses[:num_two].tolist()
+    assert events.firsts.tolist() == whole.firsts[:num_two].tolist()
+    assert events.seconds.tolist() == whole.seconds[:num_two].tolist()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,26 @@ def test_a_file_cut_anywhere_is_refused(cut: int) -> None:
     ["00 90 3c", "00 90", "00 c0", "00 f0 7f", "00 ff 51 03 01", "00 ff 51", "00 ff", "00 f2 01", "00", "81"],
 )
 def test_an_event_may_not_reach_into_the_next_track(unfinished: str) -> None:
-    body = hexdump(unfinished)
+    body = hexdump("00 91 40 40" + unfinished)
     data = midi(RUNNING, promised=2)
-    with pytest.raises(MidiError, match="damaged"):
-        events_of(data[:14] + b"MTrk" + len(body).to_bytes(4) + body + data[14:])
+    events = events_of(data[:14] + b"MTrk" + len(body).to_bytes(4) + body + data[14:])
+    assert events.statuses.tolist() == [0x91, 0x90]
+    assert not events.programs
+    assert not events.metas
+    assert events.findings == {TRACKS_CUT: 1}
+    assert events.damage == "truncated inside a track"
+
+
+def test_time_that_is_too_long_ends_a_track_and_takes_nothing_from_the_others() -> None:
+    late = "ff ff ff 7f 90 3c 40  00 c0 05  00 ff 51 03 07 a1 20"
+    events = events_of(midi(RUNNING + "00 c0 07" + late * 9, RUNNING + "00 c1 08"))
+    limit = [k * 268_435_455 for k in range(9)]  # eight of them are below 2^31
+    assert events.ticks.tolist() == [*limit, 0]
+    assert [tuple(program) for program in events.programs] == [
+        (0, 0, 7),
+        *((tick, 0, 5) for tick in limit[1:]),
+        (0, 1, 8),
+    ]
+    assert [meta.tick for meta in events.metas] == limit[1:]
+    assert events.ends == [2**31 - 1, 0]
+    assert events.damage == "a track past 2147483647 ticks"

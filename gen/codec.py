@@ -5,9 +5,10 @@ A document is `begin ids... end`; `encode` gives the ids between the two, which 
 holds. `begin` and `end` are the last two ids of every vocabulary, so that 256 symbols still fit one byte.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -15,6 +16,12 @@ from numpy.typing import NDArray
 
 IdArray = NDArray[np.unsignedinteger[Any]]
 BoolArray = NDArray[np.bool_]
+
+# How a segment is read: from its (N,) ids and a source of chance to what each id of the vocabulary becomes, (V,).
+Variation = Callable[[IdArray, np.random.Generator], NDArray[np.int64]]
+# What is asked of a control, by the seconds from the start of a document: a number, a name, None for no matter what.
+Envelope = Callable[[float], float | str | None]
+NOTHING_ASKED: Mapping[str, Envelope] = MappingProxyType({})
 
 BEGIN = "Begin"
 END = "End"
@@ -115,6 +122,14 @@ class Codec(Protocol[Whole, Piece]):
 
     @property
     def vocab(self) -> Vocab: ...
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Returns the names of what stands in its ids about what is to come, such as "density"; () for nothing."""
+        ...
+
+    def with_controls(self, names: tuple[str, ...]) -> "Codec[Whole, Piece]":
+        """Returns the codec with these controls in its ids and its vocabulary. Raises SettingError if it lacks one."""
+        ...
 
     def read(self, path: Path) -> Whole:
         """Reads one file whole (a prompt, a primer). Raises CorpusError or MidiError."""
@@ -138,8 +153,24 @@ class Codec(Protocol[Whole, Piece]):
 
     def decoder(self) -> StreamDecoder[Piece]: ...
 
-    def grammar(self) -> Grammar | None:
-        """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document."""
+    def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Grammar | None:
+        """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document.
+
+        Args:
+            asked: what each of the codec's `controls` shall be over time; of those that are missing, anything.
+        """
+        ...
+
+    def variation(self, *, is_augmented: bool) -> Variation | None:
+        """Returns what draws how each segment is read in training, or None where all are read as they are.
+
+        Args:
+            is_augmented: whether a segment may become another that the corpus could as well hold, in another key, say.
+        """
+        ...
+
+    def neutral(self) -> NDArray[np.int64] | None:
+        """Returns (V,) what each id becomes where nothing is known of the controls; None if no id changes."""
         ...
 
     def fitted(self, ids: IdArray) -> "Codec[Whole, Piece]":

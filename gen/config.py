@@ -54,6 +54,7 @@ class TrainingConfig:
     steps: int | None = None
     epochs: float | None = None
     minutes: float | None = None
+    augment: bool = False  # whether segments are read in variations, such as other keys
     patience: int = 10  # validations without a better one before the run stops; 0 for never
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from gen.codecs import load_codec
+from gen.codecs.controls import ordered_controls
 from gen.config import ModelConfig, TrainingConfig, from_json, to_json
 from gen.data.sources import find_sources
 from gen.errors import CheckpointError, CorpusError, GenError, SettingError
@@ -30,6 +31,7 @@ from gen.material import (
 )
 from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
+from gen.prepare import codec_reason
 from gen.record import METRICS_FILE
 from gen.resumption import check_same_reading, settings_of
 from gen.run import Run, find_model_file, load
@@ -56,6 +58,7 @@ def train_session(
     valid: float | None = None,
     valid_file: str | None = None,
     test_file: str | None = None,
+    controls: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     from_run: str | None = None,
@@ -67,6 +70,7 @@ def train_session(
         corpus: files, folders, globs, "-" or names of built-in corpora; may be empty on resume.
         run: the name of the folder under `out`.
         codec, encoding, labels, valid, valid_file, test_file: how the corpus is read and split.
+        controls: of music, that sampling shall be able to set: "density", "key".
         overrides: fields of ModelConfig and TrainingConfig that the user set, and "device"; a recipe sets the rest.
         resume: go on with a run that was stopped or killed.
         from_run: start from the weights of this run.
@@ -83,7 +87,17 @@ def train_session(
         with peers.together():
             seed = int(given.get("seed", 0))
             fraction = _valid_fraction(valid)
-            options = CorpusOptions(tuple(corpus), codec, encoding, labels, fraction, seed, valid_file, test_file)
+            options = CorpusOptions(
+                sources=tuple(corpus),
+                codec=codec,
+                encoding=encoding,
+                labels=labels,
+                valid_fraction=fraction,
+                seed=seed,
+                valid_file=valid_file,
+                test_file=test_file,
+                controls=ordered_controls(tuple(controls)),
+            )
             _check_sources(options, peers)
         device = _device(given.get("device", "auto"), peers)
         found, lock = None, None
@@ -302,7 +316,10 @@ def _corpus_choices(material: Material) -> list[Choice]:
         units += f"; {num_unused:,} file{'s' if num_unused != 1 else ''} not used, gen corpus says why"
     parts = f"{material.train.num_targets:,} tokens to train on, {material.valid.num_targets:,} to validate"
     rows = [Choice("corpus", ", ".join(material.options.sources), units), Choice("split", parts, "")]
-    rows.append(Choice("codec", codec.name, f"{len(codec.vocab)} symbols"))
+    reason = codec_reason(store)
+    rows.append(Choice("codec", codec.name, f"{len(codec.vocab)} symbols{f'; {reason}' if reason else ''}"))
+    if codec.controls:
+        rows.append(Choice("controls", ", ".join(codec.controls), "gen sample may set them"))
     if store.label_names:
         shown = ", ".join(store.label_names[:8]) + (", ..." if len(store.label_names) > 8 else "")
         rows.append(Choice("labels", str(len(store.label_names)), shown))
@@ -326,6 +343,7 @@ def train(
     encoding: str = "utf-8",
     labels: Literal["folders", "none"] = "folders",
     valid: float = 0.1,
+    controls: Sequence[str] = (),
     device: str = "auto",
     on_report: Callable[[StepReport], None] | None = None,
     **settings: Any,
@@ -335,6 +353,7 @@ def train(
     Args:
         corpus: a file, folder, glob or the name of a built-in corpus, or several.
         run: the name of its folder under `out`.
+        controls: of music, that sampling shall be able to set: "density", "key".
         on_report: called after every step.
         settings: fields of ModelConfig and TrainingConfig, such as minutes=3, hidden_size=256, seed=1.
 
@@ -350,6 +369,7 @@ def train(
         encoding=encoding,
         labels=labels,
         valid=valid,
+        controls=controls,
         overrides={**settings, "device": device},
         resume=resume,
         from_run=from_run,

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
-from gen.codec import Codec, decode
+from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.data.corpus import Split, Stretch, split, whole
 from gen.data.store import Store
@@ -34,13 +34,15 @@ class CorpusOptions:
     seed: int = 0  # of the split
     valid_file: str | None = None
     test_file: str | None = None
+    controls: tuple[str, ...] = ()  # that the codec puts into the ids
 
 
 class Excerpt(NamedTuple):
-    """Stretches of one store."""
+    """Stretches of one store, to measure on: of what is to come its controls say nothing."""
 
     store: Store
     stretches: Sequence[Stretch]
+    ids: IdArray  # (N,) those of the store, with all controls neutral
 
     @property
     def num_targets(self) -> int:
@@ -65,21 +67,19 @@ class Material:
 
 def open_material(options: CorpusOptions, on_progress: OnProgress | None = None) -> Material:
     """Prepares and splits a corpus. Raises CorpusError or SettingError."""
-    store = prepare(
-        options.sources,
-        codec=options.codec,
-        encoding=options.encoding,
-        labels=options.labels,
-        on_progress=on_progress,
-    )
+    store = _prepared(options, options.codec, on_progress)
+    if options.controls:  # which codec suits the corpus is known now
+        codec = load_codec(store.codec_spec).with_controls(options.controls)
+        store = _prepared(options, codec, on_progress)
     codec = load_codec(store.codec_spec).fitted(store.ids)
+    ids = neutral_ids(codec, store.ids)
     if options.valid_file is not None:
         valid = other_excerpt([options.valid_file], codec, options, store.label_names, on_progress)
-        return Material(options, codec, Excerpt(store, whole(store.starts, store.labels)), valid)
+        return Material(options, codec, Excerpt(store, whole(store.starts, store.labels), ids), valid)
     parts = split(
         store.starts, store.labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins
     )
-    return Material(options, codec, Excerpt(store, parts.train), Excerpt(store, parts.valid))
+    return Material(options, codec, Excerpt(store, parts.train, ids), Excerpt(store, parts.valid, ids))
 
 
 def other_excerpt(
@@ -93,7 +93,19 @@ def other_excerpt(
     store = prepare(sources, codec=codec, encoding=options.encoding, labels=options.labels, on_progress=on_progress)
     known = {name: number for number, name in enumerate(label_names, 1)}
     numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
-    return Excerpt(store, whole(store.starts, numbers[store.labels]))
+    return Excerpt(store, whole(store.starts, numbers[store.labels]), neutral_ids(codec, store.ids))
+
+
+def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
+    """Returns (N,) ids with all controls as if nothing were known of them."""
+    table = codec.neutral()
+    return ids if table is None else table.astype(ids.dtype)[ids]
+
+
+def _prepared(options: CorpusOptions, codec: str | Codec[Any, Any], on_progress: OnProgress | None) -> Store:
+    return prepare(
+        options.sources, codec=codec, encoding=options.encoding, labels=options.labels, on_progress=on_progress
+    )
 
 
 def facts(material: Material) -> Facts:
@@ -111,6 +123,7 @@ def facts(material: Material) -> Facts:
         typical_length=int(np.quantile(lengths, 0.75)),
         vocab_size=len(material.codec.vocab),
         num_labels=len(material.store.label_names),
+        can_augment=material.codec.variation(is_augmented=True) is not None,
     )
 
 
@@ -120,15 +133,15 @@ def bits_of(material: Material) -> dict[str, float]:
     if material.options.valid_file is not None or not excerpt.stretches:
         return {}
     parts = Split(tuple(material.train.stretches), tuple(excerpt.stretches))
-    num_units = sum(int(codec.units()[excerpt.store.ids[s.start : s.stop]].sum()) for s in excerpt.stretches)
+    num_units = sum(int(codec.units()[excerpt.ids[s.start : s.stop]].sum()) for s in excerpt.stretches)
     if num_units == 0:
         return {}
     scale = excerpt.num_targets / num_units / np.log(2)
-    nats = yardsticks(excerpt.store.ids, parts, vocab_size=len(codec.vocab))
+    nats = yardsticks(excerpt.ids, parts, vocab_size=len(codec.vocab))
     bits = {name: value * scale for name, value in nats.items()}
     if codec.unit != "note":
         first = excerpt.stretches[0]
-        sample = decode(codec, excerpt.store.ids[first.start : min(first.stop, first.start + YARDSTICK_TOKENS)])
+        sample = decode(codec, excerpt.ids[first.start : min(first.stop, first.start + YARDSTICK_TOKENS)])
         bits["bz2 -9"] = bz2_bits_per_char(sample)
     return bits
 
@@ -177,6 +190,7 @@ def _difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
     """Returns the options that `describe` kept. Raises CheckpointError if there are others among them."""
     try:
-        return CorpusOptions(**{**data, "sources": tuple(data["sources"])})
+        lists = {name: tuple(data.get(name, ())) for name in ("sources", "controls")}
+        return CorpusOptions(**{**data, **lists})
     except TypeError as err:
         raise CheckpointError(f"checkpoint: options of its corpus that this gen does not know ({err})") from err

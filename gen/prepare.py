@@ -20,8 +20,10 @@ from typing import Any, Literal
 from gen.codec import Codec
 from gen.codecs import codec_names
 from gen.codecs import text as char
+from gen.codecs.beat import BeatCodec
 from gen.codecs.byte import VERSION as BYTE_VERSION
 from gen.codecs.byte import ByteCodec
+from gen.codecs.music import choose_music
 from gen.codecs.performance import PerformanceCodec, choose_performance
 from gen.codecs.text import CharCodec
 from gen.codecs.textfile import check_encoding
@@ -38,6 +40,8 @@ AnyCodec = Codec[Any, Any]
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 MOST_CHARACTERS = 8192  # more different ones than this, and `auto` takes bytes
 _TEXT_CODECS = ("char", "byte")
+_AUTO_MUSIC = "music"  # what "auto" comes to where any file is MIDI
+_REASON = "reason"  # beside the codec's own keys in what a store keeps of it
 
 
 def prepare(
@@ -53,8 +57,9 @@ def prepare(
 
     Args:
         sources: files, folders, globs, "-" or names of built-in corpora.
-        codec: "auto" takes `performance` if any file is MIDI, else `char`, else, beyond 8192 different characters,
-            `byte`. A codec as an object is used as it is: its vocabulary is not built anew.
+        codec: "auto" takes `beat` or `performance` if any file is MIDI (`gen.codecs.music`; `codec_reason` says why),
+            else `char`, else, beyond 8192 different characters, `byte`. A codec as an object is used as it is: its
+            vocabulary is not built anew.
         encoding: of texts without a byte order mark.
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
         on_progress: called with the bytes done and their total.
@@ -89,6 +94,12 @@ def prepare(
     return _as_found(store, [hashed.file for hashed in read], skipped)
 
 
+def codec_reason(store: Store) -> str | None:
+    """Returns why "auto" chose the codec of a store; None where it did not, or where a text leaves no choice."""
+    reason: str | None = store.codec_spec.get(_REASON)
+    return reason
+
+
 def _check_settings(codec: str | AnyCodec, encoding: str, labels: str) -> None:
     choices = ("auto", *codec_names())
     if isinstance(codec, str) and codec not in choices:
@@ -99,8 +110,8 @@ def _check_settings(codec: str | AnyCodec, encoding: str, labels: str) -> None:
 
 
 def _music_or_text(files: Sequence[SourceFile], codec: str | AnyCodec) -> str | AnyCodec:
-    """Returns the codec asked for, with "performance" for "auto" where any file is MIDI."""
-    return "performance" if codec == "auto" and any(map(_is_midi, files)) else codec
+    """Returns the codec asked for, with "music" for "auto" where any file is MIDI."""
+    return _AUTO_MUSIC if codec == "auto" and any(map(_is_midi, files)) else codec
 
 
 def _suited(
@@ -133,8 +144,10 @@ def _key(read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str) -> st
     made_by: Any
     if not isinstance(codec, str):
         made_by = codec.spec()
+    elif codec == _AUTO_MUSIC:
+        made_by = [codec, PerformanceCodec().spec(), BeatCodec().spec()]
     elif _is_music(codec):
-        made_by = PerformanceCodec().spec()
+        made_by = (BeatCodec if codec == BeatCodec.name else PerformanceCodec)().spec()
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
@@ -158,7 +171,7 @@ def _build(
     num_workers: int | None,
     progress: Progress,
 ) -> Store:
-    chosen, refused = _choose(read, codec, encoding, progress)
+    chosen, reason, refused = _choose(read, codec, encoding, progress)
     num_workers = num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
         with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
@@ -173,23 +186,30 @@ def _build(
         report = Report(tuple(files))
         if not writer.num_documents:
             raise _nothing_usable(sources, report)
-        return writer.commit(codec_spec=chosen.spec(), report=report)
+        return writer.commit(codec_spec=chosen.spec() | ({_REASON: reason} if reason else {}), report=report)
 
 
 def _choose(
     read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str, progress: Progress
-) -> tuple[AnyCodec, dict[int, str]]:
-    """Returns the codec, and the files that are already known to be of no use, with the reason."""
+) -> tuple[AnyCodec, str | None, dict[int, str]]:
+    """Returns the codec, why if there was a choice, and which files are known to be of no use, with the reasons."""
     if not isinstance(codec, str):
-        return codec, {}
+        return codec, None, {}
     if _is_music(codec):
-        return choose_performance([hashed.file.path for hashed in read]), {}
+        return *_choose_music([hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
-        return ByteCodec(encoding), {}
+        return ByteCodec(encoding), None, {}
     alphabet, refused = survey(read, encoding, progress)
     if codec == "auto" and len(alphabet) > MOST_CHARACTERS:
-        return ByteCodec(encoding), refused
-    return CharCodec(alphabet, encoding), refused
+        return ByteCodec(encoding), f"{len(alphabet):,} different characters", refused
+    return CharCodec(alphabet, encoding), None, refused
+
+
+def _choose_music(paths: Sequence[Path], codec: str) -> tuple[AnyCodec, str | None]:
+    """Returns the music codec of a name, or the one that suits the files, and why."""
+    if codec == _AUTO_MUSIC:
+        return choose_music(paths)
+    return (BeatCodec() if codec == BeatCodec.name else choose_performance(paths)), None
 
 
 def _skips(skipped: Sequence[Skipped]) -> tuple[FileReport, ...]:

@@ -12,18 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gen.codec import Codec, Part
+from gen.codecs import beat_layout
 from gen.codecs import text as char
-from gen.codecs.performance import REPAIRS, PerformanceCodec
 from gen.codecs.text import UnknownCharacterError
 from gen.codecs.textfile import text_parts
 from gen.data.contents import HashedFile, check_unchanged
 from gen.data.report import FileReport
 from gen.data.store import StoreWriter
 from gen.errors import CorpusError, MidiError
+from gen.music import rules
 from gen.prepare_workers import EncodeFile
 
 OnProgress = Callable[[int, int], None]
 
+_REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # the findings that changed something; the others only count
 _TELLS = 200  # how often `on_progress` is called for a corpus, about
 
 
@@ -96,7 +98,6 @@ class Encoder:
         self._encode_file = encode_file
         self._writer = writer
         self._progress = progress
-        self._repairs = REPAIRS if isinstance(codec, PerformanceCodec) else frozenset()
         self._units = codec.units()
         symbols = self._units[:-2]
         # A character each, a byte each: nothing to look up.
@@ -119,7 +120,7 @@ class Encoder:
             return FileReport(name, "refused", str(refusal))
         self._writer.close_document(name, label=hashed.file.label)
         found = dict(+findings)
-        is_repaired = not self._repairs.isdisjoint(found)
+        is_repaired = not _REPAIRS.isdisjoint(found)
         return FileReport(name, "repaired" if is_repaired else "kept", None, tokens, num_units, found)
 
     def _count_units(self, part: Part) -> int:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gen.config import ModelConfig, TrainingConfig, from_json
+from gen.config import ModelConfig, TrainingConfig, from_json, to_json
 from gen.errors import CheckpointError, SettingError
 from gen.material import CorpusOptions
 
@@ -18,6 +18,7 @@ READING_OPTIONS = {
     "valid_fraction": "valid",
     "valid_file": "valid file",
     "test_file": "test file",
+    "controls": "controls",
 }
 
 
@@ -28,7 +29,7 @@ def settings_of(path: Path, header: Mapping[str, Any], given: Mapping[str, Any])
         training = from_json(TrainingConfig, header["training"])
     except SettingError as err:
         raise CheckpointError(f"{path}: its header describes no run ({err})") from err
-    _check_same(header["model"] | header["training"], given)
+    _check_same(to_json(config) | to_json(training), given)
     if any(name in given for name in LIMITS):
         training = replace(training, steps=given.get("steps"), epochs=given.get("epochs"), minutes=given.get("minutes"))
     return config, replace(training, **{name: given[name] for name in ("patience", "accumulate") if name in given})

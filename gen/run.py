@@ -3,17 +3,20 @@
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gen.analysis.evaluate import Evaluation, evaluate
-from gen.codec import Codec, decode
+from gen.codec import Codec, Envelope, decode
 from gen.codecs import load_codec
+from gen.codecs.envelope import read_envelopes
 from gen.config import ModelConfig, SamplingConfig, from_json
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
+from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
 from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, options_from_json, other_excerpt
 from gen.models.cells import CELLS
@@ -22,6 +25,8 @@ from gen.models.stepper import SteppedModel, Stepper, StepPrecision
 from gen.training.checkpoint import MODEL_FILE, read_checkpoint
 from gen.training.header import check_header
 from gen.training.recipe import choose_device
+
+Controls = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0:2 30s:8", "key": "Am"}
 
 DEFAULT_LENGTH = 1000
 RUNS = Path("checkpoints")
@@ -70,22 +75,26 @@ class Run:
         prompt: Any = None,
         *,
         length: int | None = DEFAULT_LENGTH,
-        sampling: SamplingConfig | None = None,
+        sampling: SamplingConfig | Steering | None = None,
         seed: int | None = None,
         label: str | None = None,
         num_samples: int = 1,
         precision: StepPrecision = "fp32",
+        controls: Controls | None = None,
     ) -> Iterator[Sampled]:
         """Returns the tokens of the samples as they are drawn; arguments are checked at once.
 
         Args:
             prompt: what to go on from, of the codec's kind (text, or a Score); None for nothing.
             length: the most tokens beyond the prompt; None for no limit.
-            sampling: how a token is chosen.
+            sampling: how a token is chosen; or a function that says it before every token, to steer.
             seed: None draws one.
             label: one of `label_names`; None for none.
             num_samples: how many, side by side.
             precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
+            controls: what is asked of each of `codec.controls`, by its name: one value, or points over the seconds
+                from the start of the piece, a primer's among them ("0:2 30s:8"), or a function of these seconds. A
+                density beyond those that the corpus has is taken as the nearest of them.
 
         Raises:
             SettingError: an argument is unknown, out of range or of the wrong kind, or int8 cannot be had here.
@@ -100,7 +109,7 @@ class Run:
             seed=secrets.randbits(32) if seed is None else seed,
             num_samples=num_samples,
             label=self._label_number(label),
-            new_grammar=self.codec.grammar,
+            new_grammar=partial(self.codec.grammar, read_envelopes(controls or {}, self.codec.controls)),
         )
 
     def stream(
@@ -117,24 +126,38 @@ class Run:
         label: str | None = None,
         stop: str | None = None,
         precision: StepPrecision = "fp32",
+        controls: Controls | None = None,
     ) -> Iterator[Any]:
         """Returns what one sample writes after its prompt, piece by piece as it is drawn: strings, or note events.
 
         Arguments as in `generate`; `stop` ends a text before this string.
         """
         sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
-        sampled = self.generate(prompt, length=length, sampling=sampling, seed=seed, label=label, precision=precision)
+        sampled = self.generate(
+            prompt,
+            length=length,
+            sampling=sampling,
+            seed=seed,
+            label=label,
+            precision=precision,
+            controls=controls,
+        )
         pieces = self.decoded(prompt, (item.token for item in sampled))
         if stop is None:
             return pieces
         self.check_is_text("--stop")
         return stop_at(pieces, stop)
 
-    def decoded(self, prompt: Any, tokens: Iterator[int]) -> Iterator[Any]:
-        """Decodes tokens that go on from a prompt; returns the pieces beyond it."""
+    def decoded(self, prompt: Any, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
+        """Decodes tokens that go on from a prompt; returns the pieces beyond it, or with it.
+
+        The last note of a prompt may be among those beyond it: what is drawn can make it longer.
+        """
         decoder = self.codec.decoder()
         for token in self._prompt_ids(prompt):
-            decoder.push(token)
+            pieces = decoder.push(token)
+            if with_prompt:
+                yield from pieces
         for token in tokens:
             if token == self.codec.vocab.end:
                 break
@@ -151,6 +174,7 @@ class Run:
         label: str | None = None,
         num_samples: int = 1,
         precision: StepPrecision = "fp32",
+        controls: Controls | None = None,
     ) -> list[Any]:
         """Returns whole samples, the prompt among them: texts, or Scores. Arguments as in `generate`."""
         start = self._prompt_ids(prompt)
@@ -163,6 +187,7 @@ class Run:
             label=label,
             num_samples=num_samples,
             precision=precision,
+            controls=controls,
         ):
             rows[item.row].append(item.token)
         return [decode(self.codec, row) for row in rows]
@@ -191,7 +216,7 @@ class Run:
         excerpt = self.excerpt(corpus)
         return evaluate(
             model,
-            excerpt.store.ids,
+            excerpt.ids,
             excerpt.stretches,
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end,

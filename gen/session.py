@@ -107,6 +107,7 @@ class Session:
             bptt=training.bptt,
             reset_rate=training.reset_rate,
             seed=training.seed,
+            vary=material.codec.variation(is_augmented=training.augment),
         )
         self._trainer = Trainer(model, batches, training, peers=peers)
         self._history = History()
@@ -261,7 +262,7 @@ class Session:
         with self._trainer.autocast():
             evaluation, logit_scale = evaluate_calibrated(
                 self._model,
-                excerpt.store.ids,
+                excerpt.ids,
                 evenly(excerpt.stretches, max_tokens * LARGE_VOCAB // max(LARGE_VOCAB, len(codec.vocab))),
                 begin=codec.vocab.begin,
                 end=codec.vocab.end,

@@ -12,11 +12,12 @@ import pytest
 import gen.data.store
 from gen.codec import Part, decode
 from gen.codecs import load_codec
+from gen.codecs.beat import BeatCodec
 from gen.codecs.byte import ByteCodec
 from gen.codecs.text import CharCodec
 from gen.data.store import Store
 from gen.errors import CorpusError, SettingError
-from gen.prepare import prepare
+from gen.prepare import codec_reason, prepare
 
 numbers = itertools.count()
 
@@ -83,13 +84,29 @@ def test_auto_takes_music_when_there_is_any_and_skips_the_rest(here: Path) -> No
     write("f/README.txt", "about")
     write("given.txt", "text")
     store = prepare(["f", "given.txt"])
-    assert store.codec_spec["name"] == "performance"
+    assert store.codec_spec["name"] == "beat"
     assert store.units == 1
     assert statuses(store) == {
         "f/a.MID": ("kept", None),
         "f/README.txt": ("skipped", "not MIDI"),
         "given.txt": ("skipped", "not MIDI"),
     }
+
+
+def test_auto_says_why_it_took_a_music_codec_also_when_the_store_was_there(here: Path) -> None:
+    write_midi("f/a.mid")
+    for _ in range(2):
+        store = prepare(["f"])
+        assert (store.codec_spec["name"], codec_reason(store)) == ("beat", "all onsets are on the grid")
+        assert load_codec(store.codec_spec) == BeatCodec()
+    assert codec_reason(prepare(["f"], codec="beat")) is None
+    assert codec_reason(prepare([write("a.txt", "text")])) is None
+
+
+def test_music_is_prepared_apart_for_each_codec(here: Path) -> None:
+    write_midi("f/a.mid")
+    codecs = ("auto", "beat", "performance", BeatCodec(longest_note=24))
+    assert len({prepare(["f"], codec=codec).key for codec in codecs}) == len(codecs)
 
 
 def test_music_that_cannot_be_used_is_refused_and_the_run_goes_on(here: Path) -> None:

@@ -21,7 +21,7 @@ def corpus(
         argument(metavar="CORPUS", help="Read a file, folder, glob, - for stdin, or built-in corpus; none lists those"),
     ] = None,
     codec: Annotated[
-        Literal["auto", "char", "byte", "performance"],
+        Literal["auto", "char", "byte", "performance", "beat"],
         option("--codec", help="Choose how files become tokens  [default auto]"),
     ] = "auto",
     encoding: Annotated[
@@ -74,10 +74,11 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
 
     Of a large corpus, files at even distances are measured.
     """
+    from gen.codecs.beat import BeatCodec
     from gen.codecs.performance import PerformanceCodec
     from gen.codecs.round_trip import round_trip, sum_up
 
-    if not isinstance(codec, PerformanceCodec):
+    if not isinstance(codec, PerformanceCodec | BeatCodec):
         return None
     chosen = [path for path in store.paths[:: 1 + len(store.ids) // MOST_TOKENS] if path.exists()]
     return len(chosen), sum_up(round_trip(codec.read(path), codec) for path in chosen)
@@ -85,8 +86,11 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
 
 def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
     """Returns what a corpus is, beside its report, as JSON data."""
+    from gen.prepare import codec_reason
+
     return {
         "codec": codec.name,
+        "reason": codec_reason(store),
         "symbols": len(codec.vocab),
         "unit": codec.unit,
         "documents": len(store.starts) - 1,
@@ -97,10 +101,12 @@ def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
 def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Losses] | None") -> list[str]:
     """Returns the lines that people read."""
     from gen.data.report import STATUSES
+    from gen.prepare import codec_reason
 
     report = store.report
+    reason = codec_reason(store)
     lines = [
-        f"codec      {codec.name}, {len(codec.vocab)} symbols",
+        f"codec      {codec.name}, {len(codec.vocab)} symbols{f'; {reason}' if reason else ''}",
         f"documents  {len(store.starts) - 1:,}",
         f"tokens     {report.tokens:,}",
         f"{codec.unit + 's':<10} {report.units:,}",
@@ -111,7 +117,8 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
         num_files, losses = trip
         where = "" if num_files == len(store.paths) else f" in {num_files:,} of the files"
         lines.append(
-            f"round trip {losses.kept:,} of {losses.notes:,} notes come back{where}; onset off by "
+            f"round trip {losses.kept:,} of {losses.notes:,} notes come back{where}, "
+            f"{losses.exact:,} at their very tick; onset off by "
             f"{losses.onset_error_ms_median:.2f} ms (at most {losses.onset_error_ms_max:.2f}), velocity by "
             f"{losses.velocity_error_median:.0f} (at most {losses.velocity_error_max})"
         )

@@ -22,7 +22,7 @@ def train(
         "checkpoints"
     ),
     codec: Annotated[
-        Literal["auto", "char", "byte", "performance"],
+        Literal["auto", "char", "byte", "performance", "beat"],
         option("--codec", help="Choose how files become tokens  [default auto]"),
     ] = "auto",
     encoding: Annotated[
@@ -68,6 +68,13 @@ def train(
     seed: Annotated[
         int | None, option("--seed", metavar="N", help="Seed every random draw  [0 or more, default 0]")
     ] = None,
+    augment: Annotated[
+        bool | None,
+        option(
+            "--augment/--no-augment",
+            help="Read music in other keys, louder, softer, faster and slower  [default where it is read often]",
+        ),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"], option("--device", help="Train on this device  [default auto]")
     ] = "auto",
@@ -97,6 +104,10 @@ def train(
     ] = None,
     test_file: Annotated[
         str | None, option("--test-file", metavar="PATH", help="Remember this corpus for gen eval RUN test")
+    ] = None,
+    controls: Annotated[
+        str | None,
+        option("--controls", metavar="NAMES", help="Let gen sample set these of music: density, key or density,key"),
     ] = None,
     resume: Annotated[bool, option("--resume", help="Go on with a run that was stopped or killed")] = False,
     from_run: Annotated[
@@ -128,6 +139,7 @@ def train(
         "accumulate": accumulate,
         "learning_rate": learning_rate,
         "seed": seed,
+        "augment": augment,
         "device": device,
         "precision": precision,
         "minutes": minutes,
@@ -147,6 +159,7 @@ def train(
                 valid=valid,
                 valid_file=valid_file,
                 test_file=test_file,
+                controls=[name.strip() for name in controls.split(",")] if controls is not None else (),
                 overrides={name: value for name, value in overrides.items() if value is not None},
                 resume=resume,
                 from_run=from_run,

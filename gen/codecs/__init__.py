@@ -11,6 +11,7 @@ _CODECS = {
     "char": ("gen.codecs.text", "CharCodec"),
     "byte": ("gen.codecs.byte", "ByteCodec"),
     "performance": ("gen.codecs.performance", "PerformanceCodec"),
+    "beat": ("gen.codecs.beat", "BeatCodec"),
 }
 
 

@@ -4,7 +4,7 @@ Files of other encodings are read as text first (`gen.codecs.textfile`), so the 
 """
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BEGIN, END, IdArray, Part, Vocab
+from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.textfile import line_at, read_text, text_parts, write_text
 from gen.codecs.utf8 import Utf8Grammar
 from gen.errors import CorpusError, SettingError
@@ -34,6 +34,7 @@ class ByteCodec:
     name: ClassVar[str] = "byte"
     unit: ClassVar[str] = "byte"
     suffix: ClassVar[str] = ".txt"
+    controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def from_spec(cls, _spec: dict[str, Any]) -> Self:
@@ -78,9 +79,23 @@ class ByteCodec:
         """Returns a decoder that gives each character when its last byte comes."""
         return ByteDecoder()
 
-    def grammar(self) -> Utf8Grammar:
+    def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Utf8Grammar:  # noqa: ARG002 - it has no controls
         """Returns the automaton of UTF-8."""
         return Utf8Grammar()
+
+    def with_controls(self, names: tuple[str, ...]) -> "ByteCodec":
+        """Returns itself. Raises SettingError if any control is asked for: texts have none."""
+        if names:
+            raise SettingError(f"--controls: only for music ({', '.join(names)})")
+        return self
+
+    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
+        """Returns None: a text has no variations."""
+        return
+
+    def neutral(self) -> None:
+        """Returns None: no id is of a control."""
+        return
 
     def fitted(self, ids: IdArray) -> "ByteCodec":  # noqa: ARG002 - a corpus has nothing to teach it
         """Returns itself."""

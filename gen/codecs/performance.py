@@ -7,7 +7,7 @@ becomes one stream of pitches stands in `gen.music.rules`; the order of the toke
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,10 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import IdArray, Part, Vocab
+from gen.codec import NOTHING_ASKED, Envelope, IdArray, Part, Variation, Vocab
+from gen.codecs.controls import ControlIds, ordered_controls
+from gen.codecs.performance_controls import with_control_ids
 from gen.codecs.performance_decoder import PerformanceDecoder
 from gen.codecs.performance_grammar import PerformanceGrammar
+from gen.codecs.performance_variation import PerformanceVariation
 from gen.codecs.performance_vocab import (
+    CONTROL,
     FRAMES_PER_SECOND,
     MAX_SHIFT,
     NOTE_OFF,
@@ -26,8 +30,9 @@ from gen.codecs.performance_vocab import (
     TIME_SHIFT,
     VELOCITY,
     VELOCITY_WIDTH,
-    VOCAB,
+    performance_vocab,
 )
+from gen.codecs.settings import ALL_PITCHES, settings_of, settings_spec
 from gen.errors import CheckpointError, MidiError
 from gen.music import rules
 from gen.music.midi import may_have_pitched_notes, read_midi
@@ -50,15 +55,25 @@ class PerformanceCodec:
         is_drums: takes the drum channel and leaves out all else, instead of the reverse.
         longest_note: frames of 10 ms that a note which is sampled may sound; None for no limit. Files are read as
             they are.
+        pitches: the lowest and the highest that a transposition in training may reach.
+        controls: in the order of their tokens.
+        densities: levels of that control that may be asked for; () for all.
     """
 
     is_drums: bool = False
     longest_note: int | None = None
+    pitches: tuple[int, int] = ALL_PITCHES
+    controls: tuple[str, ...] = ()
+    densities: tuple[int, ...] = ()
 
     name: ClassVar[str] = "performance"
     unit: ClassVar[str] = "note"
     suffix: ClassVar[str] = ".mid"
-    vocab: ClassVar[Vocab] = VOCAB
+
+    @property
+    def vocab(self) -> Vocab:
+        """The symbols of music, then those of the controls."""
+        return performance_vocab(self.controls)
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "PerformanceCodec":
@@ -69,7 +84,7 @@ class PerformanceCodec:
         longest_note = spec.get("longest_note")
         if longest_note is not None and not (type(longest_note) is int and longest_note >= 1):
             raise CheckpointError(f"codec performance: longest note is no number of frames ({longest_note})")
-        return cls(is_drums=is_drums, longest_note=longest_note)
+        return cls(is_drums=is_drums, longest_note=longest_note, **settings_of(spec))
 
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
@@ -78,13 +93,26 @@ class PerformanceCodec:
             "version": _VERSION,
             "is_drums": self.is_drums,
             "longest_note": self.longest_note,
+            **settings_spec(self.pitches, self.controls, self.densities),
         }
 
+    def with_controls(self, names: tuple[str, ...]) -> "PerformanceCodec":
+        """Returns the codec with controls. Raises SettingError if one is unknown, or not for drums."""
+        return replace(self, controls=ordered_controls(names, has_key=not self.is_drums))
+
     def fitted(self, ids: IdArray) -> "PerformanceCodec":
-        """Returns the codec whose samples hold no note longer than all but one in a thousand notes of a corpus."""
-        lengths = note_lengths(ids[:_MOST_FITTED])
+        """Returns the codec that knows of a corpus how long notes last, how far pitches reach, how dense notes are.
+
+        Its samples hold no note longer than all but one in a thousand notes of the corpus.
+        """
+        ids = ids[:_MOST_FITTED]
+        lengths = note_lengths(ids)
         longest_note = max(1, math.ceil(np.quantile(lengths, _NEARLY_ALL))) if len(lengths) else None
-        return replace(self, longest_note=longest_note)
+        counts = np.bincount(ids, minlength=len(self.vocab))
+        found = np.flatnonzero(counts[NOTE_ON:NOTE_OFF]).tolist()
+        pitches = (found[0], found[-1]) if found else ALL_PITCHES
+        densities = self._control_ids().levels_in(counts)
+        return replace(self, longest_note=longest_note, pitches=pitches, densities=densities)
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file that has notes for this codec. Raises MidiError."""
@@ -98,13 +126,13 @@ class PerformanceCodec:
 
     def encode(self, whole: Score) -> IdArray:
         """Returns the (N,) ids of a score, none if it has no notes for this codec."""
-        return layout_ids(self._lay_out(whole))
+        return self._ids(self._lay_out(whole))
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
         score, findings = self._read(path)
         layout = self._lay_out(score)
-        yield Part(layout_ids(layout), findings + layout.findings)
+        yield Part(self._ids(layout), findings + layout.findings)
 
     def join(self, pieces: Iterable[NoteEvent]) -> Score:
         """Returns a score of one track of piano, or of drums, in which a tick is a millisecond."""
@@ -125,15 +153,39 @@ class PerformanceCodec:
         """Returns a decoder that stands at time 0."""
         return PerformanceDecoder()
 
-    def grammar(self) -> PerformanceGrammar:
-        """Returns an automaton that stands after `begin`."""
-        return PerformanceGrammar(self.longest_note)
+    def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> PerformanceGrammar:
+        """Returns an automaton that stands after `begin` and writes the controls that are asked for."""
+        controls = self._control_ids()
+        choosers = controls.choosers(asked, levels=self.densities)
+        return PerformanceGrammar(self.vocab, controls, choosers=choosers, longest_note=self.longest_note)
+
+    def variation(self, *, is_augmented: bool) -> Variation | None:
+        """Returns what draws how a segment is read; None if nothing can vary."""
+        if not is_augmented and not self.controls:
+            return None
+        return PerformanceVariation(
+            len(self.vocab),
+            self._control_ids(),
+            is_augmented=is_augmented,
+            is_drums=self.is_drums,
+            pitches=self.pitches,
+        )
+
+    def neutral(self) -> NDArray[np.int64] | None:
+        """Returns (V,) the table that reads every control as `any`; None without controls."""
+        return self._control_ids().neutral(len(self.vocab))
 
     def units(self) -> NDArray[np.int64]:
         """Returns (V,) how many notes each id completes: 1 for a NoteOn."""
-        units = np.zeros(len(VOCAB), dtype=np.int64)
+        units = np.zeros(len(self.vocab), dtype=np.int64)
         units[NOTE_ON:NOTE_OFF] = 1
         return units
+
+    def _control_ids(self) -> ControlIds:
+        return ControlIds(self.controls, CONTROL)
+
+    def _ids(self, layout: Layout) -> IdArray:
+        return with_control_ids(layout_ids(layout), layout, self._control_ids())
 
     def _read(self, path: Path) -> tuple[Score, Counter[str]]:
         score, findings = read_midi(path)

@@ -3,13 +3,14 @@
 It takes any ids, also those that no grammar made: a NoteOff of a silent pitch is ignored, a NoteOn of a sounding pitch
 ends the note before, a note that ends in the frame of its onset lasts one frame, and what still sounds at the end ends
 there. A note is held back until those that began before it have ended; once more than `MAX_WAITING` wait for a note
-that goes on and on, they are let past it, so memory stays constant.
+that goes on and on, they are let past it, so memory stays constant. Controls say nothing that is played.
 """
 
 from collections import deque
 from dataclasses import dataclass
 
 from gen.codecs.performance_vocab import (
+    CONTROL,
     FRAMES_PER_SECOND,
     NOTE_OFF,
     NUM_PITCHES,
@@ -17,7 +18,6 @@ from gen.codecs.performance_vocab import (
     TIME_SHIFT,
     VELOCITY,
     VELOCITY_WIDTH,
-    VOCAB,
 )
 from gen.music.score import NoteEvent
 
@@ -58,7 +58,7 @@ class PerformanceDecoder:
             return self._note_off(token - NOTE_OFF)
         if token < VELOCITY:
             self._now += token - TIME_SHIFT + 1
-        elif token < VOCAB.begin:
+        elif token < CONTROL:
             self._velocity = level_velocity(token - VELOCITY)
         return ()
 

@@ -1,11 +1,14 @@
 """The 390 symbols of the performance codec and where each kind of them starts.
 
-Oore et al. 2018, "This Time with Feeling": 128 NoteOn, 128 NoteOff, 100 TimeShift, 32 Velocity; then Begin and End.
+Oore et al. 2018, "This Time with Feeling": 128 NoteOn, 128 NoteOff, 100 TimeShift, 32 Velocity; then those of the
+controls that a codec was asked for (`gen.codecs.controls`), then Begin and End.
 """
 
+from functools import cache
 from typing import Final
 
 from gen.codec import BEGIN, END, Vocab
+from gen.codecs.controls import control_symbols
 
 FRAMES_PER_SECOND: Final = 100
 MAX_SHIFT: Final = 100  # frames: the longest TimeShift lasts a second
@@ -17,14 +20,21 @@ TIME_SHIFT: Final = 256  # the id of TimeShift_1; f frames are TIME_SHIFT + f - 
 VELOCITY: Final = TIME_SHIFT + MAX_SHIFT
 NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
 NUM_PITCHES: Final = 128
+CONTROL: Final = VELOCITY + NUM_VELOCITIES
+SPAN: Final = 200  # frames that controls tell of: two seconds, from the start of the piece on
 
-VOCAB: Final = Vocab(
-    (
-        *(f"NoteOn_{pitch}" for pitch in range(NUM_PITCHES)),
-        *(f"NoteOff_{pitch}" for pitch in range(NUM_PITCHES)),
-        *(f"TimeShift_{frames}" for frames in range(1, MAX_SHIFT + 1)),
-        *(f"Velocity_{level}" for level in range(NUM_VELOCITIES)),
-        BEGIN,
-        END,
+
+@cache
+def performance_vocab(controls: tuple[str, ...] = ()) -> Vocab:
+    """Returns the vocabulary with the symbols of some controls."""
+    return Vocab(
+        (
+            *(f"NoteOn_{pitch}" for pitch in range(NUM_PITCHES)),
+            *(f"NoteOff_{pitch}" for pitch in range(NUM_PITCHES)),
+            *(f"TimeShift_{frames}" for frames in range(1, MAX_SHIFT + 1)),
+            *(f"Velocity_{level}" for level in range(NUM_VELOCITIES)),
+            *control_symbols(controls),
+            BEGIN,
+            END,
+        )
     )
-)

@@ -3,7 +3,7 @@
 Nothing is normalised but what `gen.codecs.textfile` states; a character outside the alphabet is an error that names it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BEGIN, END, IdArray, Part, Vocab
+from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.textfile import line_at, read_text, text_parts, write_text
 from gen.errors import CheckpointError, CorpusError, SettingError
 
@@ -40,6 +40,7 @@ class CharCodec:
     name: ClassVar[str] = "char"
     unit: ClassVar[str] = "char"
     suffix: ClassVar[str] = ".txt"
+    controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def build(cls, text: str, *, encoding: str = "utf-8") -> Self:
@@ -100,8 +101,22 @@ class CharCodec:
         """Returns a decoder that gives each character at once."""
         return CharDecoder(self.alphabet)
 
-    def grammar(self) -> None:
+    def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> None:  # noqa: ARG002 - it has no controls
         """Returns None: every sequence of characters is a text."""
+        return
+
+    def with_controls(self, names: tuple[str, ...]) -> "CharCodec":
+        """Returns itself. Raises SettingError if any control is asked for: texts have none."""
+        if names:
+            raise SettingError(f"--controls: only for music ({', '.join(names)})")
+        return self
+
+    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
+        """Returns None: a text has no variations."""
+        return
+
+    def neutral(self) -> None:
+        """Returns None: no id is of a control."""
         return
 
     def fitted(self, ids: IdArray) -> "CharCodec":  # noqa: ARG002 - a corpus has nothing to teach it

@@ -11,6 +11,8 @@ beginnings then put it into a state that it never leaves. So a row also starts a
 its segments and half of its resets; the other half start from the token before, as windows in an evaluation do. Where
 documents are whole, `begin` keeps its meaning of "a document starts" and resets start from the token before.
 
+Each segment may be read in a variation of its own each epoch, such as another key: a table from ids to ids.
+
 All of it is a function of (seed, epoch, window), so a run resumes anywhere from these three integers.
 """
 
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import IdArray
+from gen.codec import IdArray, Variation
 from gen.data.corpus import Stretch
 
 IGNORED = -1  # the target of a padded place
@@ -114,6 +116,7 @@ class Batches:
         bptt: window length, T.
         reset_rate: share of windows that start from a fresh state though their segment goes on.
         seed: decides the order.
+        vary: draws how a segment is read in an epoch; None for as it is.
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class Batches:
         bptt: int,
         reset_rate: float,
         seed: int,
+        vary: Variation | None = None,
     ) -> None:
         self._ids: IdArray = np.asarray(ids)  # of a memory map, without the cost of its class
         self._stretches = stretches
@@ -134,6 +138,7 @@ class Batches:
         self._batch_size, self._bptt = batch_size, bptt
         self._reset_rate = reset_rate
         self._seed = seed
+        self._vary = vary
         self.num_targets = sum(stretch.stop - stretch.start + stretch.is_closed for stretch in stretches)
         self._layout_epoch = -1
         self._layout: _Layout | None = None
@@ -166,19 +171,35 @@ class Batches:
         chances = np.stack(draws)  # (W, B, 2)
         is_reset = chances[..., 0] < self._reset_rate
 
-        columns = np.arange(self._bptt)
-        places = starts[..., None] + columns  # (W, B, T) of the targets among the ids
-        is_target = columns < lengths[..., None]
-        targets = np.where(is_target, self._ids.take(places, mode="clip"), np.int64(IGNORED))
-        targets[is_target & (places == layout.stops[at_segment][..., None])] = self._end
+        columns = np.arange(-1, self._bptt)
+        places = starts[..., None] + columns  # (W, B, 1 + T) among the ids, of what is before the targets, then these
+        ids = self._ids_at(places, epoch, at_segment)
+        is_target = columns[1:] < lengths[..., None]
+        targets = np.where(is_target, ids[..., 1:], np.int64(IGNORED))
+        targets[is_target & (places[..., 1:] == layout.stops[at_segment][..., None])] = self._end
         inputs = np.full_like(targets, self._begin)
         np.copyto(inputs[..., 1:], targets[..., :-1], where=is_target[..., 1:])
         opens_with_begin = is_over | (offsets == 0) | (is_reset & layout.is_cut[at_segment] & (chances[..., 1] < 0.5))
-        np.copyto(inputs[..., 0], self._ids.take(starts - 1, mode="clip"), where=~opens_with_begin)
+        np.copyto(inputs[..., 0], ids[..., 0], where=~opens_with_begin)
         # A row that is over is fresh: that keeps its idle state bounded.
         is_fresh = is_over | (offsets == 0) | is_reset
         labels = np.where(is_over, 0, layout.labels[at_segment])
         return _Block(inputs, targets, is_fresh, labels, is_target.sum((1, 2)))
+
+    def _ids_at(self, places: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64]) -> NDArray[Any]:
+        """Returns the ids at (W, B, N) places as the (W, B) segments are read in this epoch; outside them, any."""
+        ids = self._ids.take(places, mode="clip")
+        if self._vary is None:
+            return ids
+        segments, which = np.unique(at_segment, return_inverse=True)
+        tables = np.stack([self._table(epoch, segment, self._vary) for segment in segments.tolist()])
+        return np.asarray(tables[which.reshape(*at_segment.shape, 1), ids])
+
+    def _table(self, epoch: int, segment: int, vary: Variation) -> NDArray[np.int64]:
+        """Returns what each id is read as, (V,)."""
+        layout = self._layout_of(epoch)
+        ids = self._ids[layout.starts[segment] : layout.stops[segment]]
+        return vary(ids, np.random.default_rng((self._seed, 2, epoch, segment)))
 
     def _layout_of(self, epoch: int) -> _Layout:
         if self._layout is None or epoch != self._layout_epoch:

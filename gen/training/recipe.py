@@ -23,6 +23,7 @@ GPU_TOKENS_PER_SECOND = 1_000_000
 MIN_BPTT = 8
 LONGEST_BPTT = 64
 MATRIX_SHARE = 10.0
+AUGMENTED_EPOCHS = 3  # from so many readings of the corpus on, each is another variation
 MOST_ROWS_CPU, MOST_ROWS_GPU = 32, 128
 
 
@@ -34,6 +35,7 @@ class Facts(NamedTuple):
     typical_length: int  # three documents of four are at most this long, in tokens
     vocab_size: int
     num_labels: int
+    can_augment: bool = False  # whether what is read has variations
 
 
 class Choice(NamedTuple):
@@ -78,7 +80,9 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     chosen["batch_size"] = _batch_size(facts, bptt, device)
     step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
     hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
-    chosen["dropout"] = _dropout(_expected_epochs(facts, training, device, step_tokens, hidden_size))
+    num_epochs = _expected_epochs(facts, training, device, step_tokens, hidden_size)
+    chosen["dropout"] = _dropout(num_epochs)
+    chosen["augment"] = _augment(facts, num_epochs)
     chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
@@ -90,9 +94,11 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     )
     training = replace(training, **{n: v for n, v in settings.items() if n not in model_names and n not in limits})
     _check_length(facts, training)
+    if training.augment and not facts.can_augment:
+        raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
-    return Recipe(model, training, _choices(model, training, chosen, given))
+    return Recipe(model, training, _choices(facts, model, training, chosen, given))
 
 
 def choose_device(name: str) -> torch.device:
@@ -142,6 +148,14 @@ def _dropout(num_epochs: float) -> tuple[float, str]:
         if num_epochs >= least:
             return rate, f"the corpus will be read about {num_epochs:.0f} times"
     return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"
+
+
+def _augment(facts: Facts, num_epochs: float) -> tuple[bool, str]:
+    if not facts.can_augment:
+        return False, "a text is read as it is"
+    if num_epochs < AUGMENTED_EPOCHS:
+        return False, f"the corpus will be read only about {num_epochs:.1f} times"
+    return True, f"the corpus will be read about {num_epochs:.0f} times, each in another key"
 
 
 def _bptt(facts: Facts) -> tuple[int, str]:
@@ -197,7 +211,11 @@ def _check_length(facts: Facts, training: TrainingConfig) -> None:
 
 
 def _choices(
-    model: ModelConfig, training: TrainingConfig, chosen: Mapping[str, tuple[Any, str]], given: Mapping[str, Any]
+    facts: Facts,
+    model: ModelConfig,
+    training: TrainingConfig,
+    chosen: Mapping[str, tuple[Any, str]],
+    given: Mapping[str, Any],
 ) -> tuple[Choice, ...]:
     def choice(name: str, value: object) -> Choice:
         reason = "given" if name in given else chosen[name][1] if name in chosen else ""
@@ -211,6 +229,8 @@ def _choices(
     rows = [choice(name, getattr(model, name)) for name in shown]
     shown_of_training = ("bptt", "batch_size", "reset_rate", "learning_rate", "matrix_share", "precision", "seed")
     rows += [choice(name, getattr(training, name)) for name in shown_of_training]
+    if facts.can_augment:
+        rows.append(choice("augment", "on" if training.augment else "off"))
     rows += [
         choice(name, limit) for name in ("steps", "epochs", "minutes") if (limit := getattr(training, name)) is not None
     ]

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gen.codec import Codec, Grammar, decode, stream
+from gen.codec import Codec, Grammar, IdArray, decode, stream
 from gen.codecs import load_codec
+from gen.codecs.beat import BeatCodec
 from gen.codecs.byte import ByteCodec
 from gen.codecs.performance import PerformanceCodec
 from gen.codecs.text import CharCodec
 from gen.errors import GenError
-from gen.music.score import Note, Score, Tempo, Track
+from gen.music.score import Note, Score, Tempo, TimeSignature, Track
 
 # Czech, Russian and Chinese, and a horse beyond the first plane.
 POEM = "\u017dlut\u00fd k\u016f\u0148\n\t\u043f\u0435\u043b \u0434\u044c\u044f\u0432\u043e\u043b \u8a69 \U0001f40e\n"
@@ -23,6 +24,17 @@ TUNE = Score(
     (Track((Note(0, 100, 60, 64), Note(50, 100, 64, 80), Note(700, 10, 60, 3))),),
     ticks_per_beat=500,
     tempos=(Tempo(0, 500_000),),
+)
+# Two programs and drums in two metres, a triplet, a note a little early, a long one, a silent bar and a new tempo.
+BAND = Score(
+    (
+        Track((Note(0, 96, 60, 64), Note(128, 128, 64, 80), Note(1149, 3000, 67, 80))),
+        Track((Note(0, 384, 43, 64), Note(8064, 384, 43, 64)), program=33),
+        Track((Note(0, 1, 36, 100), Note(192, 1, 42, 100)), is_drum=True),
+    ),
+    ticks_per_beat=384,
+    tempos=(Tempo(0, 500_000), Tempo(1536, 600_000)),
+    time_signatures=(TimeSignature(0, 3, 4), TimeSignature(2304, 4, 4)),
 )
 
 
@@ -39,6 +51,9 @@ CASES = [
     Case("char", lambda: CharCodec.build(POEM), POEM, len(POEM)),
     Case("byte", ByteCodec, POEM, len(POEM.encode())),
     Case("performance", PerformanceCodec, TUNE, 3),
+    Case("performance", lambda: PerformanceCodec(controls=("density", "key")), TUNE, 3),
+    Case("beat", BeatCodec, BAND, 7),
+    Case("beat", lambda: BeatCodec(controls=("density", "key")), BAND, 7),
 ]
 
 every_codec = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -154,7 +169,7 @@ def test_units_count_what_the_document_holds(case: Case) -> None:
 def test_the_grammar_accepts_what_the_codec_encodes(case: Case) -> None:
     codec = case.codec()
     grammar = fresh_grammar(codec)
-    ids = codec.encode(case.whole).tolist()
+    ids = as_nothing_asked(codec, codec.encode(case.whole))
     for place, token in enumerate(ids):
         assert grammar.allowed(None)[token], (place, codec.vocab.symbols[token])
         assert grammar.allowed(len(ids) - place)[token], (place, codec.vocab.symbols[token])
@@ -172,7 +187,7 @@ def test_every_masked_walk_closes_within_its_budget_and_is_what_the_codec_writes
         ids = masked_walk(codec, budget, random)
         assert len(ids) <= budget
         whole = decode(codec, ids)
-        again = codec.encode(whole).tolist()
+        again = as_nothing_asked(codec, codec.encode(whole))
         assert again == ids[: len(again)]  # a cut may leave ids at the end that say nothing, such as silence
         assert decode(codec, again) == whole
 
@@ -187,6 +202,40 @@ def test_a_walk_without_a_budget_says_truly_how_far_it_is_from_an_end(case: Case
         assert to_close == 0 or not grammar.allowed(None)[codec.vocab.end]
         grammar.advance(draw(grammar, None, codec, random, may_end=False))
         assert grammar.tokens_to_close() >= to_close - 1
+
+
+@every_codec
+def test_a_variation_keeps_what_is_no_symbol_and_depends_on_chance_alone(case: Case) -> None:
+    codec = case.codec()
+    variation = codec.variation(is_augmented=True)
+    if variation is None:
+        assert codec.variation(is_augmented=False) is None
+        return
+    ids = codec.encode(case.whole)
+    tables = [variation(ids, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(np.array_equal(tables[n], variation(ids, np.random.default_rng(n))) for n in range(20))
+    assert len({table.tobytes() for table in tables}) > 1
+    for table in tables:
+        assert table.shape == (len(codec.vocab),)
+        assert table[-2:].tolist() == [codec.vocab.begin, codec.vocab.end]
+        assert 0 <= table.min() <= table[:-2].max() < codec.vocab.begin
+
+
+@every_codec
+def test_ids_without_controls_are_neutral_already(case: Case) -> None:
+    codec = case.codec()
+    neutral = codec.neutral()
+    assert (neutral is None) == (not codec.controls)
+    if neutral is not None:
+        assert np.array_equal(neutral[neutral], neutral)
+        assert decode(codec, neutral[codec.encode(case.whole)].tolist()) == decode(codec, codec.encode(case.whole))
+
+
+def as_nothing_asked(codec: Codec[Any, Any], ids: IdArray) -> list[int]:
+    """Returns ids as a grammar has them of which nothing is asked."""
+    neutral = codec.neutral()
+    known: list[int] = (ids if neutral is None else neutral[ids]).tolist()
+    return known
 
 
 def fresh_grammar(codec: Codec[Any, Any]) -> Grammar:

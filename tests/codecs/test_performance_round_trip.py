@@ -40,7 +40,7 @@ def test_a_silence_that_was_cut_is_no_error() -> None:
 
 
 def test_a_score_without_notes_loses_nothing() -> None:
-    assert sum_up([round_trip(Score(()), CODEC)]) == Losses(0, 0, 0.0, 0.0, 0.0, 0)
+    assert sum_up([round_trip(Score(()), CODEC)]) == Losses(0, 0, 0, 0.0, 0.0, 0.0, 0)
 
 
 @given(scores())

@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gen.codec import Variation
 from gen.data.batches import IGNORED, Batches
 from gen.data.corpus import Stretch
 
 BEGIN, END = 1000, 1001
 
 
-def new_batches(stretches: list[Stretch], **changes: float) -> Batches:
-    options = {"batch_size": 3, "bptt": 4, "reset_rate": 0.0, "seed": 0} | changes
+def new_batches(stretches: list[Stretch], *, vary: Variation | None = None, **changes: float) -> Batches:
+    options: dict[str, float] = {"batch_size": 3, "bptt": 4, "reset_rate": 0.0, "seed": 0} | changes
     ids = np.arange(1000, dtype=np.uint16)
     return Batches(
         ids,
@@ -23,6 +24,7 @@ def new_batches(stretches: list[Stretch], **changes: float) -> Batches:
         bptt=int(options["bptt"]),
         reset_rate=options["reset_rate"],
         seed=int(options["seed"]),
+        vary=vary,
     )
 
 
@@ -136,10 +138,49 @@ def test_a_batch_and_any_of_its_rows_know_how_many_targets_all_rows_have() -> No
 
 @pytest.mark.parametrize("changes", [{}, {"reset_rate": 0.3}])
 def test_a_batch_depends_on_seed_epoch_and_window_alone(changes: dict[str, float]) -> None:
-    straight, other = (new_batches(tunes(50, 70, 90), **changes) for _ in range(2))
+    straight, other = (new_batches(tunes(50, 70, 90), vary=None, **changes) for _ in range(2))
     epoch_of(straight, 0)
 
     for ours, theirs in zip(straight.batch(1, 3)[:4], other.batch(1, 3)[:4], strict=True):
         assert np.array_equal(ours, theirs)
-    reseeded = new_batches(tunes(50, 70, 90), seed=1, **changes)
+    reseeded = new_batches(tunes(50, 70, 90), vary=None, seed=1, **changes)
     assert not np.array_equal(reseeded.batch(0, 0).targets, straight.batch(0, 0).targets)
+
+
+def rotated(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A table that moves the ids of a segment among themselves, as far as chance wants; all others stay."""
+    table = np.arange(END + 1)
+    table[ids] = np.roll(ids, rng.integers(1, len(ids)) if len(ids) > 1 else 0)
+    return table
+
+
+@pytest.mark.parametrize("reset_rate", [0.0, 0.5])
+def test_a_segment_is_read_through_one_table_an_epoch_and_through_another_the_next(reset_rate: float) -> None:
+    stretches = tunes(50, 90, 80, 70)  # none longer than a row, so that none is cut
+    plain, varied = (new_batches(stretches, vary=vary, reset_rate=reset_rate) for vary in (None, rotated))
+    tables = []
+    for epoch in (0, 1):
+        seen = np.full(290, -1)
+        for (inputs, targets, fresh), (inputs_v, targets_v, fresh_v) in zip(
+            epoch_of(plain, epoch), epoch_of(varied, epoch), strict=True
+        ):
+            assert np.array_equal(fresh, fresh_v)
+            for before, after in ((inputs, inputs_v), (targets, targets_v)):
+                is_id = (before >= 0) & (before < BEGIN)
+                assert np.array_equal(before[~is_id], after[~is_id])
+                assert ((seen[before[is_id]] == -1) | (seen[before[is_id]] == after[is_id])).all()
+                seen[before[is_id]] = after[is_id]
+        for start, stop in ((s.start, s.stop) for s in stretches):
+            shifts = (seen[start:stop] - np.arange(start, stop)) % (stop - start)
+            assert len(set(shifts.tolist())) == 1
+            assert shifts[0] != 0
+        tables.append(seen)
+    assert not np.array_equal(tables[0], tables[1])
+
+
+def test_variations_do_not_depend_on_which_windows_were_read_before() -> None:
+    whole, late = (new_batches(tunes(500, 400), vary=rotated, reset_rate=0.1) for _ in range(2))
+    windows = [whole.batch(1, window) for window in range(whole.num_windows(1))]
+    last = late.batch(1, len(windows) - 1)
+    assert np.array_equal(windows[-1].inputs, last.inputs)
+    assert np.array_equal(windows[-1].targets, last.targets)

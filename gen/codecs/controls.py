@@ -1,0 +1,148 @@
+"""Controls: tokens that say of the music to come how dense it is and in which key.
+
+    density   notes a second, in half octaves: Density_0 is one in two seconds, Density_14 64 a second
+    key       by `gen.codecs.keys`: Key_C to Key_B, then Key_Cm to Key_Bm
+
+A codec computes them of the music itself and puts them before the notes that they tell of. Each control has one more
+symbol, `any`. In training a part of the segments has it in place of all values (control dropout), so that a model also
+writes what nothing was asked of; in evaluation all have it, so that models with and without controls compare.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import Envelope
+from gen.codecs.envelope import CONTROLS
+from gen.codecs.keys import KEY_NAMES, NUM_KEYS, key_number, moved_key
+from gen.errors import SettingError
+
+NUM_DENSITIES: Final = 15
+DROPOUT: Final = 0.25  # of the segments, for each control by itself
+OFTEN: Final = 0.01  # of the spans or bars: what stands before fewer, a model has hardly learnt
+_LOWEST_DENSITY = 0.5  # notes a second
+
+_VALUES: Final[Mapping[str, tuple[str, ...]]] = {
+    "density": tuple(str(level) for level in range(NUM_DENSITIES)),
+    "key": KEY_NAMES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ControlIds:
+    """Where the symbols of a codec's controls stand: for each control `any`, then its values.
+
+    Args:
+        names: in the order of `CONTROLS`, which is that of the tokens.
+        first: the id of the first symbol.
+    """
+
+    names: tuple[str, ...]
+    first: int
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def any_of(self, place: int) -> int:
+        """Returns the id that stands for any value of a control, by its place among the names."""
+        return self.first + sum(len(_VALUES[name]) + 1 for name in self.names[:place])
+
+    def place_of(self, token: int) -> int:
+        """Returns the place among the names of the control that an id belongs to."""
+        return next(place for place in reversed(range(len(self))) if token >= self.any_of(place))
+
+    def ids_of(self, values: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Returns the (N, C) ids of (N,) values of each control; a value of -1 is `any`."""
+        columns = [self.any_of(place) + 1 + values[name] for place, name in enumerate(self.names)]
+        return np.stack(columns, axis=-1)
+
+    def forget_(self, table: NDArray[np.int64], place: int) -> None:
+        """Makes a (V,) table read all values of a control as `any`."""
+        any_value = self.any_of(place)
+        table[any_value : any_value + len(_VALUES[self.names[place]]) + 1] = any_value
+
+    def drop_(self, table: NDArray[np.int64], rng: np.random.Generator) -> None:
+        """Makes a (V,) table forget each control by chance."""
+        for place, chance in enumerate(rng.random(len(self)).tolist()):
+            if chance < DROPOUT:
+                self.forget_(table, place)
+
+    def transpose_(self, table: NDArray[np.int64], semitones: int) -> None:
+        """Makes a (V,) table read each key as the one so many semitones above."""
+        if "key" in self.names:
+            first = self.any_of(self.names.index("key")) + 1
+            table[first : first + NUM_KEYS] = first + np.array([moved_key(key, semitones) for key in range(NUM_KEYS)])
+
+    def neutral(self, vocab_size: int) -> NDArray[np.int64] | None:
+        """Returns (V,) the table that forgets all controls; None without controls."""
+        if not self.names:
+            return None
+        table = np.arange(vocab_size)
+        for place in range(len(self)):
+            self.forget_(table, place)
+        return table
+
+    def levels_in(self, counts: NDArray[np.int64]) -> tuple[int, ...]:
+        """Returns the densities that a model has seen often enough to know them, () without that control.
+
+        Args:
+            counts: (V,) how often each id stands in the corpus.
+        """
+        if "density" not in self.names:
+            return ()
+        first = self.any_of(self.names.index("density")) + 1
+        found = counts[first : first + NUM_DENSITIES]
+        return tuple(np.flatnonzero((found > 0) & (found >= OFTEN * found.sum())).tolist())
+
+    def choosers(self, asked: Mapping[str, Envelope], *, levels: tuple[int, ...]) -> tuple[Callable[[float], int], ...]:
+        """Returns for each control what tells the id that is asked for, by the time in seconds.
+
+        Args:
+            asked: a control that is missing is asked nothing.
+            levels: the densities that a model knows; the nearest is asked for. () for all.
+        """
+        return tuple(
+            _chooser(name, self.any_of(place), asked.get(name), levels or tuple(range(NUM_DENSITIES)))
+            for place, name in enumerate(self.names)
+        )
+
+
+def ordered_controls(names: tuple[str, ...], *, has_key: bool = True) -> tuple[str, ...]:
+    """Returns the controls in the order of their tokens. Raises SettingError if one is unknown, or drums have none."""
+    for name in names:
+        if name not in CONTROLS:
+            raise SettingError(f"--controls: unknown ({name})", hint=f"choose of {', '.join(CONTROLS)}")
+        if name == "key" and not has_key:
+            raise SettingError("--controls: drums have no key (key)", hint="--controls density")
+    return tuple(name for name in CONTROLS if name in names)
+
+
+def control_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the symbols of controls, in the order of their ids."""
+    return tuple(f"{name.capitalize()}_{value}" for name in names for value in ("any", *_VALUES[name]))
+
+
+def density_levels(notes_a_second: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Returns the nearest level of each of (N,) densities; 0 is of none at all as well."""
+    levels = _level(np.maximum(notes_a_second, _LOWEST_DENSITY))
+    return np.minimum(np.rint(levels), NUM_DENSITIES - 1).astype(np.int64)
+
+
+def _level(notes_a_second: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(2 * np.log2(notes_a_second / _LOWEST_DENSITY))
+
+
+def _chooser(name: str, any_value: int, envelope: Envelope | None, levels: tuple[int, ...]) -> Callable[[float], int]:
+    def chosen(seconds: float) -> int:
+        value = None if envelope is None else envelope(seconds)
+        if value is None:
+            return any_value
+        if name == "key":
+            return any_value + 1 + key_number(str(value))
+        wanted = float(_level(np.array(max(float(value), 1e-9))))
+        return any_value + 1 + min(levels, key=lambda level: abs(level - wanted))
+
+    return chosen

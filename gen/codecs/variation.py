@@ -1,0 +1,47 @@
+"""How a segment of music is read otherwise: tables from ids to ids, drawn once a segment and an epoch.
+
+Oore et al. 2018 transpose what they train on and stretch it by up to 5 %; here louder and softer are added. Nothing
+leaves the range that the corpus has, and what was written in order stays in order, so that what is read is what the
+encoder would have written.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import BoolArray, IdArray
+
+LOWEST_TRANSPOSITION: Final = -5  # semitones; up to 6: each of the twelve keys once
+HIGHEST_TRANSPOSITION: Final = 6
+MOST_LOUDER: Final = 2  # levels of 4 MIDI velocities
+MOST_STRETCH: Final = 0.05
+
+
+def present(ids: IdArray, vocab_size: int) -> BoolArray:
+    """Returns (V,) whether each id stands in (N,) ids."""
+    is_present = np.zeros(vocab_size, dtype=np.bool_)
+    is_present[ids] = True
+    return is_present
+
+
+def drawn_shift(
+    is_used: BoolArray, rng: np.random.Generator, *, least: int, most: int, lowest: int, highest: int
+) -> int:
+    """Draws how far the used ones of (N,) values are moved, so that all stay within lowest to highest; 0 if none can.
+
+    Args:
+        is_used: which of the values 0 to N - 1 a segment has.
+        least, most: the shifts that are drawn from, all equally likely.
+    """
+    used = np.flatnonzero(is_used)
+    if len(used):
+        least = max(least, lowest - int(used[0]))
+        most = min(most, highest - int(used[-1]))
+    # A segment beyond the range, of which the corpus that was looked at knows nothing, stays where it is.
+    return int(rng.integers(least, most + 1)) if least <= 0 <= most else 0
+
+
+def move_(table: NDArray[np.int64], first: int, count: int, shift: int) -> None:
+    """Makes a table read `count` ids from `first` on as those `shift` further; past the last comes the first."""
+    table[first : first + count] = first + (np.arange(count) + shift) % count

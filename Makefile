@@ -33,6 +33,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  && $(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --no-build-isolation \
 	     --editable '.[dev]' 2>>$(VENV)/pip.log \
 	  || { cat $(VENV)/pip.log >&2; exit 1; }
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --no-deps --only-binary :all: tinysoundfont \
+	  2>>$(VENV)/pip.log || echo "tinysoundfont has no wheel for this machine: all but .wav can be written"
 	@touch $@
 
 demo: $(STAMP)

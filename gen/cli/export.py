@@ -11,14 +11,19 @@ def export(
         Path, argument(metavar="SOURCE", help="Read a .mid, or a .json of token ids that gen sample wrote")
     ],
     out: Annotated[
-        Path, option("--out", metavar="FILE", help="Write this file; its suffix chooses: .mid .png .svg .json .txt")
+        Path,
+        option("--out", metavar="FILE", help="Write this file; its suffix chooses: .mid .wav .png .svg .json .txt"),
     ],
+    soundfont: Annotated[
+        Path | None,
+        option("--soundfont", metavar="FILE", help="Play a .wav from this .sf2 or .sf3  [default one that is found]"),
+    ] = None,
 ) -> None:
     """Turn a MIDI file or a file of token ids into another format."""
     from gen.cli.console import say
     from gen.cli.output import check_out, read_source, write_out
 
-    check_out(out)
+    check_out(out, font=soundfont)
     codec, whole, tokens = read_source(source)
-    write_out(out, codec=codec, whole=whole, tokens=tokens)
+    write_out(out, codec=codec, whole=whole, tokens=tokens, font=soundfont)
     say(f"wrote {out}")

@@ -2,6 +2,7 @@
 
 .txt        the text itself, or a line a note
 .mid        type-1 MIDI
+.wav        sound, played from a SoundFont
 .png .svg   a piano roll
 .json       token ids with the codec that they belong to
 """
@@ -18,7 +19,8 @@ from gen.files import write_atomically
 FORMAT, VERSION = "gen-tokens", 1
 MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 ROLL_SUFFIXES = (".png", ".svg")
-SUFFIXES = (".txt", ".mid", ".midi", *ROLL_SUFFIXES, ".json")
+SOUND_SUFFIX = ".wav"
+SUFFIXES = (".txt", ".mid", ".midi", SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")
 
 
 class Source(NamedTuple):
@@ -29,22 +31,26 @@ class Source(NamedTuple):
     tokens: list[int] | None
 
 
-def check_out(path: Path) -> None:
-    """Raises SettingError if the file cannot be written, before anything costly is done."""
+def check_out(path: Path, *, font: Path | None = None) -> None:
+    """Raises SettingError if the file cannot be written, before anything costly is done; `font` is a SoundFont."""
     suffix = path.suffix.lower()
-    if suffix == ".wav":
-        raise SettingError(f"{path}: .wav is not available in this version", hint="write .mid and play that")
     if suffix not in SUFFIXES:
         raise SettingError(f"{path}: unknown suffix ({path.suffix or 'none'})", hint=f"use {' '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise SettingError(f"{path}: no such folder ({path.parent})", hint=f"mkdir -p {path.parent}")
     if path.is_dir():
         raise SettingError(f"{path}: a folder, not a file")
+    if suffix == SOUND_SUFFIX:
+        from gen.music.audio import check_sound
+
+        check_sound(font)
+    elif font is not None:
+        raise SettingError(f"--soundfont: only for .wav ({path})")
 
 
 def check_kind(path: Path, codec: Codec[Any, Any]) -> None:
-    """Raises SettingError if text is to become music or a picture."""
-    if not is_music(codec) and path.suffix.lower() in (*MIDI_SUFFIXES, *ROLL_SUFFIXES):
+    """Raises SettingError if text is to become music, sound or a picture."""
+    if not is_music(codec) and path.suffix.lower() in (*MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES):
         raise SettingError(f"{path}: text cannot be written as {path.suffix}", hint="use .txt or .json")
 
 
@@ -60,8 +66,20 @@ def numbered(path: Path, *, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
-def write_out(path: Path, *, codec: Codec[Any, Any], whole: Any, tokens: Sequence[int] | None = None) -> None:
-    """Writes a document in the format of the path's suffix; the file appears whole or not at all."""
+def write_out(
+    path: Path,
+    *,
+    codec: Codec[Any, Any],
+    whole: Any,
+    tokens: Sequence[int] | None = None,
+    font: Path | None = None,
+) -> None:
+    """Writes a document in the format of the path's suffix; the file appears whole or not at all.
+
+    Args:
+        tokens: those of the document, where they are known.
+        font: the SoundFont for .wav; None takes one that this machine has.
+    """
     check_kind(path, codec)
     suffix = path.suffix.lower()
     if suffix == ".json":
@@ -71,6 +89,10 @@ def write_out(path: Path, *, codec: Codec[Any, Any], whole: Any, tokens: Sequenc
         from gen.music.midi_write import write_midi
 
         write_midi(path, whole)
+    elif suffix == SOUND_SUFFIX:
+        from gen.music.audio import write_wav
+
+        write_wav(path, whole, font=font)
     elif suffix in ROLL_SUFFIXES:
         from gen.music.pianoroll import write_pianoroll
 
@@ -93,9 +115,9 @@ def read_source(path: Path) -> Source:
     """Reads what `gen export` takes. Raises CorpusError, MidiError or CheckpointError."""
     suffix = path.suffix.lower()
     if suffix in MIDI_SUFFIXES:
-        from gen.codecs.performance import choose_performance
+        from gen.codecs.music import choose_music
 
-        codec = choose_performance([path])
+        codec = choose_music([path]).codec
         return Source(codec, codec.read(path), None)
     if suffix != ".json":
         raise SettingError(

@@ -14,6 +14,9 @@ def sample(
         Path | None,
         option("--prompt-file", metavar="FILE", help="Go on from a file: text, or .mid for a music model"),
     ] = None,
+    from_bar: Annotated[
+        int | None, option("--from-bar", metavar="N", help="Go on where bar N of the .mid begins  [1 or more]")
+    ] = None,
     length: Annotated[
         str,
         option(
@@ -60,11 +63,30 @@ def sample(
         ),
     ] = "fp32",
     label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
+    density: Annotated[
+        str | None,
+        option(
+            "--density",
+            metavar="D",
+            help='Ask for notes a second, one value or points in seconds: "0:2 30s:8"; the nearest that the corpus has',
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        option("--key", metavar="KEY", help='Ask for a key, one or from points in seconds on: "0:C 60s:Am"'),
+    ] = None,
     stop: Annotated[str | None, option("--stop", metavar="TEXT", help="Stop before this text would be written")] = None,
     out: Annotated[
         Path | None,
-        option("--out", metavar="FILE", help="Write a file; its suffix chooses: .txt .mid .png .svg .json (token ids)"),
+        option(
+            "--out", metavar="FILE", help="Write a file; its suffix chooses: .txt .mid .wav .png .svg .json (token ids)"
+        ),
     ] = None,
+    soundfont: Annotated[
+        Path | None,
+        option("--soundfont", metavar="FILE", help="Play a .wav from this .sf2 or .sf3  [default one that is found]"),
+    ] = None,
+    roll: Annotated[bool, option("--roll", help="Show music as a piano roll that scrolls while it is drawn")] = False,
     stats: Annotated[
         bool, option("--stats", help="End with a line on stderr: tokens, seconds, tokens/s, bits, seed")
     ] = False,
@@ -81,14 +103,18 @@ def sample(
             run=run,
             prompt=prompt,
             prompt_file=prompt_file,
+            from_bar=from_bar,
             length=length,
             sampling=SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty),
             seed=seed,
             num_samples=num_samples,
             precision=precision,
             label=label,
+            controls={name: asked for name, asked in (("density", density), ("key", key)) if asked is not None},
             stop=stop,
             out=out,
+            font=soundfont,
+            is_rolling=roll,
             is_counted=stats,
         )
     )

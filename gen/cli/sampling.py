@@ -5,11 +5,13 @@ beside it, follow; each then has a heading as `tail` writes it.
 """
 
 import math
+import os
 import secrets
+import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -37,14 +39,18 @@ class Request:
     run: str
     prompt: str | None
     prompt_file: Path | None
+    from_bar: int | None
     length: str
     sampling: SamplingConfig
     seed: int | None
     num_samples: int
     precision: "StepPrecision"
     label: str | None
+    controls: Mapping[str, str]
     stop: str | None
     out: Path | None
+    font: Path | None
+    is_rolling: bool
     is_counted: bool
 
 
@@ -88,6 +94,8 @@ def write_samples(request: Request) -> None:
         check_kind(path, run.codec)
     if request.stop is not None:
         run.check_is_text("--stop")
+    if request.is_rolling and not is_music(run.codec):
+        raise SettingError(f"--roll: {run.name} writes text, not music")
     prompt = _prompt(request, run)
     seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
     tally = Tally()
@@ -99,13 +107,16 @@ def write_samples(request: Request) -> None:
         label=request.label,
         num_samples=request.num_samples,
         precision=request.precision,
+        controls=request.controls,
     )
     rows = split_rows(tally.counted(drawn), request.num_samples)
     if paths:
         for path, row in zip(paths, rows, strict=True):
-            _write_file(path, row, run, prompt=prompt, stop=request.stop)
+            _write_file(path, row, run, prompt=prompt, stop=request.stop, font=request.font)
     else:
         samples = [_pieces(row, run, prompt=prompt, stop=request.stop) for row in rows]
+        if request.is_rolling:
+            samples = [_rolled(pieces, run) for pieces in samples]
         _write_stream(samples, is_text=not is_music(run.codec))
     if request.is_counted:
         say(tally.line(seed))
@@ -147,8 +158,12 @@ def _paths(request: Request, limit: int | None) -> list[Path]:
     if limit is None and (request.out or request.num_samples > 1):
         raise SettingError("--length: only one sample on stdout can go on for ever (inf)", hint="give a number")
     if request.out is None:
+        if request.font is not None:
+            raise SettingError("--soundfont: only with --out FILE.wav")
         return []
-    check_out(request.out)
+    if request.is_rolling:
+        raise SettingError(f"--roll: not together with --out ({request.out})", hint="give one of the two")
+    check_out(request.out, font=request.font)
     return numbered(request.out, count=request.num_samples)
 
 
@@ -161,20 +176,42 @@ def _prompt(request: Request, run: "Run") -> Any:
             f"--prompt: {run.name} writes music, not text ({request.prompt})", hint="give a primer: --prompt-file x.mid"
         )
     path = request.prompt_file
+    if request.from_bar is not None and (path is None or not is_music(run.codec)):
+        raise SettingError("--from-bar: only with --prompt-file FILE.mid")
     if path is None:
         return request.prompt
     if not is_music(run.codec) and path.suffix.lower() in MIDI_SUFFIXES:
         raise SettingError(f"{path}: {run.name} writes text, not music", hint="give a text file")
-    return run.codec.read(path)
+    primer = run.codec.read(path)
+    if request.from_bar is None:
+        return primer
+    from gen.music.excerpt import before_bar
+
+    return before_bar(primer, request.from_bar)
 
 
 def _pieces(tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None) -> Iterator[Any]:
     """Yields the prompt, then what was drawn, up to `stop`, which is looked for in what was drawn only."""
     from gen.generation.stop import stop_at
 
+    if stop is None:
+        return run.decoded(prompt, tokens, with_prompt=True)
     opening = () if prompt is None else stream(run.codec, run.codec.encode(prompt).tolist())
-    drawn = run.decoded(prompt, tokens)
-    return chain(opening, drawn if stop is None else stop_at(drawn, stop))
+    return chain(opening, stop_at(run.decoded(prompt, tokens), stop))
+
+
+def _rolled(pieces: Iterator[Any], run: "Run") -> Iterator[str]:
+    """Yields the lines of a piano roll, as wide as the terminal, in its colours; a file gets neither."""
+    from gen.music.roll import ScrollingRoll
+
+    roll = ScrollingRoll(
+        width=shutil.get_terminal_size().columns,
+        ticks_per_beat=run.codec.join(()).ticks_per_beat,
+        is_coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+    )
+    for piece in pieces:
+        yield from roll.push(piece)
+    yield from roll.finish()
 
 
 def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
@@ -192,7 +229,9 @@ def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
         output.write(b"\n")
 
 
-def _write_file(path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None) -> None:
+def _write_file(
+    path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None, font: Path | None
+) -> None:
     """Writes one sample, its prompt first."""
     ids: list[int] = [] if prompt is None else run.codec.encode(prompt).tolist()
 
@@ -203,5 +242,5 @@ def _write_file(path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, s
             yield token
 
     whole = run.codec.join(_pieces(kept(), run, prompt=prompt, stop=stop))
-    write_out(path, codec=run.codec, whole=whole, tokens=ids if stop is None else None)
+    write_out(path, codec=run.codec, whole=whole, tokens=ids if stop is None else None, font=font)
     say(f"wrote {path}")

@@ -85,9 +85,34 @@ def test_export_draws_a_piano_roll(gen: Gen, music_folder: Path, tmp_path: Path)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_export_plays_a_soundfont(gen: Gen, music_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tinysoundfont")
+    pretty_midi = pytest.importorskip("pretty_midi")
+    font = next(Path(pretty_midi.__file__).parent.glob("*.sf2"))
+    assert gen("export", music_folder / "bwv2.6.mid", "--out", tmp_path / "a.wav", "--soundfont", font).code == 0
+    assert (tmp_path / "a.wav").read_bytes()[:4] == b"RIFF"
+
+
+@pytest.mark.parametrize(
+    ("out", "what"),
+    [("a.wav", "none.sf2: no such SoundFont"), ("a.mid", "--soundfont: only for .wav (")],
+)
+def test_export_refuses_a_font_that_it_cannot_use(
+    gen: Gen, music_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, what: str
+) -> None:
+    pytest.importorskip("tinysoundfont")
+    monkeypatch.chdir(tmp_path)
+    outcome = gen("export", music_folder / "bwv2.6.mid", "--out", out, "--soundfont", "none.sf2")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {what}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_export_writes_notes_as_lines(gen: Gen, music_folder: Path, tmp_path: Path) -> None:
     gen("export", music_folder / "bwv2.6.mid", "--out", tmp_path / "a.txt")
-    assert (tmp_path / "a.txt").read_text().splitlines()[0].split()[:2] == ["0.00", "s"]
+    lines = (tmp_path / "a.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["metre", "tempo"]
+    assert lines[2].split()[:2] == ["0.00", "s"]
 
 
 @pytest.mark.parametrize(

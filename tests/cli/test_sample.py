@@ -1,11 +1,16 @@
 import json
 import re
+import wave
+from fractions import Fraction
 from pathlib import Path
 
 import mido
 import pytest
 
 from gen.kernels.stepping import has_step_kernel
+from gen.music.excerpt import before_bar
+from gen.music.midi import read_midi
+from gen.music.score import Score
 from tests.cli.conftest import Gen
 
 needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
@@ -96,7 +101,29 @@ def test_several_samples_get_numbers_before_the_suffix(gen: Gen, text_run: Path,
 def test_music_without_a_file_is_a_line_a_note(gen: Gen, music_run: Path) -> None:
     outcome = gen("sample", music_run, "--length", "200", "--seed", "1")
     assert outcome.code == 0
-    assert all(re.match(r" *\d+\.\d\d s  [A-G]#?-?\d ", line) for line in outcome.out.splitlines())
+    told = r"metre \d+/\d+$|tempo \d+ beats a minute$"  # before the notes that they hold for
+    assert all(re.match(rf" *\d+\.\d\d s  [A-G]#?-?\d |{told}", line) for line in outcome.out.splitlines())
+
+
+def test_music_scrolls_as_a_roll_with_as_many_notes_as_lines_without(gen: Gen, music_run: Path) -> None:
+    notes = gen("sample", music_run, "--length", "200", "--seed", "1").out.splitlines()
+    outcome = gen("sample", music_run, "--length", "200", "--seed", "1", "--roll")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert "piano" in outcome.out
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in outcome.out  # no terminal, no colours
+    assert 0 < sum(mark in "\u2591\u2592\u2593\u2588" for mark in outcome.out) <= len(notes)
+
+
+def test_music_is_written_as_sound(gen: Gen, music_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tinysoundfont")
+    pytest.importorskip("pretty_midi")
+    outcome = gen("sample", music_run, "--length", "60", "--seed", "1", "--out", tmp_path / "a.wav")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", f"wrote {tmp_path / 'a.wav'}\n")
+    with wave.open(str(tmp_path / "a.wav")) as file:
+        assert (file.getframerate(), file.getnchannels()) == (44_100, 2)
+        assert file.getnframes() > 1000
 
 
 def test_music_in_a_file_has_no_hanging_note(gen: Gen, music_run: Path, tmp_path: Path) -> None:
@@ -127,6 +154,10 @@ def test_a_primer_comes_before_what_is_drawn(gen: Gen, music_run: Path, music_fo
         (["--prompt", "caf\u00e9"], "\u00e9"),
         (["--label", "bass"], "--label: unknown"),
         (["--out", "a.mid"], "a.mid: text cannot be written as .mid"),
+        (["--soundfont", "a.sf2"], "--soundfont: only with --out FILE.wav"),
+        (["--soundfont", "a.sf2", "--out", "a.mid"], "--soundfont: only for .wav (a.mid)"),
+        (["--roll"], "--roll: fox writes text, not music"),
+        (["--roll", "--out", "a.txt"], "--roll: not together with --out (a.txt)"),
         (["--prompt", "a", "--prompt-file", "b"], "--prompt-file: --prompt is given too"),
         (["--prompt-file", "none.txt"], "none.txt"),
         (["--stop", ""], "--stop: must not be empty"),
@@ -153,7 +184,40 @@ def test_a_music_run_refuses_text(gen: Gen, music_run: Path, arguments: list[str
     assert outcome.err.startswith(f"error: {line}")
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".png"])
+def test_text_is_not_written_as_sound_or_picture(gen: Gen, text_run: Path, tmp_path: Path, suffix: str) -> None:
+    outcome = gen("sample", text_run, "--length", "5", "--out", tmp_path / f"a{suffix}")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_text_run_refuses_a_midi_primer(gen: Gen, text_run: Path, music_folder: Path) -> None:
     outcome = gen("sample", text_run, "--prompt-file", music_folder / "bwv2.6.mid")
     assert outcome.code == 2
     assert "fox writes text, not music" in outcome.err
+
+
+def test_a_primer_goes_on_from_one_of_its_bars(gen: Gen, music_run: Path, music_folder: Path, tmp_path: Path) -> None:
+    primer = music_folder / "bwv2.6.mid"
+    arguments = ("--prompt-file", primer, "--from-bar", "3", "--length", "50", "--seed", "1")
+    gen("sample", music_run, *arguments, "--out", tmp_path / "a.mid")
+
+    before, after = (sounds(read_midi(path)[0]) for path in (primer, tmp_path / "a.mid"))
+    opening = {sound for sound in sounds(before_bar(read_midi(primer)[0], 3)) if sound in before}
+    assert len(opening) > 10
+    assert opening <= after
+    assert after - opening
+    assert min(after - opening) >= max(opening)
+
+
+def sounds(score: Score) -> set[tuple[Fraction, int]]:
+    """Onsets in beats, and pitches."""
+    per_beat = score.ticks_per_beat
+    return {(Fraction(note.onset_ticks, per_beat), note.pitch) for track in score.tracks for note in track.notes}
+
+
+def test_a_bar_needs_a_primer(gen: Gen, text_run: Path) -> None:
+    outcome = gen("sample", text_run, "--from-bar", "3")
+    assert outcome.code == 2
+    assert outcome.err == "error: --from-bar: only with --prompt-file FILE.mid\n"

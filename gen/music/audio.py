@@ -1,0 +1,240 @@
+"""Turns a score into sound: a .wav of 16 bits, 44,100 Hz, two channels, played from a SoundFont by tinysoundfont.
+
+Each track plays on a channel of its own, so there are as many as a score has tracks. The sustain pedal is applied
+here, not in the synthesiser: a note lasts until the pedal is up or its key goes down again. What is rendered goes to a
+file beside the target first, for only at its end is it known how loud it gets; memory does not grow with the length.
+"""
+
+import importlib.util
+import os
+import tempfile
+import wave
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.errors import SettingError
+from gen.files import write_atomically
+from gen.music.instruments import instrument_name
+from gen.music.score import Score, Track
+
+if TYPE_CHECKING:
+    from tinysoundfont import Synth
+
+SAMPLE_RATE = 44_100
+FONT_VARIABLE = "GEN_SOUNDFONT"
+MAX_PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB is left for what lies between samples
+MAX_TAIL_SECONDS = 10.0
+_GAIN_DB = 6.0  # or a piano would be half as loud as other recordings of one
+_SILENCE = 1e-4  # of full scale, -80 dB
+_BLOCK = 4096  # frames
+_MAX_VOICES = 512  # two a note of a stereo instrument; more would cut off the oldest
+_MAX_FRAMES = (1 << 32) // 4 - 64  # what the size field of a .wav counts, in frames of four bytes
+_SUFFIXES = (".sf2", ".sf3")
+_FOLDERS = (
+    "~/.local/share/soundfonts",
+    "~/.local/share/sounds/sf2",
+    "/usr/share/sounds/sf2",
+    "/usr/share/sounds/sf3",
+    "/usr/share/soundfonts",
+    "/usr/local/share/soundfonts",
+    "/opt/homebrew/share/soundfonts",
+    "/opt/homebrew/share/fluid-synth/sf2",
+    "/usr/local/share/fluid-synth/sf2",
+    "~/Library/Audio/Sounds/Banks",
+)
+
+
+class _Events(NamedTuple):
+    """Keys that go down and up, in the order in which they are played; each (N,)."""
+
+    frames: NDArray[np.int64]
+    channels: NDArray[np.int64]
+    pitches: NDArray[np.int64]
+    velocities: NDArray[np.int64]  # 0 lets the key go
+
+
+def write_wav(path: Path, score: Score, *, font: Path | None = None) -> None:
+    """Writes a score as sound, until its last note has died away; equal scores and fonts give equal bytes.
+
+    It is made quieter where it would get louder than `MAX_PEAK`, and never louder.
+
+    Args:
+        font: a SoundFont, .sf2 or .sf3; None takes what `find_font` finds.
+
+    Raises:
+        SettingError: there is no synthesiser or no font, the font is none or lacks an instrument, the music is longer
+            than a .wav can say, or the file cannot be written.
+    """
+    seconds = score.duration_seconds + MAX_TAIL_SECONDS
+    if seconds * SAMPLE_RATE > _MAX_FRAMES:
+        raise SettingError(f"{path}: longer than a .wav can be ({seconds / 3600:.1f} h)", hint="write .mid")
+    font = check_sound(font)
+    synth = _synth(font, score.tracks)
+    events = _events(score)
+    write_atomically(path, partial(_write, synth=synth, events=events))
+
+
+def check_sound(font: Path | None = None) -> Path:
+    """Returns the font that will be played. Raises SettingError if there is none, or no synthesiser."""
+    if importlib.util.find_spec("tinysoundfont") is None:
+        raise SettingError(
+            "sound: needs tinysoundfont, of the extra gen-rnn[audio]",
+            hint='pip install "gen-rnn[audio]" && pip install --no-deps tinysoundfont',
+        )
+    return find_font(font)
+
+
+def find_font(font: Path | None = None) -> Path:
+    """Returns the SoundFont to play.
+
+    It is the one given, else that of $GEN_SOUNDFONT, else one in the folders where systems keep them, where those whose
+    name says General MIDI come first, else the one in the pretty_midi package.
+
+    Raises:
+        SettingError: there is none.
+    """
+    named = os.environ.get(FONT_VARIABLE)
+    chosen = font or (Path(named) if named else None)
+    if chosen is not None:
+        if not chosen.is_file():
+            raise SettingError(f"{chosen}: {'not a file' if chosen.exists() else 'no such SoundFont'}")
+        return chosen
+    found = next(_usual_fonts(), None)
+    if found is None:
+        looked = ", ".join((f"${FONT_VARIABLE}", *_FOLDERS, "the pretty_midi package"))
+        raise SettingError(
+            f"sound: no SoundFont (looked at {looked})",
+            hint="pip install pretty_midi, apt install timgm6mb-soundfont, or give --soundfont FILE",
+        )
+    return found
+
+
+def _usual_fonts() -> Iterator[Path]:
+    for folder in _FOLDERS:
+        fonts = [path for path in Path(folder).expanduser().glob("*") if path.suffix.lower() in _SUFFIXES]
+        yield from sorted(fonts, key=lambda path: (not _is_general(path), path.name))
+    package = importlib.util.find_spec("pretty_midi")  # found, not imported: it takes a second and is not needed
+    for place in (package.submodule_search_locations or ()) if package else ():
+        yield from sorted(Path(place).glob("*.sf2"))
+
+
+def _is_general(path: Path) -> bool:
+    return "gm" in path.stem.lower() or "general" in path.stem.lower()
+
+
+def _synth(font: Path, tracks: Iterable[Track]) -> "Synth":
+    """Returns a synthesiser with the instrument of each track on the channel of its number."""
+    from tinysoundfont import Synth
+
+    with font.open("rb") as file:
+        head = file.read(12)
+    synth = Synth(gain=_GAIN_DB, samplerate=SAMPLE_RATE)
+    try:
+        if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+            raise RuntimeError
+        loaded = synth.sfload(str(font), max_voices=_MAX_VOICES)
+    except RuntimeError as err:
+        raise SettingError(f"{font}: not a SoundFont") from err
+    for channel, track in enumerate(tracks):
+        try:
+            synth.program_select(channel, loaded, 0, track.program, track.is_drum)
+        except RuntimeError as err:
+            name = instrument_name(track.program, track.is_drum)
+            raise SettingError(
+                f"{font}: no instrument for program {track.program} ({name})", hint="give another --soundfont"
+            ) from err
+    return synth
+
+
+def _events(score: Score) -> _Events:
+    parts = [_track_events(score, channel, track) for channel, track in enumerate(score.tracks) if track.notes]
+    if not parts:
+        empty = np.zeros(0, np.int64)
+        return _Events(empty, empty, empty, empty)
+    columns = np.concatenate(parts, axis=1)
+    # Within a frame keys go up before others go down, or a repeated note would be let go as it is struck.
+    order = np.lexsort((columns[2], columns[1], columns[3] > 0, columns[0]))
+    return _Events(*columns[:, order])
+
+
+def _track_events(score: Score, channel: int, track: Track) -> NDArray[np.int64]:
+    """Returns the (4, 2N) frames, channels, pitches and velocities of a track, in no order."""
+    onsets, _, pitches, velocities = track.columns
+    starts = _frames(score, onsets)
+    stops = np.maximum(_frames(score, _released(track)), starts + 1)
+    channels = np.full(2 * len(starts), channel)
+    return np.stack(
+        (
+            np.concatenate((starts, stops)),
+            channels,
+            np.concatenate((pitches, pitches)),
+            np.concatenate((velocities, np.zeros_like(velocities))),
+        )
+    )
+
+
+def _released(track: Track) -> NDArray[np.int64]:
+    """Returns the (N,) ticks at which notes end: at the latest when the pedal is up, or the key goes down again."""
+    onsets, durations, pitches, _ = track.columns
+    ends = onsets + durations
+    if track.pedal:
+        downs, lengths = np.array(track.pedal, np.int64).T
+        span = np.searchsorted(downs, ends, side="right") - 1
+        ends = np.maximum(ends, np.where(span >= 0, (downs + lengths)[span], 0))
+    order = np.lexsort((onsets, pitches))
+    is_repeated = (np.diff(pitches[order]) == 0) & (np.diff(onsets[order]) > 0)
+    first, second = order[:-1][is_repeated], order[1:][is_repeated]
+    ends[first] = np.minimum(ends[first], onsets[second])
+    return np.asarray(ends, np.int64)
+
+
+def _frames(score: Score, ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(np.rint(score.seconds(ticks) * SAMPLE_RATE), np.int64)
+
+
+def _write(path: Path, *, synth: "Synth", events: _Events) -> None:
+    with tempfile.TemporaryFile(dir=path.parent) as spool, wave.open(str(path), "wb") as file:
+        peak = 0.0
+        for block in _render(synth, events):
+            peak = max(peak, float(np.abs(block).max()))
+            spool.write(block.tobytes())
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        spool.seek(0)
+        for block in _blocks(spool):
+            samples = np.rint(block * (32767 * min(1.0, MAX_PEAK / max(peak, MAX_PEAK)))).astype("<i2")
+            file.writeframesraw(samples.tobytes())
+
+
+def _blocks(spool: IO[bytes]) -> Iterator[NDArray[np.float32]]:
+    while data := spool.read(_BLOCK * 8):
+        yield np.frombuffer(data, np.float32)
+
+
+def _render(synth: "Synth", events: _Events) -> Iterator[NDArray[np.float32]]:
+    """Yields interleaved (2 N,) samples up to where nothing sounds any more."""
+    now = 0
+    for frame, channel, pitch, velocity in zip(*(column.tolist() for column in events), strict=True):
+        while now < frame:
+            count = min(_BLOCK, frame - now)
+            yield _samples(synth, count)
+            now += count
+        if velocity:
+            synth.noteon(channel, pitch, velocity)
+        else:
+            synth.noteoff(channel, pitch)
+    for _ in range(int(MAX_TAIL_SECONDS * SAMPLE_RATE) // _BLOCK if len(events.frames) else 0):
+        block = _samples(synth, _BLOCK)
+        yield block
+        if np.abs(block).max() < _SILENCE:
+            return
+
+
+def _samples(synth: "Synth", count: int) -> NDArray[np.float32]:
+    return np.frombuffer(synth.generate(count), np.float32)

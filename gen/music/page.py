@@ -1,0 +1,112 @@
+"""Where on a page a score's bars and notes lie: systems, one below the other, as in printed music.
+
+Positions along a piece are ticks where it has time signatures, so that bars are of equal width and systems end at bar
+lines; else they are seconds. Positions on the page are inches from its upper left corner.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.music.score import Score, TimeSignature
+
+SECONDS_PER_INCH = 2.2
+SYSTEM_INCHES = 10.0
+MIN_INCHES = 4.0
+MAX_SYSTEMS = 60  # longer music is drawn denser
+_MAX_BARS = 20_000  # of a metre that makes sense
+_BARS_IN_SYSTEM = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+_SECONDS_BETWEEN_LINES = (1, 2, 5, 10, 15, 30, 60, 300, 900, 3600)
+_LINES_IN_SYSTEM = 24
+
+
+class Ruling(NamedTuple):
+    """The lines that divide a piece from left to right."""
+
+    bars: NDArray[np.float64]  # (B + 1,): where bars, or stretches of seconds, begin, and where the last one ends
+    beats: NDArray[np.float64]  # where beats begin that are no bars
+    labels: list[str]  # (B,)
+    metres: dict[float, str]  # where a time signature begins, and what it says
+    is_metric: bool  # positions are ticks
+
+
+class System(NamedTuple):
+    """A stretch of the piece, from left to right on the page."""
+
+    start: float
+    stop: float
+    top: float  # inches
+    scale: float  # inches for each unit of position
+
+
+def rule(score: Score) -> Ruling:
+    """Returns the lines of a score: bars and beats, or seconds where it has no time signature."""
+    ticks = max((int((track.columns[0] + track.columns[1]).max()) for track in score.tracks if track.notes), default=0)
+    if score.time_signatures and ticks:
+        lengths = [_bar_ticks(metre, score.ticks_per_beat) for metre in score.time_signatures]
+        if ticks / min(lengths) <= _MAX_BARS:
+            return _metric_ruling(score, ticks)
+    return _timed_ruling(max(score.duration_seconds, 1.0))
+
+
+def systems(score: Score, ruling: Ruling, *, top: float, height: float) -> list[System]:
+    """Returns the systems of a page whose first one starts at `top`, one each `height`."""
+    seconds = max(score.duration_seconds, 1.0)
+    num_bars = len(ruling.bars) - 1
+    wanted = max(SECONDS_PER_INCH * SYSTEM_INCHES, seconds / MAX_SYSTEMS)  # seconds a system
+    per_system = num_bars if seconds <= wanted * 1.1 else _nearest(num_bars * wanted / seconds, num_bars)
+    cuts = [*range(0, num_bars, per_system), num_bars]
+    if len(cuts) > 2 and cuts[-1] - cuts[-2] <= per_system / 8:
+        del cuts[-2]  # a bar or two alone on a line look lost
+    spans = [(float(ruling.bars[a]), float(ruling.bars[b])) for a, b in pairwise(cuts)]
+    inches = SYSTEM_INCHES if len(spans) > 1 else min(SYSTEM_INCHES, max(MIN_INCHES, seconds / SECONDS_PER_INCH))
+    scale = inches / max(stop - start for start, stop in spans)
+    return [System(start, stop, top + number * height, scale) for number, (start, stop) in enumerate(spans)]
+
+
+def _nearest(bars: float, num_bars: int) -> int:
+    """Returns how many bars a system has: a number that phrases have, and at most `MAX_SYSTEMS` systems."""
+    least = -(-num_bars // MAX_SYSTEMS)
+    return max(least, min(_BARS_IN_SYSTEM, key=lambda choice: abs(np.log(choice / bars))))
+
+
+def _bar_ticks(metre: TimeSignature, ticks_per_beat: int) -> float:
+    return ticks_per_beat * 4 * metre.numerator / metre.denominator
+
+
+def _metric_ruling(score: Score, ticks: int) -> Ruling:
+    """Returns bars and beats up to the end of the bar in which the last note ends."""
+    metres = [metre for metre in score.time_signatures if metre.onset_ticks < ticks]
+    if not metres or metres[0].onset_ticks > 0:
+        metres = [TimeSignature(0, 4, 4), *metres]  # what MIDI assumes until it is told
+    bars: list[float] = []
+    beats: list[float] = []
+    end = 0.0
+    for metre, following in zip(metres, (*metres[1:], None), strict=True):
+        length = _bar_ticks(metre, score.ticks_per_beat)
+        count = int(np.ceil(((following.onset_ticks if following else ticks) - metre.onset_ticks) / length - 1e-9))
+        stop = following.onset_ticks if following else metre.onset_ticks + count * length
+        starts = metre.onset_ticks + np.arange(count) * length
+        inner = (starts[:, None] + length / metre.numerator * np.arange(1, metre.numerator)).ravel()
+        bars += starts.tolist()
+        beats += inner[inner < stop].tolist()  # a bar may be cut short by the next time signature
+        end = float(stop)
+    labels = [str(number) for number in range(1, len(bars) + 1)]
+    said = {float(metre.onset_ticks): f"{metre.numerator}/{metre.denominator}" for metre in metres}
+    return Ruling(np.array([*bars, end]), np.array(beats), labels, said, is_metric=True)
+
+
+def _timed_ruling(seconds: float) -> Ruling:
+    in_system = min(seconds, max(SECONDS_PER_INCH * SYSTEM_INCHES, seconds / MAX_SYSTEMS))
+    step = next((step for step in _SECONDS_BETWEEN_LINES if in_system / step <= _LINES_IN_SYSTEM), 3600)
+    count = int(np.ceil(seconds / step - 1e-9))
+    bars = np.arange(count + 1, dtype=np.float64) * step
+    return Ruling(bars, np.zeros(0), [clock(start) for start in bars[:-1].tolist()], {}, is_metric=False)
+
+
+def clock(seconds: float) -> str:
+    """Returns a time as 0:42 or 73:07."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"

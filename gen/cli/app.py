@@ -13,6 +13,7 @@ from gen.cli.corpus import corpus
 from gen.cli.eval import evaluate
 from gen.cli.export import export
 from gen.cli.info import info
+from gen.cli.play import play
 from gen.cli.sample import sample
 from gen.cli.train import train
 
@@ -62,6 +63,7 @@ _add(
     "gen sample plays --prompt 'ROMEO:' --temperature 0.8",
     "gen sample tunes --num-samples 4 --out tune.mid",
 )
+_add(play, "play", "gen play tunes", "gen play tunes --port FLUID --input Keystation --temperature 0.9")
 _add(evaluate, "eval", "gen eval plays valid", "gen eval plays shakespeare --context 256 --json")
 _add(info, "info", "gen info plays", "gen info checkpoints/plays/model.safetensors --json")
 _add(corpus, "corpus", "gen corpus", "gen corpus chorales --json")

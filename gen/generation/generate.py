@@ -1,10 +1,10 @@
 """The stream of tokens that a model writes, drawn as they are pulled.
 
 The prompt runs through the stepper once, for one row, and its state is copied to all rows. Then each token costs one
-stepper call and one draw, in constant memory. Where the stepper is compiled and no grammar looks at every token, one
-call steps and draws for about two milliseconds; the tokens are the same. Rows that have ended are dropped; as a
-stepper's row has the same bits whatever the number of rows, and each row has its own random stream, a sample is the
-same alone or among others.
+stepper call and one draw, in constant memory. Where the stepper is compiled and neither a grammar nor a hand on a knob
+looks at every token, one call steps and draws for about two milliseconds; the tokens are the same. Rows that have ended
+are dropped; as a stepper's row has the same bits whatever the number of rows, and each row has its own random stream, a
+sample is the same alone or among others.
 
 Gradients are off only while the stepper runs: a generator that yields inside `inference_mode` would leave it switched
 on in its caller.
@@ -21,7 +21,7 @@ from torch import Tensor
 from gen.codec import BoolArray, Grammar
 from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
-from gen.generation.sampling import Sampler
+from gen.generation.sampling import Sampler, Steering
 from gen.kernels.drawing import Drawn, TokenArray, Writer
 from gen.models import stepper as models
 from gen.models.recurrent import State
@@ -58,7 +58,7 @@ def generate(
     begin: int,
     end: int | None,
     length: int | None,
-    sampling: SamplingConfig,
+    sampling: SamplingConfig | Steering,
     seed: int,
     num_samples: int = 1,
     label: int = 0,
@@ -72,7 +72,7 @@ def generate(
         begin: the id before the first one; never drawn. The id after it is the vocabulary's end.
         end: the id that ends a row, yielded as its last token; None if it must not be drawn.
         length: the most tokens a row gets beyond the prompt, `end` apart; None for no limit.
-        sampling: how a token is chosen from the logits.
+        sampling: how a token is chosen from the logits; or a function that says it before every token, to steer.
         seed: row r's tokens depend on (seed, r) and the other arguments but num_samples.
         num_samples: B, how many rows.
         label: 0 for none, else 1 + the label's index.
@@ -153,7 +153,8 @@ class _GoingOn(Protocol):
 def _going_on(
     stepper: Stepper, sampler: Sampler, grammars: list[Grammar], state: State, *, end: int | None
 ) -> _GoingOn:
-    if isinstance(stepper, models.Stepper) and sampler.kernel is not None and not grammars:
+    is_watched = bool(grammars) or sampler.is_steered
+    if isinstance(stepper, models.Stepper) and sampler.kernel is not None and not is_watched:
         writer = stepper.writer(sampler.kernel, state)
         if writer is not None:
             return _ManyTokens(sampler, writer, end)

@@ -21,7 +21,7 @@ the last bits of an exponential at most.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -37,12 +37,14 @@ REPETITION_WINDOW = 64  # tokens
 UNIFORM_BLOCK = 256  # tokens
 LEAST_TEMPERATURE = 1e-200  # below it no quotient changes a draw any more, but one may overflow
 
+Steering = Callable[[], SamplingConfig]  # asked before every token: what a hand on a knob wants now
+
 
 class Sampler:
     """Draws the next tokens of B rows, each row with its own stream of uniforms.
 
     Args:
-        config: the filters.
+        config: the filters, or what tells them before every token; equal filters draw equal tokens either way.
         vocab_size: V.
         seed: with a row's number it decides the row's stream.
         num_rows: B; the rows are numbered from 0.
@@ -52,7 +54,7 @@ class Sampler:
 
     def __init__(
         self,
-        config: SamplingConfig,
+        config: SamplingConfig | Steering,
         *,
         vocab_size: int,
         seed: int,
@@ -60,15 +62,22 @@ class Sampler:
         banned: Sequence[int] = (),
         prompt: Sequence[int] = (),
     ) -> None:
-        self._config = config
+        self._steering = None if isinstance(config, SamplingConfig) else config
+        self._config = config if isinstance(config, SamplingConfig) else config()
+        self._vocab_size = vocab_size
         self._uniforms = _Uniforms(seed, num_rows)
         self._banned = tuple(banned)
         self._recent = None
-        if config.repetition_penalty != 1.0:
+        if self.is_steered or self._config.repetition_penalty != 1.0:
             self._recent = _RecentTokens(num_rows, vocab_size)
             for token in prompt[-REPETITION_WINDOW:]:
                 self._recent.push(np.full(num_rows, token))
-        self.kernel = _draw_kernel(config, vocab_size, self._banned) if has_draw_kernel() else None
+        self.kernel = self._new_kernel()
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether the filters may change from one token to the next."""
+        return self._steering is not None
 
     def draw(self, logits: Tensor, allowed: BoolArray | None = None) -> Drawn:
         """Draws one token a row.
@@ -79,6 +88,7 @@ class Sampler:
 
         Raises CheckpointError if a logit is NaN or infinite, or no permitted token has any probability.
         """
+        self._steer()
         uniforms = self._uniforms.peek(1)[0]
         if self.kernel is not None:
             drawn = self.kernel.draw(logits.cpu(), uniforms, allowed=allowed, recent=self._seen())
@@ -117,6 +127,15 @@ class Sampler:
         self._uniforms.keep(places)
         if self._recent is not None:
             self._recent.keep(places)
+
+    def _steer(self) -> None:
+        """Takes up the filters that are wanted now."""
+        if self._steering is not None and (config := self._steering()) != self._config:
+            self._config = config
+            self.kernel = self._new_kernel()
+
+    def _new_kernel(self) -> DrawKernel | None:
+        return _draw_kernel(self._config, self._vocab_size, self._banned) if has_draw_kernel() else None
 
     def _seen(self) -> Recent | None:
         return None if self._recent is None else self._recent.handed_over()

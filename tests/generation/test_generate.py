@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gen.codec import BoolArray
+from gen.codec import BoolArray, Grammar
 from gen.config import CellName, ModelConfig, SamplingConfig
 from gen.errors import CheckpointError, SettingError
 from gen.generation.generate import Sampled, Stepper, generate
@@ -188,6 +188,53 @@ def test_under_a_grammar_every_sample_closes_within_its_length(temperature: floa
 def test_a_grammar_takes_the_prompt() -> None:
     rows = rows_of(even(), count=3, prompt=[OPEN, OPEN, 5], length=2, new_grammar=Brackets)
     assert rows == [[CLOSE, CLOSE]] * 3
+
+
+@pytest.mark.parametrize("new_grammar", [lambda: None, Brackets])
+@pytest.mark.parametrize("sampling", [PLAIN, GREEDY, SamplingConfig(0.7, top_k=5, repetition_penalty=1.3)])
+def test_steering_that_changes_nothing_draws_the_same_bits(
+    sampling: SamplingConfig, new_grammar: Callable[[], Grammar | None]
+) -> None:
+    stepper = fast.Stepper(trained())
+    plain, steered = (
+        list(
+            generate(
+                stepper,
+                prompt=[3, 4],
+                begin=BEGIN,
+                end=None,
+                length=300,
+                sampling=how,
+                seed=5,
+                num_samples=3,
+                new_grammar=new_grammar,
+            )
+        )
+        for how in (sampling, lambda: sampling)
+    )
+    assert plain == steered
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [GREEDY, SamplingConfig(top_k=1), SamplingConfig(0.5, top_p=0.9), SamplingConfig(repetition_penalty=1.5)],
+)
+def test_a_turn_of_a_knob_holds_from_the_next_token_on(turned: SamplingConfig) -> None:
+    stepper = fast.Stepper(trained())
+    settings = [PLAIN]
+
+    def drawn(how: SamplingConfig | Callable[[], SamplingConfig], prompt: list[int]) -> Iterator[int]:
+        sampled = generate(stepper, prompt=prompt, begin=BEGIN, end=None, length=200, sampling=how, seed=5)
+        return (item.token for item in sampled)
+
+    steered = drawn(lambda: settings[-1], [])
+    before = list(islice(steered, 100))
+    settings.append(turned)
+    after = list(steered)
+    assert before == list(islice(drawn(PLAIN, []), 100))
+    assert after != list(drawn(PLAIN, []))[100:]
+    if turned.temperature == 0 or turned.top_k == 1:  # no draw of which the uniform matters
+        assert after == list(islice(drawn(turned, before), 100))
 
 
 def test_a_length_too_short_to_close_the_prompt_is_a_setting_error() -> None:

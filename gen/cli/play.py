@@ -1,0 +1,86 @@
+"""`gen play`: a music model plays live."""
+
+from pathlib import Path
+from typing import Annotated
+
+from gen.cli.parameters import argument, option
+from gen.config import SamplingConfig
+
+
+def play(
+    run: Annotated[
+        str | None, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")
+    ] = None,
+    port: Annotated[
+        str | None,
+        option("--port", metavar="NAME", help="Play to this MIDI port; a part of its name is enough  [the only one]"),
+    ] = None,
+    input_: Annotated[
+        str | None,
+        option("--input", metavar="NAME", help="Let this port's modulation wheel (CC 1) set the temperature, 0 to 2"),
+    ] = None,
+    is_list: Annotated[bool, option("--list", help="List the MIDI ports and exit")] = False,
+    temperature: Annotated[
+        float,
+        option(
+            "--temperature",
+            metavar="T",
+            help="Randomness of sampling; 0 takes the likeliest token  [0-100, default 1]",
+        ),
+    ] = 1.0,
+    top_k: Annotated[
+        int | None, option("--top-k", metavar="K", help="Keep only the K likeliest tokens  [1 or more]")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        option("--top-p", metavar="P", help="Keep the likeliest tokens that hold this share  [above 0 to 1]"),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        option("--seed", metavar="N", help="Seed the first piece; each next one has the next seed  [default random]"),
+    ] = None,
+    label: Annotated[str | None, option("--label", metavar="NAME", help="Play in the manner of this label")] = None,
+    prompt_file: Annotated[
+        Path | None,
+        option("--prompt-file", metavar="FILE", help="Play this .mid first, and go on from it"),
+    ] = None,
+    length: Annotated[
+        str,
+        option("--length", metavar="N", help="Draw at most this many tokens; inf for no limit  [default inf]"),
+    ] = "inf",
+    look_ahead: Annotated[
+        float,
+        option(
+            "--look-ahead",
+            metavar="SECONDS",
+            help="Draw so far ahead of what sounds; less follows the knob sooner  [0.1-60, default 1]",
+        ),
+    ] = 1.0,
+) -> None:
+    """Play what a music model writes to a MIDI port, as it writes it.
+
+    One piece follows the other until Ctrl-C or --length. Without --port it plays to the only port there is; where
+    there is none, to a virtual port called gen, which a synthesiser can be connected to.
+    """
+    from gen.cli.playing import Request, list_ports, play_live
+
+    if is_list:
+        list_ports()
+        return
+    play_live(
+        Request(
+            run=run,
+            port=port,
+            input=input_,
+            sampling=SamplingConfig(temperature, top_k, top_p, min_p),
+            seed=seed,
+            label=label,
+            prompt_file=prompt_file,
+            length=length,
+            look_ahead_seconds=look_ahead,
+        )
+    )

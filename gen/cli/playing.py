@@ -1,0 +1,291 @@
+"""Plays a run live: pieces are drawn in one thread and sent in time by another, which also listens to knobs.
+
+SIGINT, SIGTERM and SIGHUP are only noted, and looked at between two notes: an exception out of a signal handler could
+fall between a note-on and the note of it in our books. Once the port is silent they end the command as Ctrl-C does.
+"""
+
+import gc
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gen.cli.console import say
+from gen.cli.output import is_music
+from gen.cli.progress import clock
+from gen.cli.sampling import MOST_SEED, parse_length
+from gen.codec import stream
+from gen.config import SamplingConfig
+from gen.errors import SettingError
+from gen.music.ahead import Ahead
+from gen.music.player import Moment, Piece, Player, RealClock
+from gen.music.ports import input_port, output_port, port_names
+from gen.music.score import NoteEvent
+
+if TYPE_CHECKING:
+    from gen.generation.generate import Sampled
+    from gen.run import Run
+
+TEMPERATURE_CONTROL = 1  # the modulation wheel, which most keyboards have
+CONTROL_OF_ONE = 64  # its middle is temperature 1
+PAUSE_SECONDS = 2.0  # between two pieces
+MOST_EMPTY = 100  # pieces without a note, one after the other, before it is said
+SECONDS_BETWEEN_LINES = 0.25
+LINES_OF_A_RATE = 12  # three seconds
+SWITCH_SECONDS = 0.0005  # Python lets one thread compute for 5 ms while the other wants to send a note
+LEAST_AHEAD, MOST_AHEAD = 0.1, 60.0
+ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `gen play` was asked for."""
+
+    run: str | None
+    port: str | None
+    input: str | None
+    sampling: SamplingConfig
+    seed: int | None
+    label: str | None
+    prompt_file: Path | None
+    length: str
+    look_ahead_seconds: float
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether a signal has asked to end."""
+
+    is_asked: bool = False
+
+
+class ControlMessage(Protocol):
+    """The part of a mido message that knobs look at."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def control(self) -> int: ...
+    @property
+    def value(self) -> int: ...
+
+
+class Knobs:
+    """The settings of sampling as a hand on a controller changes them.
+
+    Args:
+        sampling: where they stand before the first turn.
+    """
+
+    def __init__(self, sampling: SamplingConfig) -> None:
+        self._sampling = sampling
+
+    def sampling(self) -> SamplingConfig:
+        """Returns the settings as they are now: what `gen.generation.sampling.Steering` is."""
+        return self._sampling
+
+    def take(self, message: ControlMessage) -> None:
+        """Takes in a message of a MIDI input; what is no knob of ours changes nothing."""
+        if message.type == "control_change" and message.control == TEMPERATURE_CONTROL:
+            self._sampling = replace(self._sampling, temperature=message.value / CONTROL_OF_ONE)
+
+
+def list_ports() -> None:
+    """Prints the names of the ports. Raises SettingError if there can be none."""
+    names = port_names()
+    for kind, those in (("output", names.outputs), ("input", names.inputs)):
+        for name in those:
+            print(f"{kind:<6}  {name}")
+
+
+def play_live(request: Request) -> None:
+    """Plays until the length is reached. Raises KeyboardInterrupt when a signal ended it, and GenError."""
+    limit = parse_length(request.length)
+    if request.run is None:
+        raise SettingError("RUN: missing", hint="gen play --help")
+    if not LEAST_AHEAD <= request.look_ahead_seconds <= MOST_AHEAD:
+        raise SettingError(
+            f"--look-ahead: must be {LEAST_AHEAD:g} to {MOST_AHEAD:g} seconds ({request.look_ahead_seconds:g})"
+        )
+    with ExitStack() as stack:
+        port, port_name = stack.enter_context(output_port(request.port))
+        hands = stack.enter_context(input_port(request.input)) if request.input is not None else None
+        run = loaded_music(request.run)
+        seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
+        knobs = Knobs(request.sampling)
+        stop = stack.enter_context(_noted_signals())
+        pieces = endless_pieces(
+            run,
+            primer=None if request.prompt_file is None else run.codec.read(request.prompt_file),
+            limit=limit,
+            seed=seed,
+            label=request.label,
+            knobs=knobs,
+            stop=stop,
+        )
+        stack.enter_context(punctual())
+        ahead = stack.enter_context(Ahead(pieces, request.look_ahead_seconds))
+        player = stack.enter_context(Player(port, RealClock()))
+        line = stack.enter_context(_status_line(port_name, seed))
+        for moment in player.play(ahead):
+            if stop.is_asked:
+                raise KeyboardInterrupt
+            for message in hands.iter_pending() if hands is not None else ():
+                knobs.take(message)
+            line.show(moment, knobs.sampling().temperature, ahead.seconds)
+        if stop.is_asked:
+            raise KeyboardInterrupt
+
+
+def endless_pieces(
+    run: "Run", *, primer: Any, limit: int | None, seed: int, label: str | None, knobs: Knobs, stop: Stop
+) -> Iterator[Piece]:
+    """Yields one piece of music after the other, a pause between them; onsets run on through all of them.
+
+    Args:
+        run: a music model.
+        primer: a Score that the first piece begins with; None for none.
+        limit: the most tokens of all pieces together; None for no limit.
+        seed: of the first piece; each next one has the next.
+        label: of every piece; None for none.
+        knobs: asked before every token.
+        stop: ends it within a token.
+
+    Raises GenError as `Run.generate` does, and if the model ends piece after piece before a note.
+    """
+    left = _Left(limit)
+    shift, num_empty = 0.0, 0
+    for number in count():
+        drawn = run.generate(
+            primer, length=left.tokens, sampling=knobs.sampling, seed=seed + number, label=label, num_samples=1
+        )
+        opening = () if primer is None else stream(run.codec, run.codec.encode(primer).tolist())
+        begin, end = None, shift
+        for piece in chain(opening, run.decoded(primer, left.counted(drawn, run.codec.vocab.end, stop))):
+            if not isinstance(piece, NoteEvent):
+                yield piece
+                continue
+            begin = piece.onset_seconds if begin is None else begin
+            moved = piece._replace(onset_seconds=piece.onset_seconds - begin + shift)
+            end = max(end, moved.onset_seconds + moved.duration_seconds)
+            yield moved
+        if stop.is_asked or left.tokens == 0:
+            return
+        num_empty = num_empty + 1 if begin is None else 0
+        if num_empty == MOST_EMPTY:
+            raise SettingError(f"{run.name}: ends every piece before its first note", hint="raise --temperature")
+        shift = end + PAUSE_SECONDS if begin is not None else shift
+        primer = None
+
+
+@dataclass(slots=True)
+class _Left:
+    """How many tokens may still be drawn; None for no limit."""
+
+    tokens: int | None
+
+    def counted(self, drawn: Iterator["Sampled"], end: int, stop: Stop) -> Iterator[int]:
+        """Passes tokens on, without the end of a piece, and counts them."""
+        for sampled in drawn:
+            if stop.is_asked or sampled.token == end:
+                return
+            if self.tokens is not None:
+                self.tokens -= 1
+            yield sampled.token
+
+
+class _StatusLine:
+    """One line on a terminal that says where the playing stands; nothing elsewhere."""
+
+    def __init__(self, port_name: str, seed: int) -> None:
+        self._is_shown = sys.stderr.isatty()
+        self._seed = seed
+        self._history: deque[tuple[float, int]] = deque(maxlen=LINES_OF_A_RATE)  # when a line came, notes until then
+        if self._is_shown:
+            say(f"playing to {port_name}; Ctrl-C ends it")
+
+    def show(self, moment: Moment, temperature: float, ahead_seconds: float) -> None:
+        """Writes the line anew, four times a second."""
+        now = time.monotonic()
+        if not self._is_shown or (self._history and now < self._history[-1][0] + SECONDS_BETWEEN_LINES):
+            return
+        self._history.append((now, moment.num_notes))
+        words = [clock(moment.seconds), f"{self._notes_a_second():4.1f} notes/s", f"temperature {temperature:.2f}"]
+        words += [f"{ahead_seconds:3.1f} s ahead", f"seed {self._seed}"]
+        if moment.num_stalls:
+            words.append(f"{moment.num_stalls} pauses")
+        line = "  ".join(words)[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written anew
+        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leaves the line."""
+        if self._history:
+            print(file=sys.stderr, flush=True)
+
+    def _notes_a_second(self) -> float:
+        (before, notes_before), (now, notes) = self._history[0], self._history[-1]
+        return (notes - notes_before) / (now - before) if now > before else 0.0
+
+
+@contextmanager
+def _status_line(port_name: str, seed: int) -> Iterator[_StatusLine]:
+    line = _StatusLine(port_name, seed)
+    try:
+        yield line
+    finally:
+        line.end()
+
+
+def loaded_music(name: str) -> "Run":
+    """Returns a run that writes music. Raises GenError."""
+    import torch
+
+    from gen.run import load
+
+    torch.set_num_threads(1)
+    run = load(name)
+    if not is_music(run.codec):
+        raise SettingError(f"{run.name}: writes text; only music can be played", hint=f"gen sample {name}")
+    return run
+
+
+@contextmanager
+def _noted_signals() -> Iterator[Stop]:
+    """Notes the signals that end a program, however often they come; those that are ignored, as by nohup, stay so."""
+    stop = Stop()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.is_asked = True
+
+    numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in (number for number in numbers if before[number] != signal.SIG_IGN):
+        signal.signal(number, on_signal)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def punctual() -> Iterator[None]:
+    """Keeps Python's own pauses short while music plays."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # torch's half a million objects are not looked through again: that takes 50 ms
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(before)

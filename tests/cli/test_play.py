@@ -1,0 +1,244 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import mido
+import pytest
+import torch
+from mido import Message
+
+from gen.cli.playing import PAUSE_SECONDS, Knobs, Stop, endless_pieces
+from gen.config import SamplingConfig
+from gen.errors import SettingError
+from gen.generation.generate import Sampled
+from gen.music.player import Piece
+from gen.music.score import NoteEvent
+from gen.run import Run, load
+from tests.cli.conftest import Gen
+from tests.conftest import REPOSITORY
+from tests.music import file_backend
+from tests.music.live import restruck, unbalanced
+
+PATIENCE = 60.0  # seconds that a test waits for another process
+BACKEND = "tests.music.file_backend"
+EXIT_INTERRUPTED = 130
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file that the output port writes to."""
+    monkeypatch.setenv("MIDI_LOG", str(tmp_path / "log.txt"))
+    mido.set_backend(BACKEND)
+    yield tmp_path / "log.txt"
+    mido.set_backend()
+
+
+@pytest.fixture(scope="module")
+def tunes(music_run: Path) -> Run:
+    """The run of music, loaded, its model changed so that its pieces are short."""
+    run = load(music_run)
+    with torch.no_grad():
+        run.model.output.bias[run.codec.vocab.end] += 3
+    run.header["can_end"] = True
+    return run
+
+
+def messages(log: Path) -> list[mido.Message]:
+    return [mido.Message.from_str(line) for line in log.read_text().splitlines()]
+
+
+def pieces(run: Run, *, limit: int | None, seed: int = 1, knobs: Knobs | None = None) -> Iterator[Piece]:
+    knobs = knobs or Knobs(SamplingConfig())
+    return endless_pieces(run, primer=None, limit=limit, seed=seed, label=None, knobs=knobs, stop=Stop())
+
+
+def notes(those: Iterable[Piece]) -> list[NoteEvent]:
+    return [piece for piece in those if isinstance(piece, NoteEvent)]
+
+
+def test_what_is_drawn_is_played_and_ends(gen: Gen, music_run: Path, log: Path) -> None:
+    outcome = gen("play", music_run, "--length", "60", "--seed", "1")
+    assert outcome == (0, "", "")
+    sent = messages(log)
+    assert sum(m.type == "note_on" for m in sent) > 3
+    assert unbalanced(sent) == {}
+    assert restruck(sent) == []
+
+
+def test_it_plays_the_notes_that_sample_writes_with_the_same_seed(
+    gen: Gen, music_run: Path, log: Path, tmp_path: Path
+) -> None:
+    gen("play", music_run, "--length", "40", "--seed", "3")
+    gen("sample", music_run, "--length", "40", "--seed", "3", "--out", tmp_path / "a.mid")
+    written = [m.note for m in mido.MidiFile(tmp_path / "a.mid") if m.type == "note_on" and m.velocity]
+    assert sorted(m.note for m in messages(log) if m.type == "note_on") == sorted(written)
+
+
+def test_a_text_model_is_refused(gen: Gen, text_run: Path, log: Path) -> None:
+    outcome = gen("play", text_run)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: fox: writes text; only music can be played\n")
+    assert log.read_text() == ""
+
+
+def test_the_ports_are_listed_without_a_run(gen: Gen, log: Path) -> None:
+    outcome = gen("play", "--list")
+    assert outcome.code == 0
+    assert outcome.out.splitlines() == [
+        "output  File synth 20:0",
+        "output  Midi Through Port-0 14:0",
+        "input   Midi Through Port-0 14:0",
+        "input   Keys 24:0",
+    ]
+    assert not log.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "RUN: missing"),
+        (["x", "--look-ahead", "0"], "--look-ahead: must be 0.1 to 60 seconds (0)"),
+        (["x", "--look-ahead", "nan"], "--look-ahead: must be 0.1 to 60 seconds (nan)"),
+        (["x", "--length", "many"], "--length: neither a whole number nor inf (many)"),
+        (["x", "--port", "organ"], "--port: no such port (organ)"),
+        (["x", "--input", "File"], "--input: no such port (File)"),
+        (["x"], "x: no such run"),
+    ],
+)
+def test_what_cannot_be_is_one_line(gen: Gen, log: Path, arguments: list[str], line: str) -> None:
+    outcome = gen("play", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[0] == f"error: {line}"
+
+
+def test_an_unknown_label_is_one_line(gen: Gen, music_run: Path, log: Path) -> None:
+    outcome = gen("play", music_run, "--label", "bass")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --label: unknown to tunes (bass)")
+    assert log.read_text() == ""
+
+
+def test_a_primer_is_played_first(gen: Gen, music_run: Path, music_folder: Path, log: Path, tmp_path: Path) -> None:
+    primer = tmp_path / "two.mid"
+    track = mido.MidiTrack()
+    for note in (61, 66):
+        track += [Message("note_on", note=note, velocity=70), Message("note_off", note=note, time=96)]
+    mido.MidiFile(tracks=[track]).save(primer)
+    assert gen("play", music_run, "--prompt-file", primer, "--length", "12", "--seed", "2").code == 0
+    assert [m.note for m in messages(log) if m.type == "note_on"][:2] == [61, 66]
+
+
+def test_the_wheel_sets_the_temperature(gen: Gen, music_run: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    knobs: list[Knobs] = []
+
+    class Kept(Knobs):
+        def __init__(self, sampling: SamplingConfig) -> None:
+            super().__init__(sampling)
+            knobs.append(self)
+
+    monkeypatch.setattr("gen.cli.playing.Knobs", Kept)
+    turns = [Message("control_change", control=1, value=32), Message("note_on", note=60)]
+    monkeypatch.setattr(file_backend, "PENDING", turns)
+    assert gen("play", music_run, "--length", "20", "--input", "keys", "--top-k", "9").code == 0
+    assert knobs[0].sampling() == SamplingConfig(temperature=0.5, top_k=9)
+    assert unbalanced(messages(log)) == {}
+
+
+@pytest.mark.parametrize(("value", "temperature"), [(0, 0.0), (64, 1.0), (127, 1.984375)])
+def test_the_whole_turn_of_the_wheel_is_temperature_0_to_2(value: int, temperature: float) -> None:
+    knobs = Knobs(SamplingConfig(0.7, 5))
+    knobs.take(Message("control_change", control=1, value=value))
+    assert knobs.sampling() == SamplingConfig(temperature, 5)
+
+
+@pytest.mark.parametrize("other", [Message("control_change", control=7, value=9), Message("pitchwheel", pitch=9)])
+def test_other_messages_turn_nothing(other: Message) -> None:
+    knobs = Knobs(SamplingConfig(0.7))
+    knobs.take(other)
+    assert knobs.sampling() == SamplingConfig(0.7)
+
+
+def test_a_turn_changes_what_is_drawn_from_then_on_and_not_before(tunes: Run) -> None:
+    plain = list(islice(pieces(tunes, limit=4000), 60))
+    knobs = Knobs(SamplingConfig())
+    steered = pieces(tunes, limit=4000, knobs=knobs)
+    before = list(islice(steered, 20))
+    knobs.take(Message("control_change", control=1, value=8))
+    after = list(islice(steered, 40))
+    assert before == plain[:20]
+    assert after != plain[20:]
+
+
+def test_piece_follows_piece_with_the_next_seed_and_a_pause(tunes: Run) -> None:
+    first, second = (notes(tunes.stream(length=length, seed=seed)) for length, seed in ((6000, 1), (3000, 2)))
+    drawn = list(islice(notes(pieces(tunes, limit=6000, seed=1)), len(first) + len(second)))
+    end = max(note.onset_seconds + note.duration_seconds for note in first) - first[0].onset_seconds
+    expected = [note.onset_seconds - first[0].onset_seconds for note in first]
+    expected += [note.onset_seconds - second[0].onset_seconds + end + PAUSE_SECONDS for note in second]
+    assert [note.onset_seconds for note in drawn] == pytest.approx(expected)
+    assert [note[1:] for note in drawn] == [note[1:] for note in (*first, *second)]
+
+
+def test_the_length_is_that_of_all_pieces_together(tunes: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Sampled] = []
+    seeds: list[int] = []
+    generate = tunes.generate
+
+    def kept(*arguments: Any, seed: int, **options: Any) -> Iterator[Sampled]:
+        seeds.append(seed)
+        for sampled in generate(*arguments, seed=seed, **options):
+            drawn.append(sampled)
+            yield sampled
+
+    monkeypatch.setattr(tunes, "generate", kept)
+    assert len(notes(pieces(tunes, limit=3000, seed=5))) > 100
+    assert sum(sampled.token != tunes.codec.vocab.end for sampled in drawn) == 3000
+    assert seeds == list(range(5, 5 + len(seeds)))
+    assert len(seeds) > 1
+
+
+def test_a_model_that_only_ends_is_one_line(tunes: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = Sampled(0, tunes.codec.vocab.end, 0.0)
+    monkeypatch.setattr(tunes, "generate", lambda *_, **__: iter([end]))
+    with pytest.raises(SettingError, match="tunes: ends every piece before its first note"):
+        next(pieces(tunes, limit=None))
+
+
+def test_a_run_that_was_stopped_draws_no_more(tunes: Run) -> None:
+    stop = Stop()
+    stream = endless_pieces(
+        tunes, primer=None, limit=None, seed=1, label=None, knobs=Knobs(SamplingConfig()), stop=stop
+    )
+    next(stream)
+    stop.is_asked = True
+    assert len(list(stream)) < 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "seconds"), [("SIGINT", 0.1), ("SIGINT", 0.33), ("SIGTERM", 0.2), ("SIGTERM", 0.57), ("SIGHUP", 0.4)]
+)
+def test_a_signal_ends_every_note(music_run: Path, tmp_path: Path, number: str, seconds: float) -> None:
+    log = tmp_path / "log.txt"
+    environment = {**os.environ, "MIDO_BACKEND": BACKEND, "MIDI_LOG": str(log), "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "gen", "play", str(music_run), "--seed", "1"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        end = time.monotonic() + PATIENCE
+        while not (log.exists() and "note_on" in log.read_text()):
+            if process.poll() is not None or time.monotonic() > end:
+                process.kill()
+                pytest.fail(f"nothing was played: {process.communicate()[1].decode()}")
+            time.sleep(0.01)
+        time.sleep(seconds)
+        process.send_signal(getattr(signal, number))
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (EXIT_INTERRUPTED, b"", b"")
+    sent = messages(log)
+    assert unbalanced(sent) == {}
+    assert [(m.control, m.value) for m in sent[-2:]] == [(64, 0), (123, 0)]

@@ -1,0 +1,198 @@
+"""Are the samples of a music model like its corpus? Four histograms beside those of the validation part.
+
+    python benchmarks/resemblance.py RUN [--samples 200] [--length 500]
+
+pitch classes  12, of the notes
+durations      of the notes, in steps of a quarter of an octave from 10 ms to 20 s
+intervals      from one onset to the next, the same steps; notes struck together (within 10 ms) apart
+polyphony      how many notes sound, by the time that they do
+
+Two histograms overlap by the sum of the smaller share of each bin, 0 to 1. The samples should overlap with the
+validation part at least halfway from a unigram model, which draws each token by its share of the corpus under the same
+grammar, to other pieces of the corpus itself: as many of the training part. The exit code is 1 if they do not. The last
+line is JSON.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import gen
+from gen.codec import decode
+from gen.config import SamplingConfig
+from gen.data.corpus import Stretch
+from gen.generation.generate import Stepper, generate
+from gen.material import Excerpt, open_material, options_from_json
+from gen.models.recurrent import State
+from gen.music.score import Score
+from gen.run import Run
+from gen.versions import versions
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 20.0
+TIMES = np.geomspace(SHORTEST_SECONDS, LONGEST_SECONDS, 45)  # edges of bins, a quarter of an octave apart
+MOST_VOICES = 24
+ROWS = 50  # sampled side by side
+
+Features = dict[str, NDArray[np.float64]]  # histograms, not normalised
+
+
+class Unigram:
+    """A stepper that has forgotten everything but how often each token occurs."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, counts: NDArray[np.int64]) -> None:
+        self.vocab_size = len(counts)
+        self._logits = torch.from_numpy(np.log(np.maximum(counts, 0.5))).float()
+
+    def initial_state(self, labels: Tensor) -> State:
+        """Returns a state that says nothing."""
+        return State((torch.zeros(1, len(labels), 1),), torch.zeros(len(labels), 1))
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Returns the same logits whatever the tokens."""
+        return self._logits.expand(len(tokens), -1), state
+
+
+def main() -> None:
+    """Reads the arguments, samples, measures, prints."""
+    parser = argparse.ArgumentParser(description="Measure how like its corpus a music model's samples are.")
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--samples", type=int, default=200, metavar="N")
+    parser.add_argument("--length", type=int, default=500, metavar="N", help="tokens of a sample")
+    arguments = parser.parse_args()
+    run = gen.load(arguments.run, device="cpu")
+    material = open_material(options_from_json(run.header["corpus"]["options"]))
+    valid = features(excerpts(run, material.valid, arguments.samples, arguments.length))
+    others = {
+        "unigram model": sampled(run, unigram(run, material.train), arguments.samples, arguments.length),
+        "samples": sampled(run, run.stepper, arguments.samples, arguments.length),
+        "other pieces": excerpts(run, material.train, arguments.samples, arguments.length),
+    }
+    overlaps = {name: overlaps_of(features(scores), valid) for name, scores in others.items()}
+    halfway = {
+        what: (overlaps["unigram model"][what] + overlaps["other pieces"][what]) / 2 for what in overlaps["samples"]
+    }
+    print(f"{'overlap with validation':24}" + "".join(f"{what:>16}" for what in halfway))
+    for name, row in (*overlaps.items(), ("halfway", halfway)):
+        print(f"{name:24}" + "".join(f"{value:16.3f}" for value in row.values()))
+    is_like = all(overlaps["samples"][what] >= least for what, least in halfway.items())
+    print("the samples are like the corpus" if is_like else "NOT LIKE THE CORPUS")
+    names = {"benchmark": "resemblance", "run": arguments.run, "samples": arguments.samples}
+    print(json.dumps(names | {"overlaps": overlaps, "halfway": halfway, "versions": versions()}))
+    sys.exit(not is_like)
+
+
+def excerpts(run: Run, excerpt: Excerpt, count: int, length: int) -> Iterable[Score]:
+    """Yields pieces as long as samples: the beginnings of at most `count` documents, drawn at random."""
+    order = np.random.default_rng(0).permutation(len(excerpt.stretches))[:count]
+    for stretch in (excerpt.stretches[n] for n in order):
+        yield decode(run.codec, excerpt.ids[stretch.start : min(stretch.stop, stretch.start + length)])
+
+
+def unigram(run: Run, train: Excerpt) -> Unigram:
+    """Returns the model that draws each token by its share of the training part."""
+    counts = np.zeros(len(run.codec.vocab), np.int64)
+    for stretch in train.stretches:
+        counts += counted(stretch, train, len(counts))
+    return Unigram(counts)
+
+
+def counted(stretch: Stretch, excerpt: Excerpt, vocab_size: int) -> NDArray[np.int64]:
+    """Returns (V,) how often each token stands in a document, its end among them."""
+    counts = np.bincount(excerpt.ids[stretch.start : stretch.stop], minlength=vocab_size)
+    counts[-1] += stretch.is_closed
+    return counts
+
+
+def sampled(run: Run, stepper: Stepper, count: int, length: int) -> Iterable[Score]:
+    """Yields samples of a model."""
+    for first in range(0, count, ROWS):
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        for item in generate(
+            stepper,
+            prompt=(),
+            begin=run.codec.vocab.begin,
+            end=run.codec.vocab.end if run.header["can_end"] else None,
+            length=length,
+            sampling=SamplingConfig(),
+            seed=first,
+            num_samples=min(ROWS, count - first),
+            new_grammar=run.codec.grammar,
+        ):
+            rows[item.row].append(item.token)
+        yield from (decode(run.codec, row) for row in rows.values())
+
+
+def features(scores: Iterable[Score]) -> Features:
+    """Returns the histograms of all scores together."""
+    totals: dict[str, Any] = defaultdict(float)
+    for score in scores:
+        onsets, ends, pitches = notes_of(score)
+        if len(onsets):
+            for name, feature in FEATURES.items():
+                totals[name] = totals[name] + feature(onsets, ends, pitches)
+    return dict(totals)
+
+
+def notes_of(score: Score) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Returns onsets and ends in seconds and pitches of all pitched notes, or of the drums if there is nothing else."""
+    tracks = [track for track in score.tracks if not track.is_drum] or list(score.tracks)
+    columns = np.concatenate([track.columns for track in tracks], axis=1)
+    columns = columns[:, np.argsort(columns[0], kind="stable")]
+    return score.seconds(columns[0]), score.seconds(columns[0] + columns[1]), columns[2]
+
+
+def pitch_classes(_onsets: NDArray[np.float64], _ends: NDArray[np.float64], pitches: NDArray[np.int64]) -> Any:
+    """Returns (12,) counts."""
+    return np.bincount(pitches % 12, minlength=12)
+
+
+def durations(onsets: NDArray[np.float64], ends: NDArray[np.float64], _pitches: NDArray[np.int64]) -> Any:
+    """Returns counts by duration."""
+    return counts_by_time(ends - onsets)
+
+
+def intervals(onsets: NDArray[np.float64], _ends: NDArray[np.float64], _pitches: NDArray[np.int64]) -> Any:
+    """Returns how many notes are struck together with the one before, then counts by the time since it."""
+    gaps = np.diff(onsets)
+    return np.append((gaps < SHORTEST_SECONDS).sum(), counts_by_time(gaps[gaps >= SHORTEST_SECONDS]))
+
+
+def polyphony(onsets: NDArray[np.float64], ends: NDArray[np.float64], _pitches: NDArray[np.int64]) -> Any:
+    """Returns the seconds during which so many notes sound, from the first onset to the last end."""
+    times = np.concatenate((onsets, ends))
+    order = np.argsort(times, kind="stable")
+    voices = np.cumsum(np.repeat((1, -1), len(onsets))[order])[:-1]
+    return np.bincount(np.clip(voices, 0, MOST_VOICES), weights=np.diff(times[order]), minlength=MOST_VOICES + 1)
+
+
+def counts_by_time(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Returns (44,) counts; what is shorter or longer than the bins falls into the first or the last."""
+    return np.histogram(np.clip(seconds, TIMES[0], TIMES[-1]), TIMES)[0]
+
+
+FEATURES: dict[str, Callable[..., Any]] = {
+    "pitch classes": pitch_classes,
+    "durations": durations,
+    "intervals": intervals,
+    "polyphony": polyphony,
+}
+
+
+def overlaps_of(found: Features, wanted: Features) -> dict[str, float]:
+    """Returns the sum over the bins of the smaller share, for each histogram."""
+    shares: Sequence[Features] = [{name: h / h.sum() for name, h in each.items()} for each in (found, wanted)]
+    return {name: float(np.minimum(shares[0][name], shares[1][name]).sum()) for name in FEATURES}
+
+
+if __name__ == "__main__":
+    main()

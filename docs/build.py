@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from gen.cli.app import app
 from gen.codec import Vocab
+from gen.codecs.beat import BeatCodec
 from gen.codecs.byte import ByteCodec
 from gen.codecs.performance import PerformanceCodec
 from gen.codecs.text import CharCodec
@@ -19,6 +20,38 @@ from gen.codecs.text import CharCodec
 HERE = Path(__file__).resolve().parent
 WIDTH = 100
 NOTE = "<!-- Written by docs/build.py: change the source, not this file. -->"
+
+BEAT = """\
+Metric music of up to 15 programs and drums. A quarter has 24 positions, so 32nds and triplets down to 16ths are on the
+grid; `MicroTiming_x` moves what follows by x 384ths of a quarter, so grace notes, quintuplets and a player's timing are
+kept too. A bar is `Bar`, `TimeSignature` and `Tempo` where they change, then at ascending times `Position`, perhaps
+`MicroTiming`, perhaps a new `Tempo`, and notes by program and pitch, drums last: `Program` and `Velocity` where they
+change, `Pitch` and `Duration`; or `Velocity` and `Drum`. Durations are in 24ths of a quarter; `Duration_96`, a whole
+note, is followed by what there is to add. No note hangs, and no pitch sounds twice at once in a program. What a file
+says beyond this is rounded or left out, and counted (`gen corpus`).
+
+For example, one bar of bass and drums: `Bar TimeSignature_4/4 Tempo_120 Position_0 Program_33 Velocity_20 Pitch_40
+Duration_48 Velocity_25 Drum_36 Position_48 Pitch_43 Duration_48 Drum_38`.
+
+Beside REMI (Huang and Yang 2020, "Pop Music Transformer") and the REMI of MidiTok 3 with its defaults (Fradet et al.
+2021), which also has a codec called BEAT (Qian et al.), another one than this:
+
+| | REMI | MidiTok's REMI | `beat` |
+| --- | --- | --- | --- |
+| made for | pop piano | any MIDI | any MIDI |
+| positions | 16 a bar of 4/4 | 8 a beat | 24 a quarter, and 16 ticks in each |
+| triplets | no | on another grid | yes |
+| metre | 4/4 | if switched on | always; a bar cut short is a bar of its length |
+| tempo | 30 to 209 a minute in steps of one, as class and value | if switched on: 32 from 40 to 250 | \
+176 levels of 2 %, 15 to 480, where it changes |
+| velocity | a token a note, 32 levels | a token a note, 32 levels | 32 levels, where it changes in a program |
+| duration | 64 lengths in 32nds, up to 2 bars | up to 12 beats, in 8ths of a beat, past 4 beats in quarters of it | \
+exact in 24ths of a quarter up to 64 bars of 4/4 |
+| instruments | one | if switched on: `Program` a note | up to 15, where the program changes |
+| drums | no | tokens of their own | tokens of their own, without a duration |
+| chords | tokens from an analysis | if switched on | none |
+| what a sample may be | anything | anything | a grammar allows what the encoder writes |
+"""
 
 
 def commands() -> str:
@@ -51,6 +84,7 @@ def vocabularies() -> str:
             PerformanceCodec(),
             "Oore et al. 2018. `TimeShift_1` is 10 ms, `Velocity_v` is MIDI velocity 4v to 4v + 3. No hanging note.",
         ),
+        ("beat", BeatCodec(), BEAT),
     )
     parts = [NOTE, "# Vocabularies", "`Begin` and `End` are the last two ids of each and never stand in a store."]
     for name, codec, words in codecs:

@@ -1,8 +1,9 @@
 """Chooses a model and how to train it from the corpus, the device and the budget; any option given wins.
 
 Rows, window, rates, resets, and width and dropout after two and after ten minutes stand on runs on one text and two CPU
-cores (benchmarks/README.md); what lies between is interpolated. Sizes for GPUs are not measured yet. The screen prints
-every choice and its reason.
+cores (benchmarks/README.md); what lies between is interpolated. The width for large alphabets, and augmentation, stand
+on piano music and Chinese after five minutes of one core. Sizes for GPUs are not measured yet. The screen prints every
+choice and its reason.
 """
 
 import math
@@ -25,6 +26,7 @@ LONGEST_BPTT = 64
 MATRIX_SHARE = 10.0
 AUGMENTED_EPOCHS = 3  # from so many readings of the corpus on, each is another variation
 MOST_ROWS_CPU, MOST_ROWS_GPU = 32, 128
+SMALL_ALPHABET = 128  # symbols; music and Chinese have more
 
 
 class Facts(NamedTuple):
@@ -81,7 +83,7 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
     hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
     num_epochs = _expected_epochs(facts, training, device, step_tokens, hidden_size)
-    chosen["dropout"] = _dropout(num_epochs)
+    chosen["dropout"] = _dropout(num_epochs, hidden_size)
     chosen["augment"] = _augment(facts, num_epochs)
     chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
@@ -136,15 +138,16 @@ def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -
         return 256, "a small corpus"
     if device.type != "cpu":
         return 1024, "a GPU has room"
+    is_long = training.minutes is not None and training.minutes >= 8
+    if facts.vocab_size > SMALL_ALPHABET:
+        return (512, "eight minutes or more") if is_long else (384, "more steps win where the alphabet is large")
     if training.minutes is not None and training.minutes < 1:
         return 384, "under a minute"
-    if training.minutes is not None and training.minutes >= 8:
-        return 768, "eight minutes or more"
-    return 512, "the best after a few minutes on two cores"
+    return (768, "eight minutes or more") if is_long else (512, "the best after a few minutes on two cores")
 
 
-def _dropout(num_epochs: float) -> tuple[float, str]:
-    for least, rate in ((10, 0.5), (7, 0.3), (3, 0.1)):
+def _dropout(num_epochs: float, hidden_size: int) -> tuple[float, str]:
+    for least, rate in ((10, 0.6 if hidden_size >= 768 else 0.5), (7, 0.3), (3, 0.1)):
         if num_epochs >= least:
             return rate, f"the corpus will be read about {num_epochs:.0f} times"
     return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"

@@ -15,7 +15,7 @@ from gen.config import ModelConfig
 from gen.kernels.window import can_run_window, run_window
 from gen.models.cells import CELLS, layer_weights
 
-MOST_EMBEDDING_DROPOUT = 0.15  # with half of an embedding gone a model does not see well enough what it reads
+MOST_EMBEDDING_DROPOUT = 0.1  # with half of an embedding gone a model does not see well enough what it reads
 
 
 class State(NamedTuple):

@@ -77,40 +77,34 @@ def train_session(
         on_progress: told how many bytes of how many are read.
 
     Raises:
-        GenError: an option, the corpus or a checkpoint cannot be used; nothing of an older run is touched. Where
-            torchrun started several processes, all of them fail.
+        GenError: an option, the corpus or a checkpoint cannot be used: in all processes; no older run is touched.
     """
     given = dict(overrides or {})
     peers = join()
     with ExitStack() as if_it_fails:
         if_it_fails.callback(peers.leave)
         with peers.together():
-            seed = int(given.get("seed", 0))
-            fraction = _valid_fraction(valid)
             options = CorpusOptions(
                 sources=tuple(corpus),
                 codec=codec,
                 encoding=encoding,
                 labels=labels,
-                valid_fraction=fraction,
-                seed=seed,
+                valid_fraction=_valid_fraction(valid),
+                seed=int(given.get("seed", 0)),
                 valid_file=valid_file,
                 test_file=test_file,
                 controls=ordered_controls(tuple(controls)),
             )
             _check_sources(options, peers)
         device = _device(given.get("device", "auto"), peers)
-        found, lock = None, None
+        lock, found = None, None
         with peers.together():
             if peers.is_first:
                 lock = if_it_fails.enter_context(_claimed(out, run, resume=resume))
-                if resume and (out / run / TRAINING_FILE).exists():
-                    found = _read_training(out / run / TRAINING_FILE)
+                found = _read_training(out / run / TRAINING_FILE) if resume else None
         start = _Start(out / run, lock, device, peers, on_progress)
         resumed = _shared(found, peers)
-        session = (
-            _begin(start, options, given, from_run) if resumed is None else _resume(start, options, given, resumed)
-        )
+        session = _resume(start, options, given, resumed) if resumed else _begin(start, options, given, from_run)
         if_it_fails.pop_all()
     return session
 
@@ -213,7 +207,10 @@ def _claimed(out: Path, run: str, *, resume: bool) -> Iterator[FolderLock]:
         raise
 
 
-def _read_training(path: Path) -> Checkpoint:
+def _read_training(path: Path) -> Checkpoint | None:
+    """Returns None where a run has not saved anything yet."""
+    if not path.exists():
+        return None
     tensors, header = read_checkpoint(path, "training")
     check_header(path, "training", header)
     return tensors, header

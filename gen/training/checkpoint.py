@@ -116,8 +116,9 @@ def _check_format(path: Path, kind: Kind, metadata: Mapping[str, str]) -> None:
 def _what_is_wrong(path: Path) -> str:
     """Says what a file is that is no safetensors file."""
     with path.open("rb") as file:
-        start = file.read(8)
-    if start.startswith((b"PK\x03\x04", b"\x80")):
+        start = file.read(9)
+    # A safetensors file begins with the length of its header, whose first byte may be that of a pickle.
+    if start.startswith((b"PK\x03\x04", b"\x80")) and start[8:] != b"{":
         return "a pickle, not a safetensors file; pickles are never loaded"
     return "damaged, or not a safetensors file"
 

@@ -106,6 +106,18 @@ def test_a_pickle_posing_as_a_checkpoint_is_never_loaded(tmp_path: Path) -> None
     assert zipfile.is_zipfile(zipped)
 
 
+def test_a_truncated_file_whose_header_is_as_long_as_a_pickle_begins_is_no_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    for padding in range(256):  # until the low byte of the header's length is that of a pickle's first opcode
+        save_file({"a": torch.zeros(64)}, path, {"x": "y" * padding})
+        if path.read_bytes()[0] == 0x80:
+            break
+    path.write_bytes(path.read_bytes()[:-1])
+    assert path.read_bytes()[0] == 0x80
+    with pytest.raises(CheckpointError, match="damaged, or not a safetensors file"):
+        read_checkpoint(path, "model")
+
+
 def test_a_foreign_safetensors_file_is_an_error(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(2)}, tmp_path / "foreign.safetensors")
 

@@ -1,6 +1,7 @@
 """What all tests share: a cache of their own, the shared corpora, and repeatable property tests."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 # Tiny matrices gain nothing from a second thread and lose much when tests run side by side. Inherited by the commands
 # that tests start; torch reads it when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell that runs something in the background has it ignore Ctrl-C, and so would the commands that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -32,12 +32,14 @@ from gen.data.report import FileReport, Report
 from gen.data.sources import Skipped, SourceFile, find_sources
 from gen.data.store import Store, StoreWriter, open_store, stores_folder
 from gen.errors import CorpusError, SettingError
+from gen.music import rules
 from gen.prepare_parts import Encoder, OnProgress, Progress, Weights, survey
 from gen.prepare_workers import file_encoder
 
 AnyCodec = Codec[Any, Any]
 
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
+MOST_LOOKED_AT = 1 << 20  # bytes of a MIDI file by which a codec is chosen: less than a second, whatever it holds
 MOST_CHARACTERS = 8192  # more different ones than this, and `auto` takes bytes
 _TEXT_CODECS = ("char", "byte")
 _AUTO_MUSIC = "music"  # what "auto" comes to where any file is MIDI
@@ -63,12 +65,12 @@ def prepare(
         encoding: of texts without a byte order mark.
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
         on_progress: called with the bytes done and their total.
-        num_workers: processes that encode MIDI beside this one, 0 for none; None for as many as make it faster. The
-            store does not depend on it.
+        num_workers: processes that encode MIDI beside this one, each file under a limit of time and memory; None for as
+            many as make it faster, 0 for none and so no limits. The store does not depend on it.
 
     Raises:
         CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
-        GenError: a process that encoded was killed.
+        GenError: a process that encoded was killed, and no other could be started.
         SettingError: the codec, encoding or label rule is unknown, or the number of workers negative.
     """
     if num_workers is not None and num_workers < 0:
@@ -151,7 +153,8 @@ def _key(read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str) -> st
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
-    return hashlib.sha256(json.dumps([made_by, encoding, files], sort_keys=True).encode()).hexdigest()
+    made_of = [made_by, encoding, files, *([rules.VERSION] if _is_music(codec) else [])]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
 def _cached(folder: Path) -> Store | None:
@@ -196,7 +199,8 @@ def _choose(
     if not isinstance(codec, str):
         return codec, None, {}
     if _is_music(codec):
-        return *_choose_music([hashed.file.path for hashed in read], codec), {}
+        small = [hashed.file.path for hashed in read if hashed.size <= MOST_LOOKED_AT]  # it is done without a limit
+        return *_choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
         return ByteCodec(encoding), None, {}
     alphabet, refused = survey(read, encoding, progress)

@@ -349,3 +349,11 @@ def test_real_texts_come_back_as_they_are(name: str, here: Path, shared_data: Pa
     store = prepare([str(path)])
     assert store.codec_spec["name"] == "char"
     assert texts(store) == [path.read_text(encoding="utf-8")]
+
+
+def test_music_that_was_prepared_by_other_rules_is_prepared_anew(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_midi("a.mid")
+    before = prepare(["a.mid"])
+    assert prepare(["a.mid"]).key == before.key
+    monkeypatch.setattr("gen.music.rules.VERSION", 0)
+    assert prepare(["a.mid"]).key != before.key

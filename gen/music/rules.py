@@ -58,6 +58,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gen.music.score import PedalSpan, Score, Track, differences
 
+VERSION = 2  # of all these rules: what was prepared by others is prepared anew
 MAX_BYTES = 8 << 20  # events and notes take up to a hundred times the bytes of the file; few files pass 1 MiB
 MAX_TRACKS = 4096  # each costs up to 16 voices; real files have some dozens
 MAX_TICKS = 2**31 - 1  # where other readers wrap around to negative time

@@ -1,8 +1,25 @@
 """Options and arguments as all commands declare them: the help line itself names range and default."""
 
 from functools import partial
+from typing import Annotated
 
 import typer
 
 option = partial(typer.Option, show_default=False)
 argument = partial(typer.Argument, show_default=False)
+
+# Of `gen sample` and `gen play`.
+Temperature = Annotated[
+    float,
+    option(
+        "--temperature", metavar="T", help="Randomness of sampling; 0 takes the likeliest token  [0-100, default 1]"
+    ),
+]
+TopK = Annotated[int | None, option("--top-k", metavar="K", help="Keep only the K likeliest tokens  [1 or more]")]
+TopP = Annotated[
+    float | None,
+    option("--top-p", metavar="P", help="Keep the likeliest tokens that hold this share  [above 0 to 1]"),
+]
+MinP = Annotated[
+    float | None, option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]")
+]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, option
 from gen.config import SamplingConfig
 
 
@@ -20,25 +20,10 @@ def play(
         option("--input", metavar="NAME", help="Let this port's modulation wheel (CC 1) set the temperature, 0 to 2"),
     ] = None,
     is_list: Annotated[bool, option("--list", help="List the MIDI ports and exit")] = False,
-    temperature: Annotated[
-        float,
-        option(
-            "--temperature",
-            metavar="T",
-            help="Randomness of sampling; 0 takes the likeliest token  [0-100, default 1]",
-        ),
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, option("--top-k", metavar="K", help="Keep only the K likeliest tokens  [1 or more]")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        option("--top-p", metavar="P", help="Keep the likeliest tokens that hold this share  [above 0 to 1]"),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]"),
-    ] = None,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
     seed: Annotated[
         int | None,
         option("--seed", metavar="N", help="Seed the first piece; each next one has the next seed  [default random]"),

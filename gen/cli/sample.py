@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, option
 from gen.config import SamplingConfig
 
 
@@ -23,25 +23,10 @@ def sample(
             "--length", metavar="N", help="Draw at most this many tokens; inf for no limit  [0 or more, default 1000]"
         ),
     ] = "1000",
-    temperature: Annotated[
-        float,
-        option(
-            "--temperature",
-            metavar="T",
-            help="Randomness of sampling; 0 takes the likeliest token  [0-100, default 1]",
-        ),
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, option("--top-k", metavar="K", help="Keep only the K likeliest tokens  [1 or more]")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        option("--top-p", metavar="P", help="Keep the likeliest tokens that hold this share  [above 0 to 1]"),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]"),
-    ] = None,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
     repetition_penalty: Annotated[
         float,
         option(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
+from gen.codecs.plain import PlainText
 from gen.codecs.textfile import line_at, read_text, text_parts, write_text
 from gen.codecs.utf8 import Utf8Grammar
 from gen.errors import CorpusError, SettingError
@@ -22,7 +23,7 @@ _VOCAB = Vocab((*(f"Byte_{byte:02X}" for byte in range(256)), BEGIN, END))
 
 
 @dataclass(frozen=True)
-class ByteCodec:
+class ByteCodec(PlainText):
     """Text as UTF-8 bytes: an id is a byte.
 
     Args:
@@ -82,24 +83,6 @@ class ByteCodec:
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Utf8Grammar:  # noqa: ARG002 - it has no controls
         """Returns the automaton of UTF-8."""
         return Utf8Grammar()
-
-    def with_controls(self, names: tuple[str, ...]) -> "ByteCodec":
-        """Returns itself. Raises SettingError if any control is asked for: texts have none."""
-        if names:
-            raise SettingError(f"--controls: only for music ({', '.join(names)})")
-        return self
-
-    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
-        """Returns None: a text has no variations."""
-        return
-
-    def neutral(self) -> None:
-        """Returns None: no id is of a control."""
-        return
-
-    def fitted(self, ids: IdArray) -> "ByteCodec":  # noqa: ARG002 - a corpus has nothing to teach it
-        """Returns itself."""
-        return self
 
     def units(self) -> NDArray[np.int64]:
         """Returns (258,): every byte is a unit, Begin and End are none."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
+from gen.codecs.plain import PlainText
 from gen.codecs.textfile import line_at, read_text, text_parts, write_text
 from gen.errors import CheckpointError, CorpusError, SettingError
 
@@ -26,7 +27,7 @@ class UnknownCharacterError(CorpusError):
 
 
 @dataclass(frozen=True)
-class CharCodec:
+class CharCodec(PlainText):
     """Text as code points.
 
     Args:
@@ -104,24 +105,6 @@ class CharCodec:
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> None:  # noqa: ARG002 - it has no controls
         """Returns None: every sequence of characters is a text."""
         return
-
-    def with_controls(self, names: tuple[str, ...]) -> "CharCodec":
-        """Returns itself. Raises SettingError if any control is asked for: texts have none."""
-        if names:
-            raise SettingError(f"--controls: only for music ({', '.join(names)})")
-        return self
-
-    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
-        """Returns None: a text has no variations."""
-        return
-
-    def neutral(self) -> None:
-        """Returns None: no id is of a control."""
-        return
-
-    def fitted(self, ids: IdArray) -> "CharCodec":  # noqa: ARG002 - a corpus has nothing to teach it
-        """Returns itself."""
-        return self
 
     def units(self) -> NDArray[np.int64]:
         """Returns (V,): every character is a unit, Begin and End are none."""

@@ -1,0 +1,30 @@
+"""What a codec of text lacks: controls, variations, anything to learn of a corpus."""
+
+from typing import Self
+
+from gen.codec import IdArray
+from gen.errors import SettingError
+
+
+class PlainText:
+    """The part of `gen.codec.Codec` that the codecs of text share."""
+
+    __slots__ = ()
+
+    def with_controls(self, names: tuple[str, ...]) -> Self:
+        """Returns itself. Raises SettingError if any control is asked for: texts have none."""
+        if names:
+            raise SettingError(f"--controls: only for music ({', '.join(names)})")
+        return self
+
+    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
+        """Returns None: a text has no variations."""
+        return
+
+    def neutral(self) -> None:
+        """Returns None: no id is of a control."""
+        return
+
+    def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - a corpus has nothing to teach it
+        """Returns itself."""
+        return self

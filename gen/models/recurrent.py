@@ -14,6 +14,7 @@ from torch.nn import functional
 from gen.config import ModelConfig
 from gen.kernels.window import can_run_window, run_window
 from gen.models.cells import CELLS, layer_weights
+from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 
 MOST_EMBEDDING_DROPOUT = 0.1  # with half of an embedding gone a model does not see well enough what it reads
 
@@ -82,6 +83,31 @@ class RecurrentLM(nn.Module):
         Returns:
             (B, T, V) logits (a view with time outermost in memory) and the state after the last token.
         """
+        x, state = self._features(tokens, state, draws)
+        return self.output(x).transpose(0, 1), state
+
+    def summed_nats(
+        self, tokens: Tensor, targets: Tensor, state: State, draws: "Draws | None" = None
+    ) -> tuple[Tensor, State]:
+        """Runs a window of tokens and returns what the targets cost.
+
+        Args:
+            tokens: (B, T) int64.
+            targets: (B, T) int64; those of -1 count nothing.
+            state: before the first token; not modified.
+            draws: of the dropout masks; None for no dropout.
+
+        Returns:
+            () the summed nats in float32 and the state after the last token.
+        """
+        x, state = self._features(tokens, state, draws)
+        if can_save_logits(x, self.config.vocab_size):
+            flat = targets.t().reshape(-1)  # time-major, as the features are: no copy of these
+            return output_cross_entropy_sum(x.flatten(0, 1), self.output.weight, self.output.bias, flat), state
+        return cross_entropy_sum(self.output(x).transpose(0, 1), targets), state
+
+    def _features(self, tokens: Tensor, state: State, draws: "Draws | None") -> tuple[Tensor, State]:
+        """Returns what the output layer takes, (T, B, ...), and the state after the last token."""
         x = self.embedding(tokens.t())  # (T, B, E)
         if self.config.num_labels:
             x = x + state.condition
@@ -94,9 +120,8 @@ class RecurrentLM(nn.Module):
         x = locked_dropout(x, self.config.dropout, draws)
         if self.projection is not None:
             x = self.projection(x)
-        logits = self.output(x)  # (T, B, V)
         memory = tuple(torch.stack(parts).float() for parts in zip(*finals, strict=True))
-        return logits.transpose(0, 1), State(memory, state.condition)
+        return x, State(memory, state.condition)
 
     def _run(self, layer: nn.Module, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Runs one layer over (T, B, E) through the fastest kernel there is; memory (B, H) each."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from gen.config import TrainingConfig
 from gen.data.batches import Batch, Batches
 from gen.errors import TrainingError
-from gen.models.recurrent import Draws, RecurrentLM, State, cross_entropy_sum, detached
+from gen.models.recurrent import Draws, RecurrentLM, State, detached
 from gen.training.allocation import keep_freed_memory
 from gen.training.distributed import ALONE, Peers
 from gen.training.optimizer import STATE_NAMES, optimizers
@@ -214,8 +214,8 @@ class Trainer:
             for fresh, carried in zip(start.memory, self._memory, strict=True)
         )
         with self.autocast():
-            logits, state = self.model(inputs, State(memory, start.condition), draws)
-        return cross_entropy_sum(logits, targets), detached(state).memory
+            nats, state = self.model.summed_nats(inputs, targets, State(memory, start.condition), draws)
+        return nats, detached(state).memory
 
     def _update(self) -> float:
         """Takes one step of the optimiser; returns the norm of the gradient before clipping."""

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import gen
+from gen.codecs.beat import BeatCodec
+from gen.codecs.performance import PerformanceCodec
 from gen.data.batches import Batches
 from gen.errors import SettingError
 from gen.launch import train_session
@@ -28,14 +30,8 @@ def corpus(tmp_path: Path) -> Path:
             gen.Note(400 * place, 300, 60 + 7 * (number % 2) + step, 64 + number) for place, step in enumerate(steps)
         ]
         performance = gen.Score((gen.Track(notes),), ticks_per_beat=500)
-        open_codec().write(folder / f"{number}.mid", performance)
+        PerformanceCodec().write(folder / f"{number}.mid", performance)
     return folder
-
-
-def open_codec() -> Any:
-    from gen.codecs.performance import PerformanceCodec
-
-    return PerformanceCodec()
 
 
 def open_run(corpus: Path, out: Path, run: str, *, resume: bool = False, **changes: Any) -> Session:
@@ -118,6 +114,22 @@ def test_what_is_measured_on_has_no_control_but_any(corpus: Path) -> None:
     read = controls(np.concatenate([window.ravel() for window in windows(material, augment=False)]))
     assert {"Key_C", "Key_G", "Key_any", "Density_any"} <= read
     assert facts(material).can_augment
+
+
+@pytest.mark.parametrize("codec", [PerformanceCodec(), BeatCodec()], ids=lambda codec: codec.name)
+def test_half_of_the_segments_stay_as_they_are_and_what_was_varied_opens_with_end(
+    codec: PerformanceCodec | BeatCodec,
+) -> None:
+    variation = codec.variation(is_augmented=True)
+    assert variation is not None
+    begin, end = codec.vocab.begin, codec.vocab.end
+    ids = codec.encode(gen.Score((gen.Track([gen.Note(0, 96, 60, 64)]),)))
+    tables = [variation(ids, np.random.default_rng(seed)) for seed in range(400)]
+
+    untouched = [table for table in tables if table[begin] == begin]
+    assert all(np.array_equal(table, np.arange(end + 1)) for table in untouched)
+    assert 160 < len(untouched) < 240
+    assert all(table[begin] == end for table in tables if table[begin] != begin)
 
 
 def test_a_text_is_not_augmented(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """How a segment of metric music is read in training: in another key, louder or softer, at another tempo.
 
-Pitches of all programs move together by -5 to 6 semitones, drums never, and velocities by 2 levels at most, as in a
-performance; tempos by 2 levels, which is 4 %, within those that the corpus has. Metre, positions and lengths stay.
+Half of the segments stay as they are. In the others pitches of all programs move together by -5 to 6 semitones, drums
+never, and velocities by 2 levels at most, as in a performance; tempos by 2 levels, which is 4 %, within those that the
+corpus has. Metre, positions and lengths stay.
 """
 
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from gen.codec import IdArray
 from gen.codecs.beat_vocab import NUM_PITCHES, NUM_TEMPOS, NUM_VELOCITIES, PITCH, TEMPO, VELOCITY
 from gen.codecs.controls import ControlIds
 from gen.codecs.variation import (
+    AS_IT_IS,
     HIGHEST_TRANSPOSITION,
     LOWEST_TRANSPOSITION,
     MOST_LOUDER,
     drawn_shift,
     move_,
     present,
+    tag_,
 )
 
 MOST_FASTER: Final = 2  # levels, 35 of which are an octave
@@ -45,8 +48,9 @@ class BeatVariation:
 
     def __call__(self, ids: IdArray, rng: np.random.Generator) -> NDArray[np.int64]:
         table = np.arange(self.vocab_size)
-        if self.is_augmented:
+        if self.is_augmented and rng.random() >= AS_IT_IS:
             self._vary_(table, ids, rng)
+            tag_(table)
         self.controls.drop_(table, rng)
         return table
 

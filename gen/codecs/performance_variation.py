@@ -1,8 +1,9 @@
 """How a segment of a performance is read in training: in another key, louder or softer, faster or slower.
 
-Pitches of notes move together by -5 to 6 semitones, of drums never, as far as they stay in the range that the corpus
-has. Velocity levels move by 2 at most, as far as none is clipped: two that were different stay so. TimeShifts below
-the longest are stretched by up to 5 %. With controls, time stays: they stand where a span of the grid begins.
+Half of the segments stay as they are. In the others pitches of notes move together by -5 to 6 semitones, those of drums
+never, as far as they stay in the range that the corpus has. Velocity levels move by 2 at most, as far as none is
+clipped: two that were different stay so. TimeShifts below the longest are stretched by up to 5 %. With controls, time
+stays: they stand where a span of the grid begins.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from gen.codecs.performance_vocab import (
     VELOCITY,
 )
 from gen.codecs.variation import (
+    AS_IT_IS,
     HIGHEST_TRANSPOSITION,
     LOWEST_TRANSPOSITION,
     MOST_LOUDER,
@@ -29,6 +31,7 @@ from gen.codecs.variation import (
     drawn_shift,
     move_,
     present,
+    tag_,
 )
 
 
@@ -52,12 +55,13 @@ class PerformanceVariation:
 
     def __call__(self, ids: IdArray, rng: np.random.Generator) -> NDArray[np.int64]:
         table = np.arange(self.vocab_size)
-        if self.is_augmented:
+        if self.is_augmented and rng.random() >= AS_IT_IS:
             is_present = present(ids, self.vocab_size)
             self._transpose_(table, is_present, rng)
             _change_loudness_(table, is_present, rng)
             if not self.controls:
                 _stretch_(table, rng)
+            tag_(table)
         self.controls.drop_(table, rng)
         return table
 

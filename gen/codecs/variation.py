@@ -3,6 +3,10 @@
 Oore et al. 2018 transpose what they train on and stretch it by up to 5 %; here louder and softer are added. Nothing
 leaves the range that the corpus has, and what was written in order stays in order, so that what is read is what the
 encoder would have written.
+
+A model that learns music in all keys alike would also write in all keys alike, which its corpus does not. So a part of
+the segments is read as it is, and what was varied is tagged (Caswell, Chelba & Grangier 2019, "Tagged
+Back-Translation"): it opens with `end`, which opens nothing else, in place of `begin`.
 """
 
 from typing import Final
@@ -16,6 +20,7 @@ LOWEST_TRANSPOSITION: Final = -5  # semitones; up to 6: each of the twelve keys 
 HIGHEST_TRANSPOSITION: Final = 6
 MOST_LOUDER: Final = 2  # levels of 4 MIDI velocities
 MOST_STRETCH: Final = 0.05
+AS_IT_IS: Final = 0.5  # of the segments
 
 
 def present(ids: IdArray, vocab_size: int) -> BoolArray:
@@ -23,6 +28,11 @@ def present(ids: IdArray, vocab_size: int) -> BoolArray:
     is_present = np.zeros(vocab_size, dtype=np.bool_)
     is_present[ids] = True
     return is_present
+
+
+def tag_(table: NDArray[np.int64]) -> None:
+    """Makes a (V,) table, whose last ids are begin and end, open with `end`."""
+    table[-2] = table[-1]
 
 
 def drawn_shift(

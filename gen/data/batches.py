@@ -11,7 +11,8 @@ beginnings then put it into a state that it never leaves. So a row also starts a
 its segments and half of its resets; the other half start from the token before, as windows in an evaluation do. Where
 documents are whole, `begin` keeps its meaning of "a document starts" and resets start from the token before.
 
-Each segment may be read in a variation of its own each epoch, such as another key: a table from ids to ids.
+Each segment may be read in a variation of its own each epoch, such as another key: a table from ids to ids, which also
+says what opens it.
 
 All of it is a function of (seed, epoch, window), so a run resumes anywhere from these three integers.
 """
@@ -173,11 +174,12 @@ class Batches:
 
         columns = np.arange(-1, self._bptt)
         places = starts[..., None] + columns  # (W, B, 1 + T) among the ids, of what is before the targets, then these
-        ids = self._ids_at(places, epoch, at_segment)
+        ids, begins = self._ids_at(places, epoch, at_segment)
         is_target = columns[1:] < lengths[..., None]
         targets = np.where(is_target, ids[..., 1:], np.int64(IGNORED))
         targets[is_target & (places[..., 1:] == layout.stops[at_segment][..., None])] = self._end
-        inputs = np.full_like(targets, self._begin)
+        inputs = np.empty_like(targets)
+        inputs[:] = begins
         np.copyto(inputs[..., 1:], targets[..., :-1], where=is_target[..., 1:])
         opens_with_begin = is_over | (offsets == 0) | (is_reset & layout.is_cut[at_segment] & (chances[..., 1] < 0.5))
         np.copyto(inputs[..., 0], ids[..., 0], where=~opens_with_begin)
@@ -186,14 +188,20 @@ class Batches:
         labels = np.where(is_over, 0, layout.labels[at_segment])
         return _Block(inputs, targets, is_fresh, labels, is_target.sum((1, 2)))
 
-    def _ids_at(self, places: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64]) -> NDArray[Any]:
-        """Returns the ids at (W, B, N) places as the (W, B) segments are read in this epoch; outside them, any."""
+    def _ids_at(
+        self, places: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Returns the ids at (W, B, N) places as the (W, B) segments are read in this epoch; outside them, any.
+
+        Also what opens each of them, (W, B, 1) or for all the same.
+        """
         ids = self._ids.take(places, mode="clip")
         if self._vary is None:
-            return ids
+            return ids, np.array(self._begin)
         segments, which = np.unique(at_segment, return_inverse=True)
         tables = np.stack([self._table(epoch, segment, self._vary) for segment in segments.tolist()])
-        return np.asarray(tables[which.reshape(*at_segment.shape, 1), ids])
+        which = which.reshape(*at_segment.shape, 1)
+        return tables[which, ids], tables[which, self._begin]
 
     def _table(self, epoch: int, segment: int, vary: Variation) -> NDArray[np.int64]:
         """Returns what each id is read as, (V,)."""

@@ -178,6 +178,27 @@ def test_a_segment_is_read_through_one_table_an_epoch_and_through_another_the_ne
     assert not np.array_equal(tables[0], tables[1])
 
 
+def opened_with_the_end(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    table = np.arange(END + 1)
+    if ids[0] >= 90:
+        table[BEGIN] = END
+    return table
+
+
+@pytest.mark.parametrize("reset_rate", [0.0, 0.9])
+def test_what_opens_a_segment_is_what_its_table_says(reset_rate: float) -> None:
+    batches = new_batches(tunes(90, 400, 90), vary=opened_with_the_end, reset_rate=reset_rate)
+    batches_read = [batches.batch(0, window) for window in range(batches.num_windows(0))]
+    openings = np.concatenate([batch.inputs[:, 0] for batch in batches_read])
+    followers = np.concatenate([batch.targets[:, 0] for batch in batches_read])
+
+    followers, openings = followers[followers != IGNORED], openings[followers != IGNORED]
+    assert BEGIN in openings
+    assert END in openings
+    assert (followers[openings == BEGIN] < 90).all()
+    assert (followers[openings == END] >= 90).all()
+
+
 def test_variations_do_not_depend_on_which_windows_were_read_before() -> None:
     whole, late = (new_batches(tunes(500, 400), vary=rotated, reset_rate=0.1) for _ in range(2))
     windows = [whole.batch(1, window) for window in range(whole.num_windows(1))]

@@ -6,7 +6,8 @@
 training  tokens per second of gen's Trainer on random tokens, its batches and the loss it reads back at every step
           among them, beside nn.LSTM with a fused AdamW on one batch that never leaves the device; three sizes, two
           batch sizes, three precisions, turn about, medians
-stepping  tokens per second of the Stepper and of the loop of `generate`, beside nn.LSTM called with one token
+stepping  tokens per second of the Stepper called token by token and of `generate`, which on CUDA replays blocks of
+          steps and draws as a graph (without filters, and with all of them), beside nn.LSTM called with one token
 quality   `gen train --minutes` and `gen eval` with carried state and windows of 256, as a user would
 resume    two undisturbed runs and one that is interrupted and resumed: how far apart do they end? On a CPU all three
           have the same bits; where two undisturbed runs differ, the machine itself does not repeat its sums
@@ -37,6 +38,8 @@ from torch.nn import functional
 from gen.config import ModelConfig, Precision, SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
+from gen.generation.captured import NUM_WARM_UP_RUNS
+from gen.generation.device_writer import BLOCK
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
@@ -48,6 +51,7 @@ VOCAB_SIZE = 67  # 65 characters, begin and end
 EMBEDDING_SIZE = 128
 NUM_TOKENS = 1 << 21  # to train on
 WARM_UP_CALLS = 5
+FILTERS = SamplingConfig(0.8, top_k=40, top_p=0.95, min_p=0.01, repetition_penalty=1.1)
 
 State = tuple[Tensor, Tensor]
 
@@ -194,18 +198,24 @@ def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: P
 
 @torch.inference_mode()
 def stepping(plan: Plan) -> list[dict[str, Any]]:
-    """Measures one token at a time at every size."""
-    print(f"{'model':>8} {'rows':>5} {'nn.LSTM':>12} {'stepper':>12} {'generate':>12}  tokens/s")
+    """Measures one token at a time and `generate` at every size."""
+    names = ("nn_lstm", "stepper", "generate", "generate_filtered")
+    print(f"{'model':>8} {'rows':>5} {'nn.LSTM':>12} {'stepper':>12} {'generate':>12} {'with filters':>12}  tokens/s")
     results = []
     for (layers, hidden_size), num_rows in product(plan.shapes, plan.rows):
         config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
         stepper = Stepper(RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device))
         peer = Peer(layers, hidden_size).to(plan.device)
-        advances = (step_peer(peer, num_rows), step_stepper(stepper, num_rows), step_generate(stepper, num_rows))
+        advances = (
+            step_peer(peer, num_rows),
+            step_stepper(stepper, num_rows),
+            step_generate(stepper, num_rows, SamplingConfig()),
+            step_generate(stepper, num_rows, FILTERS),
+        )
         rates = [rate * num_rows for rate in median_rates(plan, advances)]
         print(f"{layers}x{hidden_size:<6} {num_rows:5} ".rjust(15) + " ".join(f"{r:12,.0f}" for r in rates), flush=True)
-        names = {"layers": layers, "hidden": hidden_size, "rows": num_rows}
-        results.append(names | dict(zip(("nn_lstm", "stepper", "generate"), rates, strict=True)))
+        size = {"layers": layers, "hidden": hidden_size, "rows": num_rows}
+        results.append(size | dict(zip(names, rates, strict=True)))
     return results
 
 
@@ -233,15 +243,15 @@ def step_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
     return advance
 
 
-def step_generate(stepper: Stepper, num_rows: int) -> Callable[[], None]:
-    """Returns what draws a token of all rows."""
+def step_generate(stepper: Stepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
+    """Returns what draws a token of all rows; a graph has been captured if there is to be one."""
     drawn = generate(
         stepper,
         prompt=(),
         begin=VOCAB_SIZE - 2,
         end=None,
         length=None,
-        sampling=SamplingConfig(),
+        sampling=sampling,
         seed=0,
         num_samples=num_rows,
     )
@@ -250,6 +260,8 @@ def step_generate(stepper: Stepper, num_rows: int) -> Callable[[], None]:
         for _ in islice(drawn, num_rows):
             pass
 
+    for _ in range((NUM_WARM_UP_RUNS + 2) * BLOCK):
+        advance()
     return advance
 
 

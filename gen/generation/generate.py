@@ -1,10 +1,11 @@
 """The stream of tokens that a model writes, drawn as they are pulled.
 
 The prompt runs through the stepper once, for one row, and its state is copied to all rows. Then each token costs one
-stepper call and one draw, in constant memory. Where the stepper is compiled and neither a grammar nor a hand on a knob
-looks at every token, one call steps and draws for about two milliseconds; the tokens are the same. Rows that have ended
-are dropped; as a stepper's row has the same bits whatever the number of rows, and each row has its own random stream, a
-sample is the same alone or among others.
+stepper call and one draw, in constant memory. Where neither a grammar nor a hand on a knob looks at every token, one
+call steps and draws for about two milliseconds: in the compiled kernel on a CPU, in blocks of tokens on a CUDA device
+(gen.generation.device_writer). The tokens are the same. Rows that have ended are dropped; as a stepper's row has the
+same bits on a CPU whatever the number of rows, and each row has its own random stream, a sample is the same alone or
+among others.
 
 Gradients are off only while the stepper runs: a generator that yields inside `inference_mode` would leave it switched
 on in its caller.
@@ -12,6 +13,8 @@ on in its caller.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import compress
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,10 +24,14 @@ from torch import Tensor
 from gen.codec import BoolArray, Grammar
 from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
-from gen.generation.sampling import Sampler, Steering
-from gen.kernels.drawing import Drawn, TokenArray, Writer
+from gen.generation.device_drawing import DeviceDraw
+from gen.generation.device_writer import DeviceWriter
+from gen.generation.sampling import Sampler, Steering, Writer
+from gen.kernels.drawing import NO_END, Drawn, TokenArray
 from gen.models import stepper as models
 from gen.models.recurrent import State
+
+WRITING_DEVICES = frozenset({"cuda"})  # where launches cost more than the work, and float64 is known (not to MPS)
 
 
 class Stepper(Protocol):
@@ -124,11 +131,11 @@ def _drawn(
     drawn = sampler.draw(logits, _allowed(grammars, length))
     going_on = _going_on(stepper, sampler, grammars, state, end=end)
     while True:
-        for tokens, surprises in zip(drawn.tokens.tolist(), drawn.surprise_nats.tolist(), strict=True):
-            yield from map(Sampled, rows, tokens, surprises)
+        turns, staying = _turns(rows, drawn, end)
+        for turn in turns:
+            yield from turn
         num_drawn += len(drawn.tokens)
         last = drawn.tokens[-1]
-        staying = [place for place, token in enumerate(last.tolist()) if token != end]
         if num_drawn == length or not staying:
             return
         if len(staying) < len(rows):
@@ -138,11 +145,24 @@ def _drawn(
         drawn = going_on.take(last, None if length is None else length - num_drawn)
 
 
+def _turns(rows: list[int], drawn: Drawn, end: int | None) -> tuple[Iterator[Iterator[Sampled]], list[int]]:
+    """Returns turns of a token of each row, none after its end, and the places of the rows that have not ended."""
+    turn_of = partial(map, Sampled, rows)
+    turns: Iterator[Iterator[Sampled]] = map(turn_of, drawn.tokens.tolist(), drawn.surprise_nats.tolist())
+    has_ended = np.logical_or.accumulate(drawn.tokens == (NO_END if end is None else end), axis=0)  # (N, B)
+    if has_ended[:-1].any():
+        turns = map(compress, turns, [[True] * len(rows), *(~has_ended[:-1]).tolist()])
+    return turns, np.flatnonzero(~has_ended[-1]).tolist()
+
+
 class _GoingOn(Protocol):
     """What steps and draws after the first token."""
 
     def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
-        """Takes (B,) the last tokens and returns those that follow, at least one and at most `limit` of every row."""
+        """Takes (B,) the last tokens and returns those that follow, at least one and at most `limit` of every row.
+
+        What follows the end of a row means nothing.
+        """
         ...
 
     def keep(self, places: list[int]) -> None:
@@ -154,26 +174,35 @@ def _going_on(
     stepper: Stepper, sampler: Sampler, grammars: list[Grammar], state: State, *, end: int | None
 ) -> _GoingOn:
     is_watched = bool(grammars) or sampler.is_steered
-    if isinstance(stepper, models.Stepper) and sampler.kernel is not None and not is_watched:
-        writer = stepper.writer(sampler.kernel, state)
+    if isinstance(stepper, models.Stepper) and not is_watched:
+        writer = _writer(stepper, sampler, state, end=end)
         if writer is not None:
-            return _ManyTokens(sampler, writer, end)
+            return _ManyTokens(sampler, writer)
     return _OneToken(stepper, sampler, grammars, state)
+
+
+def _writer(stepper: models.Stepper, sampler: Sampler, state: State, *, end: int | None) -> Writer | None:
+    """Returns what steps and draws many tokens a call on the model's device, if anything does."""
+    if stepper.device.type in WRITING_DEVICES:
+        draw = DeviceDraw(sampler.config, vocab_size=stepper.vocab_size, banned=sampler.banned, device=stepper.device)
+        return DeviceWriter(stepper, draw, state, recent=sampler.recent())
+    if sampler.kernel is None:
+        return None
+    return stepper.writer(sampler.kernel, state, recent=sampler.recent(), end=end)
 
 
 @dataclass(slots=True)
 class _ManyTokens:
-    """Some tokens at a time, none after the end of a row."""
+    """Some tokens at a time."""
 
     sampler: Sampler
     writer: Writer
-    end: int | None
 
     def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
-        return self.sampler.write(self.writer, tokens, end=self.end, limit=limit)
+        return self.sampler.write(self.writer, tokens, limit=limit)
 
     def keep(self, places: list[int]) -> None:
-        self.writer.keep(torch.tensor(places))
+        self.writer.keep(places)
 
 
 @dataclass(slots=True)

@@ -17,11 +17,12 @@ A row's tokens depend on nothing but its own logits and its own stream of unifor
 from the row's own `torch.Generator`. The compiled kernel draws where there is one, in one call; numpy elsewhere, whose
 calls cost less than torch's: measured on a Zen 5 core at V = 390, a draw takes 15 us without filters and 47 with all of
 them; among 64 rows 3 and 10 us a row. Both are in float64, add in one order however many rows there are, and differ in
-the last bits of an exponential at most.
+the last bits of an exponential at most. gen.generation.device_drawing is the same for a model on a GPU.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,13 +32,35 @@ from torch import Tensor
 from gen.codec import BoolArray
 from gen.config import SamplingConfig
 from gen.errors import CheckpointError
-from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray, Writer, has_draw_kernel
+from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray, has_draw_kernel
 
 REPETITION_WINDOW = 64  # tokens
 UNIFORM_BLOCK = 256  # tokens
 LEAST_TEMPERATURE = 1e-200  # below it no quotient changes a draw any more, but one may overflow
 
 Steering = Callable[[], SamplingConfig]  # asked before every token: what a hand on a knob wants now
+
+
+class Writer(Protocol):
+    """Rows of a model that go on by themselves, many tokens a call, with filters of their own."""
+
+    @property
+    def logits(self) -> Tensor:
+        """Returns (B, V) the logits that could not be drawn from, where `write` has returned no tokens."""
+        ...
+
+    def most_tokens(self) -> int:
+        """Returns how many tokens of every row a call should take at most."""
+        ...
+
+    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
+        """Takes (B,) the last tokens and (N, B) uniforms; returns at most N tokens of every row, whatever follows the
+        end of a row meaning nothing; none if logits cannot be drawn from."""
+        ...
+
+    def keep(self, places: list[int]) -> None:
+        """Goes on with the rows at these places; the others have ended."""
+        ...
 
 
 class Sampler:
@@ -63,12 +86,12 @@ class Sampler:
         prompt: Sequence[int] = (),
     ) -> None:
         self._steering = None if isinstance(config, SamplingConfig) else config
-        self._config = config if isinstance(config, SamplingConfig) else config()
+        self.config = config if isinstance(config, SamplingConfig) else config()
         self._vocab_size = vocab_size
         self._uniforms = _Uniforms(seed, num_rows)
-        self._banned = tuple(banned)
+        self.banned = tuple(banned)
         self._recent = None
-        if self.is_steered or self._config.repetition_penalty != 1.0:
+        if self.is_steered or self.config.repetition_penalty != 1.0:
             self._recent = _RecentTokens(num_rows, vocab_size)
             for token in prompt[-REPETITION_WINDOW:]:
                 self._recent.push(np.full(num_rows, token))
@@ -91,14 +114,16 @@ class Sampler:
         self._steer()
         uniforms = self._uniforms.peek(1)[0]
         if self.kernel is not None:
-            drawn = self.kernel.draw(logits.cpu(), uniforms, allowed=allowed, recent=self._seen())
+            drawn = self.kernel.draw(logits.cpu(), uniforms, allowed=allowed, recent=self.recent())
             if drawn is not None:
-                self._took(1)
+                self._uniforms.skip(1)
+                if self._recent is not None:
+                    self._recent.num_seen += 1  # the kernel has put the tokens in
                 return drawn
         raw = logits.numpy(force=True).astype(np.float64)  # (B, V)
         top, log_total = _normaliser(raw)
         recent = None if self._recent is None else self._recent.mask()
-        weights = weigh(raw, self._config, banned=self._banned, allowed=allowed, recent=recent)
+        weights = weigh(raw, self.config, banned=self.banned, allowed=allowed, recent=recent)
         tokens = pick(weights, uniforms)
         self._uniforms.skip(1)
         if self._recent is not None:
@@ -106,21 +131,24 @@ class Sampler:
         surprise_nats = top - raw[np.arange(len(tokens)), tokens] + log_total
         return Drawn(tokens[None], surprise_nats[None])
 
-    def write(self, writer: Writer, tokens: TokenArray, *, end: int | None, limit: int | None) -> Drawn:
-        """Lets a writer step and draw some tokens of every row: at least one, and none after the end of a row.
+    def write(self, writer: Writer, tokens: TokenArray, *, limit: int | None) -> Drawn:
+        """Lets a writer step and draw some tokens of every row, at least one; what follows an end means nothing.
 
         Args:
-            writer: made for this sampler's kernel.
+            writer: made for this sampler's filters and `recent`; it alone draws from then on.
             tokens: (B,) the last token of every row.
-            end: the id that ends a row; None for none.
             limit: the most tokens of a row; None for no limit.
 
         Raises CheckpointError as `draw` does.
         """
         count = writer.most_tokens() if limit is None else min(limit, writer.most_tokens())
-        drawn = writer.write(tokens, self._uniforms.peek(count), end=end, recent=self._seen())
-        self._took(len(drawn.tokens))
+        drawn = writer.write(tokens, self._uniforms.peek(count))
+        self._uniforms.skip(len(drawn.tokens))
         return drawn if len(drawn.tokens) else self.draw(writer.logits)  # which says what is wrong with them
+
+    def recent(self) -> Recent | None:
+        """Returns what the repetition penalty has seen by now, not a copy; None without one."""
+        return None if self._recent is None else self._recent.handed_over()
 
     def keep(self, places: Sequence[int]) -> None:
         """Goes on with the rows that now stand at these places, in this order; the others have ended."""
@@ -130,21 +158,12 @@ class Sampler:
 
     def _steer(self) -> None:
         """Takes up the filters that are wanted now."""
-        if self._steering is not None and (config := self._steering()) != self._config:
-            self._config = config
+        if self._steering is not None and (config := self._steering()) != self.config:
+            self.config = config
             self.kernel = self._new_kernel()
 
     def _new_kernel(self) -> DrawKernel | None:
-        return _draw_kernel(self._config, self._vocab_size, self._banned) if has_draw_kernel() else None
-
-    def _seen(self) -> Recent | None:
-        return None if self._recent is None else self._recent.handed_over()
-
-    def _took(self, count: int) -> None:
-        """Counts the tokens that the kernel drew, and showed the penalty."""
-        self._uniforms.skip(count)
-        if self._recent is not None:
-            self._recent.num_seen += count
+        return _draw_kernel(self.config, self._vocab_size, self.banned) if has_draw_kernel() else None
 
 
 def weigh(
@@ -227,14 +246,14 @@ class _Uniforms:
 
     def __init__(self, seed: int, num_rows: int) -> None:
         self._streams = [new_stream(seed, row) for row in range(num_rows)]
-        self._block = np.empty((0, num_rows))  # (UNIFORM_BLOCK, B)
+        self._block = np.empty((0, num_rows))  # (at least UNIFORM_BLOCK, B)
         self._used = 0
 
     def peek(self, count: int) -> FloatArray:
-        """Returns (N, B) the next uniforms of each row, in [0, 1): N is `count`, or less if the block ends."""
-        if self._used == len(self._block):
+        """Returns (count, B) the next uniforms of each row, in [0, 1)."""
+        while self._used + count > len(self._block):
             drawn = [torch.rand(UNIFORM_BLOCK, generator=each, dtype=torch.float64).numpy() for each in self._streams]
-            self._block = np.stack(drawn, axis=1)
+            self._block = np.concatenate([self._block[self._used :], np.stack(drawn, axis=1)])
             self._used = 0
         uniforms: FloatArray = self._block[self._used : self._used + count]
         return uniforms

@@ -52,6 +52,10 @@ class Recent(NamedTuple):
     counts: NDArray[np.int16]  # (B, V) how often each id stands in it
     num_seen: int  # how many the ring has taken
 
+    def of_rows(self, places: list[int]) -> "Recent":
+        """Returns a copy of the rows at these places."""
+        return Recent(np.ascontiguousarray(self.tokens[:, places]), self.counts[places], self.num_seen)
+
 
 class Drawn(NamedTuple):
     """Tokens that were drawn one after the other, and what each cost."""
@@ -151,10 +155,19 @@ class Writer:
         drawer: how tokens are drawn.
         memory: of the kernel, (L, B, H) each; not modified.
         condition: (B, ...) as for the kernel; None for none.
+        recent: what the repetition penalty has seen; not modified. None without a penalty.
+        end: the id that ends a row; None for none.
     """
 
     def __init__(
-        self, kernel: StepKernel, drawer: DrawKernel, memory: tuple[Tensor, ...], condition: Tensor | None
+        self,
+        kernel: StepKernel,
+        drawer: DrawKernel,
+        memory: tuple[Tensor, ...],
+        condition: Tensor | None,
+        *,
+        recent: Recent | None,
+        end: int | None,
     ) -> None:
         library_of_kernels = library()
         assert library_of_kernels is not None
@@ -164,6 +177,8 @@ class Writer:
         )
         self._run = run(("gen_sample_run", library_of_kernels))
         self._kernel, self._drawer = kernel, drawer
+        self._recent = None if recent is None else recent.of_rows(list(range(memory[0].shape[1])))
+        self._end = NO_END if end is None else end
         self._start(tuple(m.clone(memory_format=torch.contiguous_format) for m in memory), condition)
 
     def _start(self, memory: tuple[Tensor, ...], condition: Tensor | None) -> None:
@@ -185,20 +200,18 @@ class Writer:
         work = len(self.logits) * self._kernel.work
         return max(1, min(MOST_TOKENS_A_CALL, WORK_A_CALL // work))
 
-    def write(self, tokens: TokenArray, uniforms: FloatArray, *, end: int | None, recent: Recent | None) -> Drawn:
+    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
         """Steps and draws, once for each of the uniforms; ends early after a token that is the end of a row.
 
         Args:
             tokens: (B,) the last token of every row.
             uniforms: (N, B) in [0, 1).
-            end: the id that ends a row; None for none.
-            recent: takes the tokens; None without a penalty.
 
         Returns:
             At most N tokens of every row; none if `logits` cannot be drawn from: then the rows cannot go on.
         """
         tokens, uniforms = np.ascontiguousarray(tokens), np.ascontiguousarray(uniforms)
-        drawn = self._drawer.expect(len(uniforms), len(tokens), recent)
+        drawn = self._drawer.expect(len(uniforms), len(tokens), self._recent)
         (now, following), step, arguments = self._memories, self._step, self._drawer.arguments
         step.tokens, step.h, step.c = tokens.ctypes.data, now[0].data_ptr(), now[-1].data_ptr()
         step.next_h, step.next_c = following[0].data_ptr(), following[-1].data_ptr()
@@ -207,14 +220,17 @@ class Writer:
             ctypes.addressof(step),
             ctypes.addressof(arguments),
             len(uniforms),
-            NO_END if end is None else end,
+            self._end,
             min(torch.get_num_threads(), self._drawer.num_threads),
         )
         if count % 2:
             self._memories.reverse()
+        if self._recent is not None:
+            self._recent = self._recent._replace(num_seen=self._recent.num_seen + count)
         return Drawn(drawn.tokens[:count], drawn.surprise_nats[:count])
 
-    def keep(self, places: Tensor) -> None:
-        """Goes on with the rows at these places, (B,) int64; the others have ended."""
+    def keep(self, places: list[int]) -> None:
+        """Goes on with the rows at these places; the others have ended."""
         condition = None if self._condition is None else self._condition[places]
+        self._recent = None if self._recent is None else self._recent.of_rows(places)
         self._start(tuple(m[:, places].contiguous() for m in self._memories[0]), condition)

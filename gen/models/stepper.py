@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.errors import SettingError
-from gen.kernels.drawing import DrawKernel, Writer
+from gen.kernels.drawing import DrawKernel, Recent, Writer
 from gen.kernels.stepping import Layer, StepKernel, has_step_kernel
 from gen.models.cells import layer_weights
 from gen.models.packed import PackedModel
@@ -85,11 +85,19 @@ class Stepper:
         return logits, State(memory, state.condition)
 
     @torch.inference_mode()
-    def writer(self, drawer: DrawKernel, state: State) -> Writer | None:
-        """Returns rows that go on by themselves from a state, many tokens a call; None without compiled kernels."""
+    def writer(self, drawer: DrawKernel, state: State, *, recent: Recent | None, end: int | None) -> Writer | None:
+        """Returns rows that go on by themselves from a state, many tokens a call; None without compiled kernels.
+
+        Args:
+            drawer: how tokens are drawn.
+            state: of this stepper; not modified.
+            recent: what the repetition penalty has seen; not modified. None without a penalty.
+            end: the id that ends a row; None for none.
+        """
         if self._kernel is None:
             return None
-        return Writer(self._kernel, drawer, state.memory, state.condition if self._has_labels else None)
+        condition = state.condition if self._has_labels else None
+        return Writer(self._kernel, drawer, state.memory, condition, recent=recent, end=end)
 
 
 class SteppedModel(nn.Module):

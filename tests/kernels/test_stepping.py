@@ -138,7 +138,7 @@ def samples(
 class TokenByToken(Stepper):
     """A stepper that writes nothing ahead."""
 
-    def writer(self, *_: object) -> None:
+    def writer(self, *_: object, **__: object) -> None:
         return None
 
 

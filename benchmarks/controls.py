@@ -1,14 +1,19 @@
-"""Measures whether a model writes as densely as it is asked to.
+"""Measures whether a model writes as densely, and in the key, that it is asked to.
 
-    python benchmarks/controls.py CORPUS [--minutes 3] [--samples 20] [--seconds 20] [--densities 1 2 ... 12]
-        [options of gen train]
+    python benchmarks/controls.py RUN|CORPUS [--minutes 3] [--samples 20] [--seconds 20] [--densities 2 4 8]
+        [--keys C D# F# A Cm D#m F#m Am] [--controls density,key] [options of gen train]
 
-A model is trained with `--controls density`. Then samples are drawn at each density asked for, and along an envelope
-that rises and falls; the notes that begin in each second are counted. Printed are the measured density for each one
-asked for, the rank correlation of the two over all samples (Spearman: Pearson's of the ranks, equal ones at their
-mean), and the correlation over time of the envelope with the mean density of its samples, in windows of two seconds.
-A model knows the densities that its corpus often has, and takes others for the nearest of these; so the rank
-correlation is also printed of those asked densities alone that lie among them. The last line is JSON.
+RUN is the name of a run, its folder or its file; anything else is a corpus, and a run is trained on it first.
+
+Density. Samples are drawn at each density that the model knows, which are those that its corpus often has, or at those
+of --densities, and along an envelope from the lowest that it knows to the highest and back; the notes that begin in
+each window of two seconds are counted. Printed are the measured density for each one asked for, the rank correlation of
+the two over all samples (Spearman: Pearson's of the ranks, equal ones at their mean), and the correlation over time of
+the envelope with the mean density of its samples.
+
+Key. Samples are drawn in each of --keys, and as many that are asked for nothing; the key of each is estimated from how
+long its pitch classes sound (Krumhansl 1990). Printed is the share of samples in the key asked for, and in it, its
+relative or one a fifth away; beside the same share of the samples that were asked for nothing. The last line is JSON.
 """
 
 import argparse
@@ -17,7 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +31,14 @@ from numpy.typing import NDArray
 
 import gen
 from gen.codecs.envelope import read_envelope
+from gen.codecs.keys import KEY_NAMES, estimated_keys, key_number, moved_key
+from gen.errors import CheckpointError
 from gen.versions import versions
 
 WINDOW_SECONDS = 2.0
 TOKENS_A_NOTE = 8  # at most: NoteOn, NoteOff, two TimeShifts, Velocity and the control, with room to spare
+FIFTH = 7  # semitones
+KEYS = ("C", "D#", "F#", "A", "Cm", "D#m", "F#m", "Am")  # as far from each other as can be
 
 Floats = NDArray[np.float64]
 
@@ -41,67 +50,97 @@ class Measured(NamedTuple):
     densities: list[float]  # of each sample
 
 
+class Kept(NamedTuple):
+    """How many samples are in a key; shares, 0 to 1."""
+
+    asked: str
+    same: float
+    related: float  # in it, its relative, or one a fifth away
+    same_unasked: float  # of the samples that were asked for nothing
+    related_unasked: float
+
+
 def main() -> None:
-    """Reads the arguments, trains, samples, counts, prints."""
-    parser = argparse.ArgumentParser(description="Measure whether an asked density is obeyed.")
-    parser.add_argument("corpus")
-    parser.add_argument("--minutes", type=float, default=3.0)
-    parser.add_argument("--samples", type=int, default=20, metavar="N", help="of each density [default 20]")
-    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="a sample lasts [default 20]")
-    parser.add_argument("--densities", type=float, nargs="+", default=list(range(1, 13)), metavar="D")
-    arguments, options = parser.parse_known_args()
-    corpus = str(Path(arguments.corpus).resolve()) if Path(arguments.corpus).exists() else arguments.corpus
+    """Reads the arguments, trains, samples, measures, prints."""
+    arguments, options = parse()
     with tempfile.TemporaryDirectory(prefix="gen-controls-") as folder:
-        train(Path(folder), corpus, "--minutes", str(arguments.minutes), *options)
-        run = gen.load(Path(folder) / "checkpoints" / "controls")
-    known = np.array(corpus_densities(run))
+        run = run_of(arguments, options, Path(folder))
+    known = corpus_densities(run)
     results = [
-        Measured(density, [float(np.mean(counts)) for counts in sample(run, str(density), arguments, seed=number)])
-        for number, density in enumerate(arguments.densities)
+        Measured(density, [float(np.mean(counts)) for counts in densities(run, f"{density:g}", arguments, seed=number)])
+        for number, density in enumerate(arguments.densities or known)
     ]
-    envelope = f"0:2 {arguments.seconds / 2}:8 {arguments.seconds}:2"
-    followed = follow(run, envelope, arguments)
-    correlation = rank_correlation(results)
-    within = rank_correlation([result for result in results if known.min() <= result.asked <= known.max()])
-    print_table(known, results)
-    print(f"rank correlation {correlation:.3f}, among what the model knows {within:.3f}")
-    print(f"envelope {envelope}: correlation over time {followed:.3f}")
+    envelope = f"0:{known[0]:g} {arguments.seconds / 2:g}:{known[-1]:g} {arguments.seconds:g}:{known[0]:g}"
+    asked, written = follow(run, envelope, arguments)
+    keys = keep_keys(run, arguments) if "key" in run.codec.controls else []
     data = {
         "benchmark": "controls",
-        "corpus": arguments.corpus,
+        "source": arguments.source,
         "minutes": arguments.minutes,
         "seconds": arguments.seconds,
         "options": options,
-        "rank_correlation": correlation,
-        "rank_correlation_within": within,
+        "known": known,
+        "rank_correlation": rank_correlation(results),
         "envelope": envelope,
-        "envelope_correlation": followed,
-        "known": known.tolist(),
+        "envelope_asked": asked.tolist(),
+        "envelope_written": written.tolist(),
+        "envelope_correlation": correlation_of(asked, written),
         "results": [result._asdict() for result in results],
+        "keys": [key._asdict() for key in keys],
         "versions": versions(),
     }
+    print_densities(known, results)
+    print(f"rank correlation {data['rank_correlation']:.3f}")
+    print(f"envelope {envelope}: correlation over time {data['envelope_correlation']:.3f}")
+    print_keys(keys)
     print(json.dumps(data))
 
 
-def train(folder: Path, corpus: str, *options: str) -> None:
-    """Trains as a user would; what is told to people goes to stderr."""
+def parse() -> tuple[argparse.Namespace, list[str]]:
+    """Returns the arguments of this script, and those for gen train."""
+    parser = argparse.ArgumentParser(description="Measure whether an asked density and an asked key are obeyed.")
+    parser.add_argument("source", metavar="RUN|CORPUS")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of training, if a corpus is given [default 3]")
+    parser.add_argument("--controls", default="density,key", metavar="NAMES", help="to train with")
+    parser.add_argument("--samples", type=int, default=20, metavar="N", help="of each density and key [default 20]")
+    parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="a sample lasts [default 20]")
+    parser.add_argument("--densities", type=float, nargs="+", metavar="D", help="[default those that the model knows]")
+    parser.add_argument("--keys", nargs="+", default=KEYS, metavar="KEY")
+    return parser.parse_known_args()
+
+
+def run_of(arguments: argparse.Namespace, options: Sequence[str], folder: Path) -> gen.Run:
+    """Returns the run that is named, or one that is trained in the folder as a user would; gen speaks on stderr."""
+    try:
+        return gen.load(arguments.source)
+    except CheckpointError:
+        corpus = str(Path(arguments.source).resolve()) if Path(arguments.source).exists() else arguments.source
     environment = os.environ | {"GEN_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "gen", "train", corpus, "--run", "controls", "--controls", "density", *options]
+    command = [sys.executable, "-m", "gen", "train", corpus, "--run", "controls", "--controls", arguments.controls]
+    command += ["--minutes", str(arguments.minutes), *options]
     subprocess.run(command, cwd=folder, env=environment, check=True)  # noqa: S603
+    return gen.load(folder / "checkpoints" / "controls")
 
 
 def corpus_densities(run: gen.Run) -> list[float]:
-    """Returns the densities that the model knows, in notes a second."""
+    """Returns the densities that the model knows, ascending, in notes a second."""
     symbols = run.codec.vocab.symbols
     levels = getattr(run.codec, "densities", ()) or range(sum(s.startswith("Density_") for s in symbols) - 1)
     return [0.5 * 2 ** (level / 2) for level in levels]
 
 
-def sample(run: gen.Run, density: str, arguments: argparse.Namespace, *, seed: int) -> list[Floats]:
+def samples(
+    run: gen.Run, controls: Mapping[str, str], arguments: argparse.Namespace, *, densest: float, seed: int
+) -> list[gen.Score]:
+    """Returns samples with tokens enough for twice the densest that they may be, in notes a second."""
+    length = int(arguments.seconds * max(4.0, 2 * densest) * TOKENS_A_NOTE)
+    return run.sample(length=length, seed=seed, num_samples=arguments.samples, controls=controls)
+
+
+def densities(run: gen.Run, density: str, arguments: argparse.Namespace, *, seed: int) -> list[Floats]:
     """Returns the notes a second in each window of each sample."""
-    most = max(float(point.rpartition(":")[2]) for point in density.split())
-    length = int(arguments.seconds * max(4.0, 2 * most) * TOKENS_A_NOTE)
-    scores = run.sample(length=length, seed=seed, num_samples=arguments.samples, controls={"density": density})
+    densest = max(float(point.rpartition(":")[2]) for point in density.split())
+    scores = samples(run, {"density": density}, arguments, densest=densest, seed=seed)
     return [windows(score, arguments.seconds) for score in scores]
 
 
@@ -114,14 +153,46 @@ def windows(score: gen.Score, seconds: float) -> Floats:
     return np.asarray(counts / WINDOW_SECONDS)
 
 
-def follow(run: gen.Run, envelope: str, arguments: argparse.Namespace) -> float:
-    """Returns the correlation over time of what is asked with the mean of what is written."""
-    rows = sample(run, envelope, arguments, seed=0)
+def follow(run: gen.Run, envelope: str, arguments: argparse.Namespace) -> tuple[Floats, Floats]:
+    """Returns the density that is asked in the middle of each window, and the mean of what is written in it."""
+    rows = densities(run, envelope, arguments, seed=0)
     num_windows = int(arguments.seconds / WINDOW_SECONDS)
     written = [np.mean([row[n] for row in rows if len(row) > n] or [0.0]) for n in range(num_windows)]
     asked_at = read_envelope("density", envelope)
     asked = [float(asked_at((n + 0.5) * WINDOW_SECONDS) or 0) for n in range(num_windows)]
-    return correlation_of(np.array(asked), np.array(written))
+    return np.array(asked), np.array(written)
+
+
+def keep_keys(run: gen.Run, arguments: argparse.Namespace) -> list[Kept]:
+    """Returns how many samples are in each key that is asked for."""
+    known = corpus_densities(run)
+    usual = known[len(known) // 2]
+    unasked = keys_of(samples(run, {}, arguments, densest=usual, seed=0), arguments.seconds)
+    kept = []
+    for number, name in enumerate(arguments.keys):
+        found = keys_of(samples(run, {"key": name}, arguments, densest=usual, seed=number), arguments.seconds)
+        key = key_number(name)
+        shares = [float(np.isin(keys, wanted).mean()) for keys in (found, unasked) for wanted in ([key], related(key))]
+        kept.append(Kept(name, *shares))
+    return kept
+
+
+def keys_of(scores: Sequence[gen.Score], seconds: float) -> NDArray[np.int64]:
+    """Returns the key of each sample up to some time, -1 of one without pitches."""
+    weights = np.zeros((len(scores), 12))
+    for row, score in zip(weights, scores, strict=True):
+        for track in score.tracks:
+            onsets, durations, pitches, _ = track.columns
+            is_counted = (score.seconds(onsets) < seconds) & (not track.is_drum)
+            np.add.at(row, pitches[is_counted] % 12, durations[is_counted])
+    return estimated_keys(weights)
+
+
+def related(key: int) -> list[int]:
+    """Returns a key, its relative, and those a fifth above and below, as places in `KEY_NAMES`."""
+    is_minor = key >= len(KEY_NAMES) // 2
+    relative = moved_key(key, 3) - 12 if is_minor else moved_key(key, -3) + 12
+    return [key, relative, moved_key(key, FIFTH), moved_key(key, -FIFTH)]
 
 
 def rank_correlation(results: Sequence[Measured]) -> float:
@@ -142,13 +213,23 @@ def correlation_of(one: Floats, other: Floats) -> float:
     return float(np.corrcoef(one, other)[0, 1]) if len(one) and np.ptp(one) and np.ptp(other) else 0.0
 
 
-def print_table(known: Floats, results: Sequence[Measured]) -> None:
+def print_densities(known: Sequence[float], results: Sequence[Measured]) -> None:
     """Prints a line for each density asked for."""
-    print(f"the model knows densities of {known.min():.1f} to {known.max():.1f} notes a second")
+    print(f"the model knows {len(known)} densities, {known[0]:.1f} to {known[-1]:.1f} notes a second")
     print(f"{'asked':>6} {'samples':>8} {'low':>7} {'median':>7} {'high':>7}")
-    for asked, densities in results:
-        low, middle, high = np.quantile(densities, (0.1, 0.5, 0.9))
-        print(f"{asked:6g} {len(densities):8} {low:7.2f} {middle:7.2f} {high:7.2f}")
+    for asked, found in results:
+        low, middle, high = np.quantile(found, (0.1, 0.5, 0.9))
+        print(f"{asked:6.3g} {len(found):8} {low:7.2f} {middle:7.2f} {high:7.2f}")
+
+
+def print_keys(keys: Sequence[Kept]) -> None:
+    """Prints a line for each key asked for, and the mean of all."""
+    if not keys:
+        return
+    print(f"{'key':>6} {'same':>8} {'related':>8} {'unasked: same':>14} {'related':>8}")
+    mean = Kept("all", *np.mean([key[1:] for key in keys], axis=0).tolist())
+    for name, *shares in (*keys, mean):
+        print(f"{name:>6} {shares[0]:8.2f} {shares[1]:8.2f} {shares[2]:14.2f} {shares[3]:8.2f}")
 
 
 if __name__ == "__main__":

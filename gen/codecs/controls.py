@@ -22,7 +22,7 @@ from gen.errors import SettingError
 
 NUM_DENSITIES: Final = 15
 DROPOUT: Final = 0.25  # of the segments, for each control by itself
-OFTEN: Final = 0.01  # of the spans or bars: what stands before fewer, a model has hardly learnt
+OFTEN: Final = 0.02  # of the places of controls: what stands before fewer, a model has hardly learnt
 _LOWEST_DENSITY = 0.5  # notes a second
 
 _VALUES: Final[Mapping[str, tuple[str, ...]]] = {

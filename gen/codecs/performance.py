@@ -43,6 +43,7 @@ REPAIRS = rules.REPAIRS  # the findings that changed something; the others only 
 TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
 _TICKS_PER_SECOND = 1000
 _VERSION = 1
+_VERSION_OF_CONTROLS = 2  # since they stand where a span begins
 _NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than those that are sampled
 _MOST_FITTED = 1 << 22  # ids that are looked at
 
@@ -90,7 +91,7 @@ class PerformanceCodec:
         """Returns the codec as JSON data."""
         return {
             "name": self.name,
-            "version": _VERSION,
+            "version": _VERSION_OF_CONTROLS if self.controls else _VERSION,
             "is_drums": self.is_drums,
             "longest_note": self.longest_note,
             **settings_spec(self.pitches, self.controls, self.densities),

@@ -1,8 +1,16 @@
-"""The controls of a performance: tokens before the first note of each span of two seconds that has one.
+"""The controls of a performance: tokens where each second begins.
 
-The density is of the notes that begin in the span; the key is that of some bars around it, by how long the notes last
-that begin there.
+They open a document, and stand right after each TimeShift that reaches another second. The density is of the notes that
+begin in this second and the next; the key is that of some seconds around, by how long the notes last that begin there.
+Where there are none, either is `any`.
+
+They come every second so that a model is seldom further from the last than it is taught to look back: 64 tokens, which
+are a second and a half of a pianist's notes. Where they stand nothing else may come. Before the first note of a span,
+say, a model would choose between the value that is asked for and all that needs none, a TimeShift or the end: it would
+put off what it does not expect.
 """
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +18,11 @@ from numpy.typing import NDArray
 from gen.codec import IdArray
 from gen.codecs.controls import ControlIds, density_levels
 from gen.codecs.keys import estimated_keys
-from gen.codecs.performance_vocab import FRAMES_PER_SECOND, NOTE_OFF, SPAN, VELOCITY
+from gen.codecs.performance_vocab import DENSITY_SPANS, FRAMES_PER_SECOND, SPAN, TIME_SHIFT, VELOCITY
 from gen.music.rules import Layout
+from gen.music.score import differences
 
-KEY_SPANS = 4  # before and after: 18 seconds in all, nine bars of 4/4 at 120
+KEY_SPANS: Final = 8  # before and after: 17 seconds in all, about nine bars of 4/4 at 120
 
 Ints = NDArray[np.int64]
 
@@ -22,20 +31,28 @@ def with_control_ids(ids: IdArray, layout: Layout, controls: ControlIds) -> IdAr
     """Returns the ids of a layout with its controls in their places."""
     if not controls or not len(ids):
         return ids
-    spans, first_notes, counts = np.unique(layout.onset_frames // SPAN, return_index=True, return_counts=True)
-    values = {"density": density_levels(counts.astype(np.float64) * FRAMES_PER_SECOND / SPAN)}
+    is_shift = (ids >= TIME_SHIFT) & (ids < VELOCITY)
+    frames = np.cumsum(np.where(is_shift, ids.astype(np.int64) - TIME_SHIFT + 1, 0))
+    places = np.append(0, np.flatnonzero(differences(frames // SPAN)) + 1)  # no TimeShift is longer than a span
+    spans = layout.onset_frames // SPAN
+    values = {"density": _densities(spans, len(places))}
     if "key" in controls.names:
-        values["key"] = _keys(layout, spans)
-    places = np.flatnonzero(ids < NOTE_OFF)[first_notes]  # NoteOns stand in the order of the layout
-    places = places - ((places > 0) & (ids[places - 1] >= VELOCITY))
+        values["key"] = _keys(layout, spans, len(places))
     return np.insert(ids, np.repeat(places, len(controls)), controls.ids_of(values).ravel().astype(ids.dtype))
 
 
-def _keys(layout: Layout, spans: Ints) -> Ints:
-    """Returns the key around each of (N,) spans."""
-    weights = np.zeros((int(spans[-1]) + 1, 12))
-    durations = layout.end_frames - layout.onset_frames
-    np.add.at(weights, (layout.onset_frames // SPAN, layout.pitches % 12), durations)
+def _densities(spans: Ints, num_spans: int) -> Ints:
+    """Returns the level of density of the notes from each of so many spans on; spans: (N,) that of each note."""
+    counts = np.bincount(spans, minlength=num_spans + DENSITY_SPANS - 1)
+    counts = np.lib.stride_tricks.sliding_window_view(counts, DENSITY_SPANS).sum(axis=-1)
+    # Silence is `any`: a low density that is asked for shall not mean silence, nor the end.
+    return np.where(counts > 0, density_levels(counts * FRAMES_PER_SECOND / (DENSITY_SPANS * SPAN)), -1)
+
+
+def _keys(layout: Layout, spans: Ints, num_spans: int) -> Ints:
+    """Returns the key around each of so many spans; spans: (N,) that of each note."""
+    weights = np.zeros((num_spans, 12))
+    np.add.at(weights, (spans, layout.pitches % 12), layout.end_frames - layout.onset_frames)
     sums = np.concatenate((np.zeros((1, 12)), np.cumsum(weights, axis=0)))
-    after = np.minimum(spans + KEY_SPANS + 1, len(weights))
-    return estimated_keys(sums[after] - sums[np.maximum(spans - KEY_SPANS, 0)])
+    places = np.arange(num_spans)
+    return estimated_keys(sums[np.minimum(places + KEY_SPANS + 1, num_spans)] - sums[np.maximum(places - KEY_SPANS, 0)])

@@ -8,21 +8,23 @@ has a note and ends with the NoteOff after which nothing sounds.
 Fitted to a corpus, it also lets no note sound longer than nearly all notes there do: a model that once misses a
 NoteOff was never shown how to come back to it, and would hold the note for minutes.
 
-With controls, C of them, their tokens stand before the first NoteOn of each span of two seconds that has one, and its
-Velocity: always all of them, in their order, and then that note. Their values are asked for from outside.
+With controls, C of them, their tokens open the document and stand right after each TimeShift that reaches another span
+of a second: always all, in their order, with the values that are asked for from outside.
 
-One exception: a document may be cut wherever nothing sounds, so also after a TimeShift, which then says nothing.
+One exception: a document may be cut wherever nothing sounds, so also after a TimeShift or one of its controls, which
+then say nothing.
 
-The budget. Let n pitches sound and b ids be left. From a state with n > 0 the document can be closed, and filled up to
-exactly b ids, if b >= n, or n + 1 where a TimeShift must come first (a NoteOn was written in this frame, or a NoteOff
-above one of the sounding pitches); after a Velocity if b >= n + 3; after k of the C controls if b >= C - k + n + 3, one
-more where no Velocity was written yet. With n = 0 after a TimeShift if b is 0, or that many TimeShift_100 still fit the
-silence, or b >= 3 (NoteOn, TimeShift, NoteOff; 4 with the first Velocity), C more where the span has no controls yet:
-the length of a TimeShift decides the span that it leads to, and so what must be left after it. With n = 0 right after a
-NoteOff always: ten TimeShift_100 fit the silence, and of more than ten ids a TimeShift leaves 4 + C and more. A NoteOff
-needs no control, so that what sounds is closed at the same cost in every span.
+The budget. Let n pitches sound, b ids be left, and s be the ids of a TimeShift_1: 1, and C more in the last frame of a
+span. From a state with n > 0 the document can be closed, and filled up to exactly b ids, if b >= n, or n + s where a
+TimeShift must come first (a NoteOn was written in this frame, or a NoteOff above one of the sounding pitches); after a
+Velocity if b >= n + 2 + s. Where k of the controls are due, they are k of the b. With n = 0 after a TimeShift if b is
+0, or no more than what TimeShift_100 and their controls can fill of the silence, or b >= 2 + s (NoteOn, TimeShift,
+NoteOff; one more with the first Velocity). With n = 0 right after a NoteOff, and at the start, always: ten
+TimeShift_100 with the controls of ten spans fit the silence, and of more ids than these a TimeShift_100 leaves enough
+for a note.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 
@@ -32,6 +34,7 @@ from gen.codec import BoolArray, Vocab
 from gen.codecs.controls import ControlIds
 from gen.codecs.performance_vocab import (
     CONTROL,
+    DENSITY_SPANS,
     FRAMES_PER_SECOND,
     MAX_SHIFT,
     NOTE_OFF,
@@ -76,9 +79,7 @@ class PerformanceGrammar:
         self._controls = controls
         self._choosers = choosers
         self._num_controls = len(controls)
-        self._next_control = 0  # how many of the span's controls are written, until all are
-        self._is_announced = False  # they all are, their note not yet
-        self._span = -1  # the last that has its controls
+        self._num_due = self._num_controls  # controls that this span still lacks
         self._longest_note = _NO_LIMIT if longest_note is None else longest_note
         self._now = 0  # frames
         self._deadlines: deque[tuple[int, int]] = deque()  # (frame, pitch) of sounding notes, some of them over
@@ -104,29 +105,25 @@ class PerformanceGrammar:
         sounding = self._num_sounding
         room = _NO_LIMIT if budget is None else max(budget, self._least_budget(budget)) - 1  # ids after this one
         first_on = self._last_on + 1
+        if self._num_due:
+            mask[self._asked_for(self._num_controls - self._num_due)] = True
+            return mask
         if self._awaits_note:
             mask[NOTE_ON + first_on : NOTE_OFF] = self._is_silent[first_on:]
-            return mask
-        if self._next_control:
-            mask[self._asked_for(self._next_control)] = True
-            return mask
-        if self._is_announced:
-            self._allow_notes(room)
             return mask
         left = self._frames_left()
         if sounding and first_on == 0:
             self._allow_offs(room, stop=self._lowest_due() + 1 if left == 0 else NUM_PITCHES)
         if left == 0:
             return mask
-        if not self._needs_controls():
-            self._allow_notes(room)
-        elif room >= sounding + self._shortest_note(needs_controls=True) - 1 and self._has_silent_pitch():
-            mask[self._asked_for(0)] = True
+        self._allow_notes(room)
         if not self._is_shift_over:
             if not sounding:
                 self._allow_silence(room)
             elif room >= sounding:
-                mask[TIME_SHIFT : TIME_SHIFT + min(left, MAX_SHIFT)] = True
+                may_reach_span = room >= sounding + self._num_controls
+                longest = MAX_SHIFT if may_reach_span else min(MAX_SHIFT, self._to_span() - 1)
+                mask[TIME_SHIFT : TIME_SHIFT + min(left, longest)] = True
         mask[self._vocab.end] = self._may_end
         return mask
 
@@ -141,25 +138,25 @@ class PerformanceGrammar:
             self._is_shift_over = token != _LONGEST_SHIFT
             self._last_on = self._last_off = -1
             self._may_end = False
+            if token - TIME_SHIFT + 1 >= self._to_span():
+                self._num_due = self._num_controls
             self._now += token - TIME_SHIFT + 1
             if not self._num_sounding:
                 self._silence_left -= token - TIME_SHIFT + 1
         elif token < CONTROL:
             self._velocity = token - VELOCITY
             self._awaits_note = self._has_silent_pitch()
-            self._next_control = 0
-            self._is_announced = self._is_shifted = self._is_shift_over = self._may_end = False
-        elif token < self._vocab.begin:
-            self._control(self._controls.place_of(token) + 1)
+            self._is_shifted = self._is_shift_over = self._may_end = False
+        elif token < self._vocab.begin and self._num_due:
+            self._num_due -= 1
 
     def tokens_to_close(self) -> int:
         """Returns how many more ids are needed until nothing sounds."""
         if self._awaits_note:
-            return self._num_sounding + 3
-        if self._next_control or self._is_announced:
-            num_due = 0 if self._is_announced else self._num_controls - self._next_control
-            return self._num_sounding + num_due + self._shortest_note(needs_controls=False)
-        return self._num_sounding + self._needs_shift()
+            return self._num_due + self._num_sounding + 2 + self._shortest_shift()
+        if not self._num_sounding:
+            return 0
+        return self._num_due + self._num_sounding + self._needs_shift() * self._shortest_shift()
 
     def _has_silent_pitch(self) -> bool:
         """Returns whether a NoteOn may still be written in this frame."""
@@ -192,34 +189,40 @@ class PerformanceGrammar:
 
     def _least_budget(self, budget: int) -> int:
         """Returns the least number of ids from `budget` on that ends with nothing sounding."""
-        if self._num_sounding or self._is_note_due():
+        if self._num_sounding or self._awaits_note:
             return self.tokens_to_close()
-        longest_shifts = 0 if self._is_shift_over else max(0, self._silence_left) // MAX_SHIFT
-        if not self._is_shifted or budget <= longest_shifts:
+        if not self._is_shifted or budget <= self._num_due + (0 if self._is_shift_over else self._longest_fill()):
             return budget
-        return self._shortest_note(needs_controls=self._needs_controls())
+        return self._num_due + self._shortest_note()
 
-    def _shortest_note(self, *, needs_controls: bool) -> int:
-        """Returns how many ids a note takes: NoteOn, TimeShift, NoteOff, perhaps controls and a Velocity first."""
-        return 3 + (self._velocity < 0) + self._num_controls * needs_controls
+    def _to_span(self, frames: int = 0) -> int:
+        """Returns how many frames after some from now the next span begins."""
+        return SPAN - (self._now + frames) % SPAN
 
-    def _needs_controls(self, frames: int = 0) -> bool:
-        """Returns whether a note that begins so many frames from now is the first of its span."""
-        return self._num_controls > 0 and (self._now + frames) // SPAN > self._span
+    def _shortest_shift(self, frames: int = 0) -> int:
+        """Returns how many ids a TimeShift_1 takes some frames from now: itself, and the controls of a new span."""
+        return 1 + self._num_controls * (self._to_span(frames) == 1)
 
-    def _is_note_due(self) -> bool:
-        """Returns whether a Velocity or a control was written, its note not yet."""
-        return self._awaits_note or self._is_announced or self._next_control > 0
+    def _shortest_note(self, frames: int = 0) -> int:
+        """Returns how many ids a note takes some frames from now: perhaps Velocity, NoteOn, TimeShift, NoteOff."""
+        return 2 + (self._velocity < 0) + self._shortest_shift(frames)
+
+    def _longest_fill(self, frames: int = 0) -> int:
+        """Returns how many ids TimeShift_100 and their controls can fill some frames from now, if nothing sounds."""
+        num_shifts = max(0, self._silence_left - frames) // MAX_SHIFT
+        now = self._now + frames
+        return num_shifts + self._num_controls * ((now + num_shifts * MAX_SHIFT) // SPAN - now // SPAN)
 
     def _asked_for(self, place: int) -> int:
-        """Returns the id that is asked of a control, by the middle of the span that it tells of."""
-        return self._choosers[place]((self._now // SPAN + 0.5) * SPAN / FRAMES_PER_SECOND)
+        """Returns the id that is asked of a control, by the middle of the time that a density tells of."""
+        return self._choosers[place]((self._now // SPAN + DENSITY_SPANS / 2) * SPAN / FRAMES_PER_SECOND)
 
     def _allow_notes(self, room: int) -> None:
         first_on = self._last_on + 1
-        if self._velocity >= 0 and room >= self._num_sounding + 2:
+        needed = self._num_sounding + 1 + self._shortest_shift()
+        if self._velocity >= 0 and room >= needed:
             self._mask[NOTE_ON + first_on : NOTE_OFF] = self._is_silent[first_on:]
-        if room >= self._num_sounding + 3 and self._has_silent_pitch():
+        if room > needed and self._has_silent_pitch():
             self._mask[VELOCITY : VELOCITY + NUM_VELOCITIES] = True
             if self._velocity >= 0:
                 self._mask[VELOCITY + self._velocity] = False
@@ -227,7 +230,7 @@ class PerformanceGrammar:
     def _allow_offs(self, room: int, *, stop: int) -> None:
         """Allows NoteOffs of sounding pitches below `stop`."""
         first = self._last_off + 1
-        if room >= self._num_sounding:
+        if room >= self._num_sounding - 1 + self._shortest_shift():
             self._mask[NOTE_OFF + first : NOTE_OFF + stop] = self._is_sounding[first:stop]
         else:  # no id to spare for another frame: each NoteOff must be the lowest
             lowest = (self._sounding & -self._sounding).bit_length() - 1
@@ -235,26 +238,25 @@ class PerformanceGrammar:
                 self._mask[NOTE_OFF + lowest] = True
 
     def _allow_silence(self, room: int) -> None:
-        left = self._silence_left
-        to_span = SPAN - self._now % SPAN  # a shift of so many frames, or more, reaches another span
-        stop = min(left + 1, MAX_SHIFT)  # without the longest
-        for first, last in ((1, min(to_span, stop)), (to_span, stop)):
-            if first < last and self._may_follow(room, shift=first):
-                self._mask[TIME_SHIFT + first - 1 : TIME_SHIFT + last - 1] = True
-        if left >= MAX_SHIFT:
-            are_shifts_left = room <= (left - MAX_SHIFT) // MAX_SHIFT
-            self._mask[_LONGEST_SHIFT] = are_shifts_left or self._may_follow(room, shift=MAX_SHIFT)
+        """Allows TimeShifts out of silence."""
+        stop = min(self._silence_left + 1, MAX_SHIFT)  # without the longest
+        to_span = self._to_span()
+        # What must be left changes with the span that is reached, and where its last frame is.
+        edges = sorted({edge for edge in (1, to_span - 1, to_span, to_span + 1, stop) if 1 <= edge <= stop})
+        for first, last in itertools.pairwise(edges):
+            self._mask[TIME_SHIFT + first - 1 : TIME_SHIFT + last - 1] = self._may_shift(room, first)
+        if self._silence_left >= MAX_SHIFT:
+            self._mask[_LONGEST_SHIFT] = self._may_shift(room, MAX_SHIFT)
 
-    def _may_follow(self, room: int, *, shift: int) -> bool:
-        """Returns whether a TimeShift out of silence leaves nothing to be written, or enough for a note."""
-        return room == 0 or room >= self._shortest_note(needs_controls=self._needs_controls(shift))
+    def _may_shift(self, room: int, frames: int) -> bool:
+        """Returns whether a TimeShift out of silence leaves nothing to be written, what can be filled, or a note."""
+        after = room - self._num_controls * (frames >= self._to_span())
+        filled = self._longest_fill(frames) if frames == MAX_SHIFT else 0
+        return after <= filled or after >= self._shortest_note(frames)
 
     def _note_on(self, pitch: int) -> None:
         self._last_on = max(self._last_on, pitch)
         self._awaits_note = self._is_shifted = self._is_shift_over = self._may_end = False
-        self._is_announced = False
-        self._next_control = 0
-        self._span = self._now // SPAN
         if not self._is_sounding[pitch]:
             self._is_sounding[pitch] = True
             self._is_silent[pitch] = False
@@ -274,12 +276,4 @@ class PerformanceGrammar:
         self._is_shifted = self._is_shift_over = False
         if not self._num_sounding:
             self._silence_left = MAX_SILENCE
-            self._may_end = not self._is_note_due()
-
-    def _control(self, num_written: int) -> None:
-        """Takes a control, the last of so many that the span has now."""
-        can_go_on = self._has_silent_pitch()
-        self._is_announced = can_go_on and num_written == self._num_controls
-        self._next_control = num_written if can_go_on and num_written < self._num_controls else 0
-        self._span = self._now // SPAN
-        self._awaits_note = self._is_shifted = self._is_shift_over = self._may_end = False
+            self._may_end = not self._awaits_note

@@ -21,7 +21,8 @@ VELOCITY: Final = TIME_SHIFT + MAX_SHIFT
 NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
 NUM_PITCHES: Final = 128
 CONTROL: Final = VELOCITY + NUM_VELOCITIES
-SPAN: Final = 200  # frames that controls tell of: two seconds, from the start of the piece on
+SPAN: Final = 100  # frames from one place of controls to the next, from the start of the piece on
+DENSITY_SPANS: Final = 2  # that a density tells of
 
 
 @cache

@@ -37,22 +37,18 @@ def without_controls(ids: list[int]) -> list[int]:
 
 
 def check_places(codec: PerformanceCodec, ids: list[int]) -> None:
-    """Plays the ids; fails unless the first note of each span of 2 s, and no other, has all controls in order."""
-    now, span = 0, -1
-    waiting: list[str] = []
+    """Plays the ids; fails unless all controls, in order, stand where each second begins; the last may be cut off."""
+    now = 0
+    due = [name.capitalize() for name in codec.controls]
     for token in ids:
         kind, _, value = codec.vocab.symbols[token].partition("_")
+        assert (token >= FIRST_CONTROL) == bool(due)
+        assert not due or kind == due[0]
+        due = due[1:]
         if kind == "TimeShift":
+            if (now + int(value)) // 100 > now // 100:
+                due = [name.capitalize() for name in codec.controls]
             now += int(value)
-        if kind == "NoteOn":
-            expected = [name.capitalize() for name in codec.controls] if now // 200 > span else []
-            assert waiting == expected
-            waiting, span = [], now // 200
-        elif token >= FIRST_CONTROL:
-            waiting.append(kind)
-        else:
-            assert not waiting or kind == "Velocity", "a control is followed by a note"
-    assert not waiting
 
 
 def test_the_symbols_stand_before_begin_and_end() -> None:
@@ -64,18 +60,22 @@ def test_the_symbols_stand_before_begin_and_end() -> None:
     assert len(added) == 1 + 15 + 1 + 24 + 2
 
 
-def test_two_spans_by_hand() -> None:
+def test_three_seconds_by_hand() -> None:
     score = in_milliseconds(Note(500, 100, 60, 64), Note(1500, 600, 64, 64), Note(2500, 500, 67, 80))
     assert symbols(DENSITY, score) == [
-        *("TimeShift_50", "Density_2", "Velocity_16", "NoteOn_60", "TimeShift_10", "NoteOff_60", "TimeShift_90"),
-        *("NoteOn_64", "TimeShift_60", "NoteOff_64", "TimeShift_40", "Density_0", "Velocity_20", "NoteOn_67"),
-        *("TimeShift_50", "NoteOff_67"),
+        *("Density_2", "TimeShift_50", "Velocity_16", "NoteOn_60", "TimeShift_10", "NoteOff_60", "TimeShift_90"),
+        *("Density_2", "NoteOn_64", "TimeShift_60", "Density_0", "NoteOff_64", "TimeShift_40", "Velocity_20"),
+        *("NoteOn_67", "TimeShift_50", "Density_any", "NoteOff_67"),
     ]
 
 
-def test_a_control_stands_between_note_offs_and_note_ons_of_its_frame() -> None:
-    score = in_milliseconds(Note(1000, 1000, 60, 64), Note(2000, 100, 60, 64))
-    assert symbols(DENSITY, score)[4:8] == ["TimeShift_100", "NoteOff_60", "Density_0", "NoteOn_60"]
+def test_where_two_seconds_are_silent_the_density_is_any() -> None:
+    score = in_milliseconds(Note(0, 100, 60, 64), Note(4100, 100, 60, 64))
+    assert symbols(DENSITY, score) == [
+        *("Density_0", "Velocity_16", "NoteOn_60", "TimeShift_10", "NoteOff_60", "TimeShift_100", "Density_any"),
+        *("TimeShift_100", "Density_any", "TimeShift_100", "Density_0", "TimeShift_100", "Density_0", "NoteOn_60"),
+        *("TimeShift_10", "NoteOff_60"),
+    ]
 
 
 @pytest.mark.parametrize(("count", "level"), [(1, 0), (2, 2), (4, 4), (8, 6), (16, 8), (32, 10), (64, 12)])
@@ -91,15 +91,13 @@ def test_the_key_is_that_of_the_bars_around() -> None:
 
     found = symbols(KEY, in_milliseconds(*scale(60, 0), *scale(66, 40_000)))
     keys = [symbol for symbol in found if symbol.startswith("Key")]
-    assert keys[:15] == ["Key_C"] * 15
-    assert keys[-15:] == ["Key_F#"] * 15
-    assert len(keys) == 40
+    assert keys[:30] == ["Key_C"] * 30
+    assert keys[-30:] == ["Key_F#"] * 30
+    assert len(keys) == 81, "the last note ends where another second begins"
 
 
 @given(scores(), codecs)
-def test_controls_stand_before_the_first_note_of_each_span_and_are_not_heard(
-    score: Score, codec: PerformanceCodec
-) -> None:
+def test_controls_stand_where_each_second_begins_and_are_not_heard(score: Score, codec: PerformanceCodec) -> None:
     ids = codec.encode(score).tolist()
     check_places(codec, ids)
     assert without_controls(ids) == PLAIN.encode(score).tolist()
@@ -128,13 +126,15 @@ def as_in(codec: PerformanceCodec, ids: list[int]) -> dict[str, Envelope]:
         kind, _, value = codec.vocab.symbols[token].partition("_")
         if kind == "TimeShift":
             now += int(value)
+        elif value == "any":
+            continue
         elif kind == "Density":
-            found["density"][now // 200] = 0.5 * 2 ** (int(value) / 2)
+            found["density"][now // 100] = 0.5 * 2 ** (int(value) / 2)
         elif kind == "Key":
-            found["key"][now // 200] = value
+            found["key"][now // 100] = value
 
     def envelope(name: str) -> Envelope:
-        return lambda seconds: found[name].get(int(seconds // 2))
+        return lambda seconds: found[name].get(int(seconds) - 1)  # asked for by the middle of two seconds
 
     return {name: envelope(name) for name in found}
 
@@ -180,7 +180,8 @@ def check_walk(codec: PerformanceCodec, ids: list[int]) -> None:
     neutral = codec.neutral()
     assert neutral is not None
     assert neutral[again].tolist() == neutral[ids].tolist()[: len(again)]
-    assert {codec.vocab.symbols[token].split("_")[0] for token in ids[len(again) :]} <= {"TimeShift"}
+    beyond = {codec.vocab.symbols[token].split("_")[0] for token in ids[len(again) :]}
+    assert beyond <= {"TimeShift", "Density", "Key"}
 
 
 @given(codecs, st.integers(1, 300), st.integers(0, 2**32), weights, asked, st.sampled_from((None, 1, 7, 250)))
@@ -239,24 +240,33 @@ def test_after_any_prompt_enough_budget_closes_every_note(codec: PerformanceCode
 
 
 def asked_ids(codec: PerformanceCodec, asked: dict[str, Envelope], *, seconds: float) -> list[str]:
-    """Returns the controls that the grammar forces before a note at some time."""
+    """Returns the controls that the grammar forces at some time."""
     grammar = codec.grammar(asked)
     for _ in range(int(seconds)):
         grammar.advance(codec.vocab.index["TimeShift_100"])
     found = []
     for _ in codec.controls:
-        allowed = [token for token in np.flatnonzero(grammar.allowed(None)).tolist() if token >= FIRST_CONTROL]
-        (token,) = [token for token in allowed if token != codec.vocab.end]
+        (token,) = np.flatnonzero(grammar.allowed(None)).tolist()
         found.append(codec.vocab.symbols[token])
         grammar.advance(token)
     return found
 
 
-def test_what_is_not_asked_is_any_and_what_is_asked_is_that_of_the_middle_of_the_span() -> None:
+def test_what_is_not_asked_is_any_and_what_is_asked_is_that_of_the_middle_of_two_seconds() -> None:
     rising: dict[str, Envelope] = {"density": lambda seconds: seconds}
     assert asked_ids(BOTH, {}, seconds=0) == ["Density_any", "Key_any"]
     assert asked_ids(BOTH, rising, seconds=0) == ["Density_2", "Key_any"]  # one a second
-    assert asked_ids(BOTH, rising | {"key": lambda _: "Bb"}, seconds=7) == ["Density_8", "Key_A#"]  # 7.6: 2^3.8 / 2
+    assert asked_ids(BOTH, rising | {"key": lambda _: "Bb"}, seconds=7) == ["Density_8", "Key_A#"]  # eight a second
+
+
+def test_where_a_second_begins_nothing_but_what_is_asked_may_come() -> None:
+    grammar = DENSITY.grammar({"density": lambda _: 8.0})
+    found = []
+    for symbol in ("Density_8", "Velocity_16", "NoteOn_60", "TimeShift_99", "TimeShift_1"):
+        grammar.advance(DENSITY.vocab.index[symbol])
+        found.append({DENSITY.vocab.symbols[token] for token in np.flatnonzero(grammar.allowed(None)).tolist()})
+    assert found[-1] == {"Density_8"}
+    assert all(len(symbols) > 1 and not any(s.startswith("Density") for s in symbols) for symbols in found[:-1])
 
 
 def test_a_density_that_the_corpus_lacks_becomes_the_nearest_that_it_has() -> None:
@@ -277,6 +287,11 @@ def test_controls_survive_the_spec_and_a_spec_from_before_them_is_read() -> None
     codec = BOTH.fitted(BOTH.encode(in_milliseconds(Note(0, 100, 60, 64))))
     assert load_codec(codec.spec()) == codec
     assert PLAIN.spec() == {"name": "performance", "version": 1, "is_drums": False, "longest_note": None}
+
+
+def test_controls_of_the_first_version_stood_elsewhere_and_are_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"codec performance: of another version \(1\)"):
+        load_codec(DENSITY.spec() | {"version": 1})
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
-"""Checks that what a music model writes is sound MIDI, whatever the temperature and however little it has learned.
+"""Checks that what a music model writes is sound MIDI, at any temperature and length, however little it has learned.
 
-    python benchmarks/music_validity.py RUN|CORPUS [--samples 50] [--length 500] [--temperatures 0.5 1 1.5]
-        [--minutes 3] [--untrained N] [options of gen train]
+    python benchmarks/music_validity.py RUN|CORPUS [--samples 50] [--length 500] [--budgets 0]
+        [--temperatures 0.5 1 1.5] [--minutes 3] [--untrained] [options of gen train]
 
-RUN is the name of a run, its folder or its file; anything else is a corpus, and a run is trained on it first. With
---untrained, N samples of a model that has taken no step are checked as well. `gen sample` writes the files. Each is
-walked through message by message, as mido reads it, for notes that hang, that start while they sound, that end without
-a start, or that last no time; then its notes, as ticks, must be those that pretty_midi and symusic find by themselves.
-The exit code is 1 if anything is wrong. The last line is JSON.
+RUN is the name of a run, its folder or its file; anything else is a corpus, and a run is trained on it first. At each
+temperature it draws --samples samples of --length tokens, and with --budgets N one sample of each length from 1 to N.
+With --untrained a model of the same codec and sizes that has taken no step does the same. What is drawn is written as
+by `gen sample --out x.mid`.
+
+Each file is walked through message by message, as mido reads it, for notes that hang, that start while they sound, that
+end without a start, or that last no time; then its notes, as ticks, with their programs or as drums, must be those that
+pretty_midi and symusic find by themselves; and each program must have as many notes of each pitch as the names of the
+drawn tokens say, which are no more than asked for. The exit code is 1 if anything is wrong. The last line is JSON.
 """
 
 import argparse
@@ -18,26 +22,40 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import mido
 import symusic
+import torch
 
+from gen.codec import decode
+from gen.config import SamplingConfig
 from gen.errors import CheckpointError
-from gen.run import find_model_file
+from gen.models.recurrent import RecurrentLM
+from gen.run import Run, find_model_file, load
 from gen.versions import versions
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it imports pkg_resources
     import pretty_midi
 
-FAULTS = ("hanging", "double", "stray", "zero", "pretty_midi", "symusic", "unreadable")
+FAULTS = ("hanging", "double", "stray", "zero", "pretty_midi", "symusic", "tokens", "too long", "unreadable")
+DRUM_CHANNEL = 9
+DRUMS = 128  # beyond the programs
 
-Note = tuple[int, int, int, int, int]  # onset and duration in ticks, channel 9 or not, pitch, velocity
+
+class Note(NamedTuple):
+    """A note as a reader finds it; `player` is its program, or DRUMS."""
+
+    onset_ticks: int
+    duration_ticks: int
+    player: int
+    pitch: int
+    velocity: int
 
 
 @dataclass
@@ -46,6 +64,7 @@ class Checked:
 
     model: str
     temperature: float
+    lengths: str  # in tokens
     files: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     notes: list[int] = field(default_factory=list)  # a file
@@ -55,26 +74,17 @@ class Checked:
 def main() -> None:
     """Reads the arguments, trains, samples, checks, prints."""
     arguments, options = parse()
-    place = str(Path(arguments.source).resolve()) if Path(arguments.source).exists() else arguments.source
-    with tempfile.TemporaryDirectory(prefix="gen-music-") as name:
-        folder = Path(name)
-        try:
-            run, corpus = str(find_model_file(arguments.source).resolve()), "chorales"
-        except CheckpointError:
-            run, corpus = "trained", place
-            gen(folder, "train", corpus, "--run", run, "--minutes", str(arguments.minutes), *options)
+    with tempfile.TemporaryDirectory(prefix="gen-music-") as folder:
         groups = [
-            check_samples(folder, run, "trained", temperature, arguments.samples, arguments.length)
+            check_samples(Path(folder) / "x.mid", run, Checked(model, temperature, words), lengths)
+            for model, run in models(Path(folder), arguments, options)
             for temperature in arguments.temperatures
+            for words, lengths in wanted(arguments)
         ]
-        if arguments.untrained:
-            gen(folder, "train", corpus, "--run", "untrained", "--steps", "0", *options)
-            groups.append(check_samples(folder, "untrained", "untrained", 1.0, arguments.untrained, arguments.length))
     print_table(groups)
     data = {
         "benchmark": "music_validity",
         "source": arguments.source,
-        "length": arguments.length,
         "results": [asdict(group) for group in groups],
         "versions": versions(),
     }
@@ -87,35 +97,75 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description="Check the MIDI files that a model writes.")
     parser.add_argument("source", metavar="RUN|CORPUS")
     parser.add_argument("--samples", type=int, default=50, metavar="N", help="files a temperature [default 50]")
-    parser.add_argument("--length", type=int, default=500, metavar="N", help="tokens a file [default 500]")
+    parser.add_argument("--length", type=int, default=500, metavar="N", help="tokens of each of them [default 500]")
+    parser.add_argument("--budgets", type=int, default=0, metavar="N", help="and a file of each of 1 to N tokens")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.5, 1.0, 1.5], metavar="T")
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, if a corpus is given")
-    parser.add_argument("--untrained", type=int, default=0, metavar="N", help="files of a model without training")
+    parser.add_argument("--untrained", action="store_true", help="check a model without training as well")
     return parser.parse_known_args()
 
 
-def gen(folder: Path, *arguments: str) -> None:
-    """Runs gen in a folder as a user would; what it tells people goes to stderr."""
+def models(folder: Path, arguments: argparse.Namespace, options: Sequence[str]) -> Iterator[tuple[str, Run]]:
+    """Yields the trained model and, if asked for, an untrained one, each with its name."""
+    try:
+        path = find_model_file(arguments.source)
+    except CheckpointError:
+        path = train(folder, arguments.source, "--minutes", str(arguments.minutes), *options)
+    yield "trained", load(path, device="cpu")
+    if arguments.untrained:
+        run = load(path, device="cpu")
+        run.model = RecurrentLM(run.config, torch.Generator().manual_seed(0)).eval()
+        yield "untrained", run
+
+
+def train(folder: Path, corpus: str, *options: str) -> Path:
+    """Trains in a folder as a user would; returns the run's. What it tells people goes to stderr."""
+    place = str(Path(corpus).resolve()) if Path(corpus).exists() else corpus
     environment = os.environ | {"GEN_CACHE": str(folder / "cache")}
-    subprocess.run([sys.executable, "-m", "gen", *arguments], cwd=folder, env=environment, check=True)  # noqa: S603
+    command = [sys.executable, "-m", "gen", "train", place, "--run", "trained", *options]
+    subprocess.run(command, cwd=folder, env=environment, check=True)  # noqa: S603
+    return find_model_file(folder / "checkpoints" / "trained")
 
 
-def check_samples(folder: Path, run: str, model: str, temperature: float, count: int, length: int) -> Checked:
-    """Lets a run write files and checks each."""
-    target = folder / f"{model}-{temperature:g}"
-    target.mkdir()
-    numbers = ("--temperature", str(temperature), "--length", str(length), "--num-samples", str(count), "--seed", "0")
-    gen(folder, "sample", run, *numbers, "--out", str(target / "x.mid"))
-    checked = Checked(model, temperature)
-    for path in sorted(target.glob("*.mid")):
-        check_file(path, checked)
-    if checked.files != count:
-        checked.faults["unreadable"] += count - checked.files
-        checked.examples.append(f"{count} files asked for, {checked.files} written")
+def wanted(arguments: argparse.Namespace) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """Yields the groups of samples at a temperature: in words, then how many tokens for how many samples."""
+    if arguments.samples:
+        yield str(arguments.length), [(arguments.length, arguments.samples)]
+    if arguments.budgets:
+        yield f"1 to {arguments.budgets}", [(length, 1) for length in range(1, arguments.budgets + 1)]
+
+
+def check_samples(path: Path, run: Run, checked: Checked, lengths: Iterable[tuple[int, int]]) -> Checked:
+    """Writes each sample to the same file and adds what is wrong with it."""
+    sampling = SamplingConfig(checked.temperature)
+    for length, count in lengths:
+        rows: list[list[int]] = [[] for _ in range(count)]
+        for item in run.generate(length=length, sampling=sampling, num_samples=count, seed=length):
+            if item.token != run.codec.vocab.end:
+                rows[item.row].append(item.token)
+        for number, tokens in enumerate(rows):
+            run.codec.write(path, decode(run.codec, tokens))
+            checked.faults["too long"] += len(tokens) > length
+            check_file(path, f"{number + 1} of {length} tokens", told(run, tokens), checked)
+    print(f"{checked.model}, temperature {checked.temperature:g}, {checked.lengths} tokens: done", file=sys.stderr)
     return checked
 
 
-def check_file(path: Path, checked: Checked) -> None:
+def told(run: Run, tokens: Sequence[int]) -> Counter[tuple[int, int]]:
+    """Returns how many notes there are of each player and pitch, by nothing but the names of the tokens."""
+    struck = DRUMS if getattr(run.codec, "is_drums", False) else 0
+    program = 0
+    found: Counter[tuple[int, int]] = Counter()
+    for kind, _, value in (run.codec.vocab.symbols[token].partition("_") for token in tokens):
+        if kind == "Program":
+            program = int(value)
+        elif kind in ("Pitch", "Drum", "NoteOn"):
+            player = {"Pitch": program, "Drum": DRUMS, "NoteOn": struck}[kind]
+            found[player, int(value)] += 1
+    return found
+
+
+def check_file(path: Path, name: str, expected: Counter[tuple[int, int]], checked: Checked) -> None:
     """Adds what is wrong with one file."""
     checked.files += 1
     try:
@@ -123,14 +173,17 @@ def check_file(path: Path, checked: Checked) -> None:
         readers = {"pretty_midi": read_with_pretty_midi(path), "symusic": read_with_symusic(path)}
     except Exception as err:  # noqa: BLE001 - whatever a reader raises, it could not read the file
         checked.faults["unreadable"] += 1
-        checked.examples.append(f"{path.name}: {type(err).__name__}: {err}")
+        checked.examples.append(f"{name}: {type(err).__name__}: {err}")
         return
-    for name, found in readers.items():
+    for reader, found in readers.items():
         if found != notes:
             only = Counter(found)
             only.subtract(Counter(notes))
-            faults[name] += 1
-            checked.examples.append(f"{path.name}: {name} differs by {[n for n in only.items() if n[1]][:3]}")
+            faults[reader] += 1
+            checked.examples.append(f"{name}: {reader} differs by {[n for n in only.items() if n[1]][:3]}")
+    if Counter((note.player, note.pitch) for note in notes) != expected:
+        faults["tokens"] += 1
+        checked.examples.append(f"{name}: not the notes that the tokens tell of")
     checked.faults += faults
     checked.notes.append(len(notes))
 
@@ -141,9 +194,12 @@ def walk(file: mido.MidiFile) -> tuple[list[Note], Counter[str]]:
     faults: Counter[str] = Counter()
     for track in file.tracks:
         now = 0
+        programs: Counter[int] = Counter()  # by channel
         sounding: dict[tuple[int, int], tuple[int, int]] = {}  # channel and pitch to onset and velocity
         for message in track:
             now += message.time
+            if message.type == "program_change":
+                programs[message.channel] = message.program
             if message.type not in ("note_on", "note_off"):
                 continue
             key = (message.channel, message.note)
@@ -155,7 +211,8 @@ def walk(file: mido.MidiFile) -> tuple[list[Note], Counter[str]]:
             else:
                 onset, velocity = sounding.pop(key)
                 faults["zero"] += now == onset
-                notes.append((onset, now - onset, int(message.channel == 9), message.note, velocity))
+                player = DRUMS if message.channel == DRUM_CHANNEL else programs[message.channel]
+                notes.append(Note(onset, now - onset, player, message.note, velocity))
         faults["hanging"] += len(sounding)
     return sorted(notes), +faults
 
@@ -169,7 +226,7 @@ def read_with_pretty_midi(path: Path) -> list[Note]:
             for note in part.notes:
                 onset = midi.time_to_tick(note.start)
                 duration = midi.time_to_tick(note.end) - onset
-                yield (onset, duration, int(part.is_drum), note.pitch, note.velocity)
+                yield Note(onset, duration, DRUMS if part.is_drum else part.program, note.pitch, note.velocity)
 
     return sorted(notes())
 
@@ -178,7 +235,7 @@ def read_with_symusic(path: Path) -> list[Note]:
     """Returns the sorted notes that symusic finds, in ticks of the file."""
     score: Any = symusic.Score(path)  # its own types leave the tracks out
     return sorted(
-        (note.time, note.duration, int(track.is_drum), note.pitch, note.velocity)
+        Note(note.time, note.duration, DRUMS if track.is_drum else track.program, note.pitch, note.velocity)
         for track in score.tracks
         for note in track.notes
     )
@@ -186,12 +243,13 @@ def read_with_symusic(path: Path) -> list[Note]:
 
 def print_table(groups: Sequence[Checked]) -> None:
     """Prints a line a group, then what was wrong."""
-    print(f"{'model':<10} {'temp.':>5} {'files':>5} {'notes a file':>14} " + " ".join(f"{name:>11}" for name in FAULTS))
+    columns = f"{'model':<10} {'temp.':>5} {'tokens':>9} {'files':>5} {'notes a file':>14}"
+    print(f"{columns} " + " ".join(f"{name:>11}" for name in FAULTS))
     for group in groups:
         low, middle, high = (f(group.notes or [0]) for f in (min, median, max))
         print(
-            f"{group.model:<10} {group.temperature:5g} {group.files:5} {f'{low} {middle:g} {high}':>14} "
-            + " ".join(f"{group.faults[name]:11}" for name in FAULTS)
+            f"{group.model:<10} {group.temperature:5g} {group.lengths:>9} {group.files:5} "
+            f"{f'{low} {middle:g} {high}':>14} " + " ".join(f"{group.faults[name]:11}" for name in FAULTS)
         )
     for group in groups:
         for example in group.examples[:5]:

@@ -1,10 +1,10 @@
 """Proves of a trained run that every beginning is safe, and that its own free run stays sound.
 
-    python benchmarks/beginnings.py RUN [--length 1000000]
+    python benchmarks/beginnings.py RUN [--length 1000000] [--places 8]
 
 windows   the validation part in fresh windows of 256 tokens: the worst window's nats a token, beside their mean
 rows      the same in 20 rows with carried state: the worst row, beside their mean
-prompts   each symbol of the alphabet as the first one of a stretch of the validation, at eight places: the mean over
+prompts   each symbol of the alphabet as the first one of a stretch of the validation, at some places: the mean over
           the places of the nats after the first 64 tokens, for the worst symbol, beside that of the real first symbol
 free run  LENGTH tokens at temperature 1 from nothing: their nats under a trigram model counted on the training part,
           the first tenth and the last, beside those of the validation part
@@ -32,7 +32,7 @@ from gen.material import open_material, options_from_json
 from gen.run import Run
 from gen.versions import versions
 
-WINDOW, NUM_ROWS, NUM_PLACES, SETTLED = 256, 20, 8, 64
+WINDOW, NUM_ROWS, SETTLED = 256, 20, 64
 MOST_ROWS = 256  # that are run side by side
 CHUNK = 512  # tokens that are run at once
 
@@ -42,13 +42,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the worst beginnings of a run, and its free run.")
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--length", type=int, default=1_000_000, metavar="N", help="tokens of the free run")
+    parser.add_argument("--places", type=int, default=8, metavar="N", help="of each first symbol")
     arguments = parser.parse_args()
     run = gen.load(arguments.run, device="cpu")
     valid = _validation(run)
     worst = {
         "windows": _worst(_rows(valid, WINDOW), run),
         "rows": _worst(_rows(valid, len(valid) // NUM_ROWS), run),
-        "prompts": _worst_symbol(run, valid),
+        "prompts": _worst_symbol(run, valid, arguments.places),
     }
     free = _free_run(run, arguments.length)
     for name, (most, mean) in worst.items():
@@ -80,9 +81,9 @@ def _worst(rows: Tensor, run: Run) -> tuple[float, float]:
     return means.max().item(), means.mean().item()
 
 
-def _worst_symbol(run: Run, valid: Tensor) -> tuple[float, float]:
+def _worst_symbol(run: Run, valid: Tensor, num_places: int) -> tuple[float, float]:
     """Returns what the worst first symbol costs after the first tokens, and what the real ones cost."""
-    starts = torch.linspace(0, len(valid) - WINDOW - 1, NUM_PLACES).long()
+    starts = torch.linspace(0, len(valid) - WINDOW - 1, num_places).long()
     rows = torch.stack([valid[n : n + WINDOW + 1] for n in starts.tolist()])
     real = _nats(run, rows)[:, SETTLED:].mean().item()
     return max(_nats(run, altered)[:, SETTLED:].mean().item() for altered in _altered(run, rows)), real

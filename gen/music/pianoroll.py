@@ -241,6 +241,7 @@ def _draw_notes(
             if track.is_drum:
                 lanes = np.searchsorted(-np.array(layout.drums), -pitches[is_here])
                 low = line.top + layout.drums_top + lanes * _LANE + 0.015
+                left = np.minimum(left, _x(layout, line, line.stop) - _HIT)  # a hit on the last instant stays inside
                 right, high = left + _HIT, low + _LANE - 0.03
             else:
                 low = line.top + (layout.num_pitches - (pitches[is_here] - layout.low)) * _PITCH

@@ -129,6 +129,22 @@ def test_louder_notes_are_darker(tmp_path: Path) -> None:
     assert darkness[1] > darkness[0]
 
 
+def rightmost(path: Path, ticks: list[int], *, shade: float) -> int:
+    """Returns the last column with a pixel darker than a shade, in the picture of drum hits in bars of 4/4."""
+    image = pytest.importorskip("matplotlib.image")
+    hits = Track(tuple(Note(tick, 9, 36, 127) for tick in ticks), is_drum=True)
+    write_pianoroll(path / "x.png", Score((hits,), 480, time_signatures=(TimeSignature(0, 4, 4),)))
+    is_dark = (image.imread(path / "x.png")[..., :3] < shade).any(axis=(0, 2))
+    return int(np.flatnonzero(is_dark)[-1])
+
+
+def test_a_drum_hit_at_the_end_of_a_system_stays_inside(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    starts = [BAR * bar for bar in range(30)]
+    last_line = rightmost(tmp_path, starts, shade=0.97)
+    assert rightmost(tmp_path, sorted([*starts, *(start + BAR - 1 for start in starts)]), shade=0.5) <= last_line
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_equal_scores_give_equal_pictures(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("matplotlib")

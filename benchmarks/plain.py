@@ -1,6 +1,7 @@
 """Measures `gen train` beside what one would write in an afternoon: one nn.LSTM, tuned by hand, in the same time.
 
-    python benchmarks/plain.py CORPUS [--minutes 5] [--only-plain] [--settings 0 1 2] [options of gen train]
+    python benchmarks/plain.py CORPUS [--minutes 5] [--seed 0] [--only-plain] [--settings 0 1 2]
+                               [options of gen train]
 
 The plain loop reads the same training part as gen, documents joined by their begin and end tokens, in rows with carried
 state that is never reset. Fused AdamW, gradients clipped, a rate that warms up and then follows half a cosine down to
@@ -73,25 +74,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure gen beside a plain loop, tuned by hand.")
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only-plain", action="store_true", help="leave gen out")
     parser.add_argument("--settings", type=int, nargs="*", default=range(len(SETTINGS)), help="which of them, from 0")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
         material = open_material(CorpusOptions((arguments.corpus,), labels="none"))
-        rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, arguments.minutes, options))]
+        minutes, seed = arguments.minutes, arguments.seed
+        ours = ["--minutes", str(minutes), "--labels", "none", "--seed", str(seed), *options]
+        rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, ours))]
         chosen = [SETTINGS[n] for n in arguments.settings]
-        rows += [(_name(setting), train_plain(material, setting, arguments.minutes)) for setting in chosen]
+        rows += [(_name(setting), train_plain(material, setting, minutes, seed)) for setting in chosen]
     print(f"{'':34} {'carry':>8} {'256':>8} {'steps':>8} {'tokens/s':>10}")
     for name, row in rows:
         print(f"{name:34} {row['carry']:8.4f} {row['256']:8.4f} {row['steps']:8} {row['tokens_per_second']:10,.0f}")
-    names = {"benchmark": "plain", "corpus": arguments.corpus, "minutes": arguments.minutes, "options": options}
+    names = {"benchmark": "plain", "corpus": arguments.corpus, "minutes": minutes, "seed": seed, "options": options}
     print(json.dumps(names | {"results": dict(rows), "versions": versions()}))
 
 
-def train_plain(material: Material, setting: Setting, minutes: float) -> dict[str, Any]:
+def train_plain(material: Material, setting: Setting, minutes: float, seed: int) -> dict[str, Any]:
     """Trains and evaluates the plain model; nats a token by context, steps and tokens a second."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     vocab_size = len(material.codec.vocab)
     model = PlainLM(vocab_size, setting.hidden_size)
     optimizer = torch.optim.AdamW(model.parameters(), lr=setting.rate, betas=(0.9, 0.99), fused=True)
@@ -153,10 +157,10 @@ def _evaluated(model: PlainLM, material: Material) -> dict[str, float]:
     }
 
 
-def _gen(corpus: str, minutes: float, options: list[str]) -> dict[str, Any]:
+def _gen(corpus: str, options: list[str]) -> dict[str, Any]:
     """Returns what quality.py says of `gen train`."""
     script = str(Path(__file__).with_name("quality.py"))
-    command = [sys.executable, script, corpus, "--minutes", str(minutes), "--labels", "none", *options]
+    command = [sys.executable, script, corpus, *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603 - our own script
     result = json.loads(done.stdout.splitlines()[-1])["results"][0]
     return {**result["nats"], "steps": result["steps"], "tokens_per_second": result["tokens_per_second"]}

@@ -2,17 +2,13 @@
 #ifndef GEN_WINDOW_H
 #define GEN_WINDOW_H
 
-#include <immintrin.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-typedef uint16_t bf16;
+#include "vectors.h"
 
 enum { RNN = 0, LSTM = 1, GRU = 2 };
-enum { LANES = 16, ROWS = 6, VECTORS = 4, WIDE = LANES * VECTORS };
+enum { ROWS = 6, VECTORS = 4, WIDE = LANES * VECTORS };
 
-#define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
 INLINE size_t vectors_of(int cell) { return cell == GRU ? 3 : 4; } /* of a block */

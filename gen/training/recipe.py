@@ -21,7 +21,7 @@ DEFAULT_MINUTES = 10.0  # when no limit is given
 # Of an LSTM of 512 units and 67 symbols, only to foresee how often a corpus will be read.
 THREAD_TOKENS_PER_SECOND = 25_000
 GPU_TOKENS_PER_SECOND = 1_000_000
-LOSS_COST = 1.3  # of a multiply-add of the output layer with its softmax, in those of an LSTM, with 7,146 symbols
+LOSS_COST = 0.9  # of a multiply-add of the output layer with its softmax, in those of an LSTM, with 7,146 symbols
 MIN_BPTT = 8
 LONGEST_BPTT = 64
 MATRIX_SHARE = 10.0

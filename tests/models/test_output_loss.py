@@ -52,7 +52,7 @@ def test_under_autocast_they_are_those_of_torch_up_to_bf16() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         ours = found(output_cross_entropy_sum(*leaves, targets), leaves)
         theirs = found(by_torch(*leaves, targets), leaves)
-    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-4, atol=0)  # whose bias is in bf16 too
     for one, other in zip(ours[1:], theirs[1:], strict=True):
         assert one.dtype == other.dtype == torch.float32
         assert (one - other).norm() < 0.01 * other.norm()  # 8 bits

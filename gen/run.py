@@ -16,6 +16,7 @@ from gen.codecs.envelope import read_envelopes
 from gen.config import ModelConfig, SamplingConfig, from_json
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
+from gen.generation.guidance import GuidedStepper
 from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
 from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, options_from_json, other_excerpt
@@ -94,13 +95,15 @@ class Run:
             precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
             controls: what is asked of each of `codec.controls`, by its name: one value, or points over the seconds
                 from the start of the piece, a primer's among them ("0:2 30s:8"), or a function of these seconds. A
-                density beyond those that the corpus has is taken as the nearest of them.
+                density beyond those that the corpus has is taken as the nearest of them. What is drawn leans
+                towards them (gen.generation.guidance), and takes two steps of the model a token.
 
         Raises:
             SettingError: an argument is unknown, out of range or of the wrong kind, or int8 cannot be had here.
         """
+        asked = read_envelopes(controls or {}, self.codec.controls)
         return generate(
-            self.stepper_in(precision),
+            self._guided(self.stepper_in(precision)) if asked else self.stepper_in(precision),
             prompt=self._prompt_ids(prompt),
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end if self.header["can_end"] else None,
@@ -109,7 +112,7 @@ class Run:
             seed=secrets.randbits(32) if seed is None else seed,
             num_samples=num_samples,
             label=self._label_number(label),
-            new_grammar=partial(self.codec.grammar, read_envelopes(controls or {}, self.codec.controls)),
+            new_grammar=partial(self.codec.grammar, asked),
         )
 
     def stream(
@@ -254,6 +257,10 @@ class Run:
         if not material.valid.stretches:
             raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")
         return material.valid
+
+    def _guided(self, stepper: Stepper) -> GuidedStepper | Stepper:
+        neutral = self.codec.neutral()
+        return stepper if neutral is None else GuidedStepper(stepper, neutral)
 
     def _prompt_ids(self, prompt: Any) -> list[int]:
         if prompt is None:

@@ -55,7 +55,7 @@ class Sampled(NamedTuple):
 
     row: int  # which sample, from 0
     token: int
-    surprise_nats: float  # under the model's own distribution, before any filter
+    surprise_nats: float  # under the stepper's own distribution, before any filter
 
 
 def generate(

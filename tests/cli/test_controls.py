@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gen.codecs.envelope import read_envelope
+from gen.config import SamplingConfig
 from tests.cli.conftest import Gen, trained
 
 MUSIC = ("--codec", "performance")
@@ -80,3 +82,25 @@ def test_a_run_with_controls_is_measured(gen: Gen, density_run: Path, music_fold
     outcome = gen("eval", density_run, music_folder / "bwv2.6.mid", "--json")
     assert outcome.code == 0
     assert json.loads(outcome.out)["unit"] == "note"
+
+
+def test_what_is_asked_for_is_leant_towards_by_default(density_run: Path) -> None:
+    from gen.generation.generate import generate
+    from gen.generation.guidance import GuidedStepper
+    from gen.run import load
+
+    run = load(density_run)
+    neutral = run.codec.neutral()
+    assert neutral is not None
+    asked = {"density": read_envelope("density", "4")}
+    guided = generate(
+        GuidedStepper(run.stepper, neutral),
+        prompt=[],
+        begin=run.codec.vocab.begin,
+        end=None,
+        length=50,
+        sampling=SamplingConfig(),
+        seed=1,
+        new_grammar=lambda: run.codec.grammar(asked),
+    )
+    assert list(run.generate(length=50, seed=1, controls={"density": 4})) == list(guided)

@@ -124,9 +124,7 @@ def run_of(arguments: argparse.Namespace, options: Sequence[str], folder: Path) 
 
 def corpus_densities(run: gen.Run) -> list[float]:
     """Returns the densities that the model knows, ascending, in notes a second."""
-    symbols = run.codec.vocab.symbols
-    levels = getattr(run.codec, "densities", ()) or range(sum(s.startswith("Density_") for s in symbols) - 1)
-    return [0.5 * 2 ** (level / 2) for level in levels]
+    return [float(density) for density in run.codec.known_values("density")]
 
 
 def samples(

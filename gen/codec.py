@@ -127,6 +127,10 @@ class Codec(Protocol[Whole, Piece]):
         """Returns the names of what stands in its ids about what is to come, such as "density"; () for nothing."""
         ...
 
+    def known_values(self, control: str) -> tuple[float | str, ...]:
+        """Returns what may be asked of a control, in order; () if it is none of `controls`."""
+        ...
+
     def with_controls(self, names: tuple[str, ...]) -> "Codec[Whole, Piece]":
         """Returns the codec with these controls in its ids and its vocabulary. Raises SettingError if it lacks one."""
         ...

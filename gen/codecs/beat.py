@@ -179,6 +179,10 @@ class BeatCodec:
         """Returns the codec with controls. Raises SettingError if one is unknown."""
         return replace(self, controls=ordered_controls(names))
 
+    def known_values(self, control: str) -> tuple[float | str, ...]:
+        """Returns what may be asked of a control: notes a second, ascending, or keys."""
+        return self._control_ids().known_values(control, self.densities)
+
     def variation(self, *, is_augmented: bool) -> Variation | None:
         """Returns what draws how a segment is read; None if nothing can vary."""
         if not is_augmented and not self.controls:

@@ -85,6 +85,19 @@ class ControlIds:
             self.forget_(table, place)
         return table
 
+    def known_values(self, control: str, levels: tuple[int, ...]) -> tuple[float | str, ...]:
+        """Returns what may be asked of a control, in order, () where it is not one of the names.
+
+        Args:
+            control: its name.
+            levels: the densities that a model knows; () for all.
+        """
+        if control not in self.names:
+            return ()
+        if control == "key":
+            return KEY_NAMES
+        return tuple(_LOWEST_DENSITY * 2 ** (level / 2) for level in levels or range(NUM_DENSITIES))
+
     def levels_in(self, counts: NDArray[np.int64]) -> tuple[int, ...]:
         """Returns the densities that a model has seen often enough to know them, () without that control.
 

@@ -160,6 +160,10 @@ class PerformanceCodec:
         choosers = controls.choosers(asked, levels=self.densities)
         return PerformanceGrammar(self.vocab, controls, choosers=choosers, longest_note=self.longest_note)
 
+    def known_values(self, control: str) -> tuple[float | str, ...]:
+        """Returns what may be asked of a control: notes a second, ascending, or keys."""
+        return self._control_ids().known_values(control, self.densities)
+
     def variation(self, *, is_augmented: bool) -> Variation | None:
         """Returns what draws how a segment is read; None if nothing can vary."""
         if not is_augmented and not self.controls:

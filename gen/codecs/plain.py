@@ -11,6 +11,10 @@ class PlainText:
 
     __slots__ = ()
 
+    def known_values(self, control: str) -> tuple[float | str, ...]:  # noqa: ARG002 - there is none
+        """Returns ()."""
+        return ()
+
     def with_controls(self, names: tuple[str, ...]) -> Self:
         """Returns itself. Raises SettingError if any control is asked for: texts have none."""
         if names:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,21 @@ def test_its_spec_as_json_makes_an_equal_codec(case: Case) -> None:
     again = load_codec(json.loads(json.dumps(codec.spec())))
     assert again == codec
     assert again.vocab == codec.vocab
+
+
+@every_codec
+def test_what_may_be_asked_of_its_controls_is_known_and_of_nothing_else(case: Case) -> None:
+    codec = case.codec()
+    for control in codec.controls:
+        assert len(codec.known_values(control)) > 1
+    assert codec.known_values("loudness") == ()
+
+
+@pytest.mark.parametrize("codec", [PerformanceCodec(), BeatCodec()])
+def test_the_densities_that_may_be_asked_for_are_those_of_a_corpus(codec: PerformanceCodec | BeatCodec) -> None:
+    known = replace(codec, controls=("density", "key"), densities=(0, 2, 5))
+    assert known.known_values("density") == pytest.approx((0.5, 1.0, 2.828), abs=0.001)
+    assert known.known_values("key")[:2] == ("C", "C#")
 
 
 @every_codec

@@ -17,13 +17,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.cli.playing import Knobs, Stop, endless_pieces, loaded_music, punctual
+from gen.cli.playing import Stop, endless_pieces, loaded_music, punctual
 from gen.config import SamplingConfig
 from gen.music.ahead import Ahead
 from gen.music.player import Moment, Piece, Player, RealClock
@@ -81,7 +82,8 @@ def play(arguments: argparse.Namespace) -> Played:
         limit=None,
         seed=arguments.seed,
         label=None,
-        knobs=Knobs(SamplingConfig(arguments.temperature)),
+        controls={},
+        sampling=partial(SamplingConfig, arguments.temperature),
         stop=stop,
     )
 

@@ -17,7 +17,11 @@ def play(
     ] = None,
     input_: Annotated[
         str | None,
-        option("--input", metavar="NAME", help="Let this port's modulation wheel (CC 1) set the temperature, 0 to 2"),
+        option(
+            "--input",
+            metavar="NAME",
+            help="Let this port's modulation wheel (CC 1) set the temperature, 0 to 2, and its CC 74 the density",
+        ),
     ] = None,
     is_list: Annotated[bool, option("--list", help="List the MIDI ports and exit")] = False,
     temperature: Temperature = 1.0,
@@ -29,6 +33,18 @@ def play(
         option("--seed", metavar="N", help="Seed the first piece; each next one has the next seed  [default random]"),
     ] = None,
     label: Annotated[str | None, option("--label", metavar="NAME", help="Play in the manner of this label")] = None,
+    density: Annotated[
+        str | None,
+        option(
+            "--density",
+            metavar="D",
+            help='Ask for notes a second until a hand does, one value or points in seconds of a piece: "0:2 30s:8"',
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        option("--key", metavar="KEY", help='Ask for a key, one or from points in seconds on: "0:C 60s:Am"'),
+    ] = None,
     prompt_file: Annotated[
         Path | None,
         option("--prompt-file", metavar="FILE", help="Play this .mid first, and go on from it"),
@@ -42,14 +58,15 @@ def play(
         option(
             "--look-ahead",
             metavar="SECONDS",
-            help="Draw so far ahead of what sounds; less follows the knob sooner  [0.1-60, default 1]",
+            help="Draw so far ahead of what sounds; less follows the hand sooner  [0.1-60, default 1]",
         ),
     ] = 1.0,
 ) -> None:
     """Play what a music model writes to a MIDI port, as it writes it.
 
     One piece follows the other until Ctrl-C or --length. Without --port it plays to the only port there is; where
-    there is none, to a virtual port called gen, which a synthesiser can be connected to.
+    there is none, to a virtual port called gen, which a synthesiser can be connected to. On a terminal the arrow keys
+    steer: up and down the temperature, right and left the density, if the run was trained with --controls density.
     """
     from gen.cli.playing import Request, list_ports, play_live
 
@@ -64,6 +81,7 @@ def play(
             sampling=SamplingConfig(temperature, top_k, top_p, min_p),
             seed=seed,
             label=label,
+            controls={name: asked for name, asked in (("density", density), ("key", key)) if asked is not None},
             prompt_file=prompt_file,
             length=length,
             look_ahead_seconds=look_ahead,

@@ -11,19 +11,22 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gen.cli.console import say
+from gen.cli.keyboard import arrow_keys
+from gen.cli.knobs import Knobs
 from gen.cli.output import is_music
 from gen.cli.progress import clock
 from gen.cli.sampling import MOST_SEED, parse_length
-from gen.codec import stream
+from gen.codec import Envelope, stream
+from gen.codecs.envelope import read_envelopes
 from gen.config import SamplingConfig
 from gen.errors import SettingError
 from gen.music.ahead import Ahead
@@ -33,10 +36,9 @@ from gen.music.score import NoteEvent
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
+    from gen.generation.sampling import Steering
     from gen.run import Run
 
-TEMPERATURE_CONTROL = 1  # the modulation wheel, which most keyboards have
-CONTROL_OF_ONE = 64  # its middle is temperature 1
 PAUSE_SECONDS = 2.0  # between two pieces
 MOST_EMPTY = 100  # pieces without a note, one after the other, before it is said
 SECONDS_BETWEEN_LINES = 0.25
@@ -56,6 +58,7 @@ class Request:
     sampling: SamplingConfig
     seed: int | None
     label: str | None
+    controls: Mapping[str, str]
     prompt_file: Path | None
     length: str
     look_ahead_seconds: float
@@ -66,37 +69,6 @@ class Stop:
     """Whether a signal has asked to end."""
 
     is_asked: bool = False
-
-
-class ControlMessage(Protocol):
-    """The part of a mido message that knobs look at."""
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def control(self) -> int: ...
-    @property
-    def value(self) -> int: ...
-
-
-class Knobs:
-    """The settings of sampling as a hand on a controller changes them.
-
-    Args:
-        sampling: where they stand before the first turn.
-    """
-
-    def __init__(self, sampling: SamplingConfig) -> None:
-        self._sampling = sampling
-
-    def sampling(self) -> SamplingConfig:
-        """Returns the settings as they are now: what `gen.generation.sampling.Steering` is."""
-        return self._sampling
-
-    def take(self, message: ControlMessage) -> None:
-        """Takes in a message of a MIDI input; what is no knob of ours changes nothing."""
-        if message.type == "control_change" and message.control == TEMPERATURE_CONTROL:
-            self._sampling = replace(self._sampling, temperature=message.value / CONTROL_OF_ONE)
 
 
 def list_ports() -> None:
@@ -121,7 +93,7 @@ def play_live(request: Request) -> None:
         hands = stack.enter_context(input_port(request.input)) if request.input is not None else None
         run = loaded_music(request.run)
         seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
-        knobs = Knobs(request.sampling)
+        knobs, controls = steered(request, run)
         stop = stack.enter_context(_noted_signals())
         pieces = endless_pieces(
             run,
@@ -129,25 +101,47 @@ def play_live(request: Request) -> None:
             limit=limit,
             seed=seed,
             label=request.label,
-            knobs=knobs,
+            controls=controls,
+            sampling=knobs.sampling,
             stop=stop,
         )
         stack.enter_context(punctual())
         ahead = stack.enter_context(Ahead(pieces, request.look_ahead_seconds))
         player = stack.enter_context(Player(port, RealClock()))
+        pressed = stack.enter_context(arrow_keys())
         line = stack.enter_context(_status_line(port_name, seed))
+        if pressed is not None:
+            say(f"arrow keys: up and down set the temperature{', right and left the density' * knobs.has_density}")
         for moment in player.play(ahead):
             if stop.is_asked:
                 raise KeyboardInterrupt
             for message in hands.iter_pending() if hands is not None else ():
                 knobs.take(message)
-            line.show(moment, knobs.sampling().temperature, ahead.seconds)
+            for key in pressed() if pressed is not None else ():
+                knobs.press(key)
+            line.show(moment, knobs, ahead.seconds)
         if stop.is_asked:
             raise KeyboardInterrupt
 
 
+def steered(request: Request, run: "Run") -> tuple[Knobs, Mapping[str, Envelope]]:
+    """Returns the knobs, and what is asked of each control, by them where they can. Raises SettingError."""
+    asked = read_envelopes(request.controls, run.codec.controls)
+    densities = [float(value) for value in run.codec.known_values("density")]
+    knobs = Knobs(request.sampling, density=asked.get("density"), densities=densities)
+    return knobs, asked | ({"density": knobs.density} if knobs.has_density else {})
+
+
 def endless_pieces(
-    run: "Run", *, primer: Any, limit: int | None, seed: int, label: str | None, knobs: Knobs, stop: Stop
+    run: "Run",
+    *,
+    primer: Any,
+    limit: int | None,
+    seed: int,
+    label: str | None,
+    controls: Mapping[str, Envelope],
+    sampling: "Steering",
+    stop: Stop,
 ) -> Iterator[Piece]:
     """Yields one piece of music after the other, a pause between them; onsets run on through all of them.
 
@@ -157,7 +151,8 @@ def endless_pieces(
         limit: the most tokens of all pieces together; None for no limit.
         seed: of the first piece; each next one has the next.
         label: of every piece; None for none.
-        knobs: asked before every token.
+        controls: what is asked of every piece, by the seconds from its own start.
+        sampling: asked before every token.
         stop: ends it within a token.
 
     Raises GenError as `Run.generate` does, and if the model ends piece after piece before a note.
@@ -166,7 +161,7 @@ def endless_pieces(
     shift, num_empty = 0.0, 0
     for number in count():
         drawn = run.generate(
-            primer, length=left.tokens, sampling=knobs.sampling, seed=seed + number, label=label, num_samples=1
+            primer, length=left.tokens, sampling=sampling, seed=seed + number, label=label, controls=controls
         )
         opening = () if primer is None else stream(run.codec, run.codec.encode(primer).tolist())
         begin, end = None, shift
@@ -213,13 +208,15 @@ class _StatusLine:
         if self._is_shown:
             say(f"playing to {port_name}; Ctrl-C ends it")
 
-    def show(self, moment: Moment, temperature: float, ahead_seconds: float) -> None:
+    def show(self, moment: Moment, knobs: Knobs, ahead_seconds: float) -> None:
         """Writes the line anew, four times a second."""
         now = time.monotonic()
         if not self._is_shown or (self._history and now < self._history[-1][0] + SECONDS_BETWEEN_LINES):
             return
         self._history.append((now, moment.num_notes))
-        words = [clock(moment.seconds), f"{self._notes_a_second():4.1f} notes/s", f"temperature {temperature:.2f}"]
+        words = [clock(moment.seconds), f"{self._notes_a_second():4.1f} notes/s"]
+        words += [f"temperature {knobs.sampling().temperature:.2f}"]
+        words += [f"density {knobs.hand_density:.1f}"] if knobs.hand_density is not None else []
         words += [f"{ahead_seconds:3.1f} s ahead", f"seed {self._seed}"]
         if moment.num_stalls:
             words.append(f"{moment.num_stalls} pauses")

@@ -13,14 +13,15 @@ import pytest
 import torch
 from mido import Message
 
-from gen.cli.playing import PAUSE_SECONDS, Knobs, Stop, endless_pieces
+from gen.cli.knobs import Knobs
+from gen.cli.playing import PAUSE_SECONDS, Stop, endless_pieces
 from gen.config import SamplingConfig
 from gen.errors import SettingError
 from gen.generation.generate import Sampled
 from gen.music.player import Piece
 from gen.music.score import NoteEvent
 from gen.run import Run, load
-from tests.cli.conftest import Gen
+from tests.cli.conftest import Gen, trained
 from tests.conftest import REPOSITORY
 from tests.music import file_backend
 from tests.music.live import restruck, unbalanced
@@ -55,7 +56,17 @@ def messages(log: Path) -> list[mido.Message]:
 
 def pieces(run: Run, *, limit: int | None, seed: int = 1, knobs: Knobs | None = None) -> Iterator[Piece]:
     knobs = knobs or Knobs(SamplingConfig())
-    return endless_pieces(run, primer=None, limit=limit, seed=seed, label=None, knobs=knobs, stop=Stop())
+    controls = {"density": knobs.density} if knobs.has_density else {}
+    return endless_pieces(
+        run,
+        primer=None,
+        limit=limit,
+        seed=seed,
+        label=None,
+        controls=controls,
+        sampling=knobs.sampling,
+        stop=Stop(),
+    )
 
 
 def notes(those: Iterable[Piece]) -> list[NoteEvent]:
@@ -138,8 +149,8 @@ def test_the_wheel_sets_the_temperature(gen: Gen, music_run: Path, log: Path, mo
     knobs: list[Knobs] = []
 
     class Kept(Knobs):
-        def __init__(self, sampling: SamplingConfig) -> None:
-            super().__init__(sampling)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             knobs.append(self)
 
     monkeypatch.setattr("gen.cli.playing.Knobs", Kept)
@@ -150,18 +161,36 @@ def test_the_wheel_sets_the_temperature(gen: Gen, music_run: Path, log: Path, mo
     assert unbalanced(messages(log)) == {}
 
 
-@pytest.mark.parametrize(("value", "temperature"), [(0, 0.0), (64, 1.0), (127, 1.984375)])
-def test_the_whole_turn_of_the_wheel_is_temperature_0_to_2(value: int, temperature: float) -> None:
-    knobs = Knobs(SamplingConfig(0.7, 5))
-    knobs.take(Message("control_change", control=1, value=value))
-    assert knobs.sampling() == SamplingConfig(temperature, 5)
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory, music_folder: Path) -> Path:
+    """A run that knows densities."""
+    folder = tmp_path_factory.mktemp("runs")
+    return trained(folder, "dense", music_folder, "--codec", "performance", "--controls", "density")
 
 
-@pytest.mark.parametrize("other", [Message("control_change", control=7, value=9), Message("pitchwheel", pitch=9)])
-def test_other_messages_turn_nothing(other: Message) -> None:
-    knobs = Knobs(SamplingConfig(0.7))
-    knobs.take(other)
-    assert knobs.sampling() == SamplingConfig(0.7)
+def test_a_knob_sets_the_density_of_what_is_drawn_from_then_on(
+    gen: Gen, dense: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float | str | None] = []
+
+    class Kept(Knobs):
+        def density(self, seconds: float) -> float | str | None:
+            asked.append(super().density(seconds))
+            return asked[-1]
+
+    monkeypatch.setattr("gen.cli.playing.Knobs", Kept)
+    monkeypatch.setattr(file_backend, "PENDING", [Message("control_change", control=74, value=127)])
+    options = ("--length", "150", "--seed", "1", "--input", "keys", "--density", "2")
+    assert gen("play", dense, *options, "--look-ahead", "0.1").code == 0
+    assert (asked[0], asked[-1]) == (2.0, load(dense).codec.known_values("density")[-1])
+    assert unbalanced(messages(log)) == {}
+
+
+def test_a_density_that_was_not_trained_is_one_line(gen: Gen, music_run: Path, log: Path) -> None:
+    outcome = gen("play", music_run, "--density", "3")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --density: the model was not trained with it (its controls: none)")
+    assert log.read_text() == ""
 
 
 def test_a_turn_changes_what_is_drawn_from_then_on_and_not_before(tunes: Run) -> None:
@@ -213,7 +242,7 @@ def test_a_model_that_only_ends_is_one_line(tunes: Run, monkeypatch: pytest.Monk
 def test_a_run_that_was_stopped_draws_no_more(tunes: Run) -> None:
     stop = Stop()
     stream = endless_pieces(
-        tunes, primer=None, limit=None, seed=1, label=None, knobs=Knobs(SamplingConfig()), stop=stop
+        tunes, primer=None, limit=None, seed=1, label=None, controls={}, sampling=SamplingConfig, stop=stop
     )
     next(stream)
     stop.is_asked = True

@@ -36,7 +36,7 @@ from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
 from gen.launch import train_session
-from gen.models.recurrent import RecurrentLM, State, cross_entropy_sum, detached
+from gen.models.recurrent import RecurrentLM, State, detached
 from gen.training.optimizer import BETAS, optimizers
 from gen.training.trainer import SNAPSHOT_STEPS, Trainer
 from gen.versions import versions
@@ -175,8 +175,8 @@ def bare_steps(
     while True:
         marks = [clock()]
         with torch.autocast("cpu", torch.bfloat16):
-            logits, after = model(inputs, State(*state))
-        loss = cross_entropy_sum(logits, targets) / targets.numel()
+            nats, after = model.summed_nats(inputs, targets, State(*state))
+        loss = nats / targets.numel()
         marks.append(clock())
         for parameter in parameters:
             parameter.grad = None

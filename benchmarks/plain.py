@@ -80,7 +80,7 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        material = open_material(CorpusOptions((arguments.corpus,), labels="none"))
+        material = open_material(CorpusOptions((arguments.corpus,), labels="none", seed=arguments.seed))
         minutes, seed = arguments.minutes, arguments.seed
         ours = ["--minutes", str(minutes), "--labels", "none", "--seed", str(seed), *options]
         rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, ours))]

@@ -108,6 +108,7 @@ class Session:
             reset_rate=training.reset_rate,
             seed=training.seed,
             vary=material.codec.variation(is_augmented=training.augment),
+            vary_plainly=material.codec.variation(is_augmented=False),
         )
         self._trainer = Trainer(model, batches, training, peers=peers)
         self._history = History()

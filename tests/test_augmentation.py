@@ -57,9 +57,12 @@ def are_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_a_resumed_augmented_run_equals_the_uninterrupted_one(corpus: Path, tmp_path: Path) -> None:
-    finish(open_run(corpus, tmp_path, "straight"))
-    finish(open_run(corpus, tmp_path, "stopped"), after=13)
+@pytest.mark.parametrize("after", [13, 110], ids=["among variations", "after them"])
+def test_a_resumed_augmented_run_equals_the_uninterrupted_one(corpus: Path, tmp_path: Path, after: int) -> None:
+    finish(open_run(corpus, tmp_path, "straight", steps=120))
+    finish(open_run(corpus, tmp_path, "stopped", steps=120), after=after)
+    _, header = read_checkpoint(tmp_path / "stopped" / "training.safetensors", "training")
+    assert header["place"]["is_plain"] == (after == 110)
     finish(train_session((), run="stopped", out=tmp_path, resume=True))
 
     assert are_equal(weights(tmp_path / "straight"), weights(tmp_path / "stopped"))

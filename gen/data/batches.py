@@ -12,9 +12,10 @@ its segments and half of its resets; the other half start from the token before,
 documents are whole, `begin` keeps its meaning of "a document starts" and resets start from the token before.
 
 Each segment may be read in a variation of its own each epoch, such as another key: a table from ids to ids, which also
-says what opens it.
+says what opens it. An epoch may also be read plainly, with another draw: so a run can end on the corpus as it is.
 
-All of it is a function of (seed, epoch, window), so a run resumes anywhere from these three integers.
+All of it is a function of (seed, epoch, window) and of whether that epoch is read plainly, so a run resumes anywhere
+from these.
 """
 
 import heapq
@@ -118,6 +119,7 @@ class Batches:
         reset_rate: share of windows that start from a fresh state though their segment goes on.
         seed: decides the order.
         vary: draws how a segment is read in an epoch; None for as it is.
+        vary_plainly: the same in an epoch that is read plainly.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class Batches:
         reset_rate: float,
         seed: int,
         vary: Variation | None = None,
+        vary_plainly: Variation | None = None,
     ) -> None:
         self._ids: IdArray = np.asarray(ids)  # of a memory map, without the cost of its class
         self._stretches = stretches
@@ -139,28 +142,29 @@ class Batches:
         self._batch_size, self._bptt = batch_size, bptt
         self._reset_rate = reset_rate
         self._seed = seed
-        self._vary = vary
+        self._variations = {False: vary, True: vary_plainly}  # by whether an epoch is read plainly
         self.num_targets = sum(stretch.stop - stretch.start + stretch.is_closed for stretch in stretches)
         self._layout_epoch = -1
         self._layout: _Layout | None = None
         self._block_length = max(1, BLOCK_TOKENS // (batch_size * bptt))
-        self._block_place = (-1, -1)  # epoch and first window
+        self._block_place = (-1, -1, False)  # epoch, first window, whether read plainly
         self._block: _Block | None = None
 
     def num_windows(self, epoch: int) -> int:
         """Returns how many batches the epoch has."""
         return self._layout_of(epoch).num_windows
 
-    def batch(self, epoch: int, window: int) -> Batch:
+    def batch(self, epoch: int, window: int, *, is_plain: bool = False) -> Batch:
         """Returns one window of every row, not to be written into; 0 <= window < num_windows(epoch)."""
         first = window - window % self._block_length
-        if self._block_place != (epoch, first):
+        if self._block_place != (epoch, first, is_plain):
             last = min(first + self._block_length, self.num_windows(epoch))
-            self._block, self._block_place = self._read(epoch, np.arange(first, last)), (epoch, first)
+            self._block = self._read(epoch, np.arange(first, last), self._variations[is_plain])
+            self._block_place = (epoch, first, is_plain)
         assert self._block is not None
         return self._block.batch(window - first)
 
-    def _read(self, epoch: int, windows: NDArray[np.int64]) -> _Block:
+    def _read(self, epoch: int, windows: NDArray[np.int64], vary: Variation | None) -> _Block:
         """Returns windows of every row, all at once."""
         layout = self._layout_of(epoch)
         at_segment = layout.find(windows)  # (W, B)
@@ -174,7 +178,7 @@ class Batches:
 
         columns = np.arange(-1, self._bptt)
         places = starts[..., None] + columns  # (W, B, 1 + T) among the ids, of what is before the targets, then these
-        ids, begins = self._ids_at(places, epoch, at_segment)
+        ids, begins = self._ids_at(places, epoch, at_segment, vary)
         is_target = columns[1:] < lengths[..., None]
         targets = np.where(is_target, ids[..., 1:], np.int64(IGNORED))
         targets[is_target & (places[..., 1:] == layout.stops[at_segment][..., None])] = self._end
@@ -189,17 +193,17 @@ class Batches:
         return _Block(inputs, targets, is_fresh, labels, is_target.sum((1, 2)))
 
     def _ids_at(
-        self, places: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64]
+        self, places: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64], vary: Variation | None
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Returns the ids at (W, B, N) places as the (W, B) segments are read in this epoch; outside them, any.
 
         Also what opens each of them, (W, B, 1) or for all the same.
         """
         ids = self._ids.take(places, mode="clip")
-        if self._vary is None:
+        if vary is None:
             return ids, np.array(self._begin)
         segments, which = np.unique(at_segment, return_inverse=True)
-        tables = np.stack([self._table(epoch, segment, self._vary) for segment in segments.tolist()])
+        tables = np.stack([self._table(epoch, segment, vary) for segment in segments.tolist()])
         which = which.reshape(*at_segment.shape, 1)
         return tables[which, ids], tables[which, self._begin]
 

@@ -48,6 +48,7 @@ _PLACE: Fields = {
     "num_rollbacks": int,
     "running_nats": _NUMBER | None,
     "best_running_nats": _NUMBER,
+    "is_plain": bool,
 }
 _BOTH: Fields = {
     "run": str,

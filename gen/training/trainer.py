@@ -29,6 +29,7 @@ from gen.training.optimizer import STATE_NAMES, optimizers
 
 SNAPSHOT_STEPS = 25
 MAX_ROLLBACKS = 10
+PLAIN_FROM = 0.8  # of a run: epochs that begin later are read as the corpus is
 LOSS_MEMORY = 0.95  # of the running mean that the divergence guard watches
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -57,6 +58,7 @@ class Place:
     num_rollbacks: int = 0
     running_nats: float | None = None
     best_running_nats: float = math.inf
+    is_plain: bool = False  # whether the epoch is read without variations
 
 
 class Trainer:
@@ -156,7 +158,7 @@ class Trainer:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
-        batch = self._batches.batch(self.place.epoch, self.place.window)
+        batch = self._batches.batch(self.place.epoch, self.place.window, is_plain=self.place.is_plain)
         for parameter in self._parameters:
             parameter.grad = None
         loss = self._backward(batch)
@@ -266,6 +268,7 @@ class Trainer:
         place.window += 1
         if place.window == self._batches.num_windows(place.epoch):
             place.epoch, place.window = place.epoch + 1, 0
+            place.is_plain = self.progress() >= PLAIN_FROM
 
     def _learning_rate(self) -> float:
         """Linear warm-up, then half a cosine down to nought (Loshchilov & Hutter 2017)."""

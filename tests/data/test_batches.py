@@ -1,5 +1,7 @@
 """The order in which a corpus is read: every target once an epoch, resets where they belong, all by the seed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,13 @@ from gen.data.corpus import Stretch
 BEGIN, END = 1000, 1001
 
 
-def new_batches(stretches: list[Stretch], *, vary: Variation | None = None, **changes: float) -> Batches:
+def new_batches(
+    stretches: list[Stretch],
+    *,
+    vary: Variation | None = None,
+    vary_plainly: Variation | None = None,
+    **changes: float,
+) -> Batches:
     options: dict[str, float] = {"batch_size": 3, "bptt": 4, "reset_rate": 0.0, "seed": 0} | changes
     ids = np.arange(1000, dtype=np.uint16)
     return Batches(
@@ -25,6 +33,7 @@ def new_batches(stretches: list[Stretch], *, vary: Variation | None = None, **ch
         reset_rate=options["reset_rate"],
         seed=int(options["seed"]),
         vary=vary,
+        vary_plainly=vary_plainly,
     )
 
 
@@ -137,7 +146,7 @@ def test_a_batch_and_any_of_its_rows_know_how_many_targets_all_rows_have() -> No
 
 
 @pytest.mark.parametrize("changes", [{}, {"reset_rate": 0.3}])
-def test_a_batch_depends_on_seed_epoch_and_window_alone(changes: dict[str, float]) -> None:
+def test_a_batch_depends_on_seed_epoch_and_window_alone(changes: dict[str, Any]) -> None:
     straight, other = (new_batches(tunes(50, 70, 90), vary=None, **changes) for _ in range(2))
     epoch_of(straight, 0)
 
@@ -205,3 +214,22 @@ def test_variations_do_not_depend_on_which_windows_were_read_before() -> None:
     last = late.batch(1, len(windows) - 1)
     assert np.array_equal(windows[-1].inputs, last.inputs)
     assert np.array_equal(windows[-1].targets, last.targets)
+
+
+def test_an_epoch_that_is_read_plainly_has_the_plain_table_and_the_same_order() -> None:
+    options: dict[str, Any] = {"batch_size": 2, "bptt": 8, "reset_rate": 0.1}
+    plain = new_batches(tunes(50, 70, 90), **options)
+    both = new_batches(tunes(50, 70, 90), vary=rotated, **options)
+    for window in range(plain.num_windows(0)):
+        varied, wanted = both.batch(0, window), plain.batch(0, window)
+        for ours, theirs in zip(both.batch(0, window, is_plain=True)[:4], wanted[:4], strict=True):
+            assert np.array_equal(ours, theirs)
+        assert np.array_equal(varied.is_fresh, wanted.is_fresh)
+        assert not np.array_equal(varied.targets, wanted.targets)
+
+    shifted = new_batches(
+        tunes(50, 70, 90), vary_plainly=lambda _ids, _rng: (np.arange(END + 1) + 1) % BEGIN, **options
+    )
+    ours, theirs = shifted.batch(0, 1, is_plain=True).targets, plain.batch(0, 1).targets
+    is_id = (theirs >= 0) & (theirs < BEGIN)
+    assert np.array_equal(ours[is_id], (theirs[is_id] + 1) % BEGIN)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from gen.codec import IdArray, Variation
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
@@ -88,6 +89,43 @@ def test_run_stops_at_the_nearest_of_its_limits() -> None:
     list(by_epochs.run())
     assert by_epochs.epochs() == 1.0
     assert new_trainer(replace(CONFIG, steps=0)).progress() == 1.0
+
+
+def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None:
+    read: list[str] = []
+
+    def noting(how: str) -> Variation:
+        def vary(_ids: IdArray, _rng: np.random.Generator) -> np.ndarray:
+            read.append(how)
+            return np.arange(V)
+
+        return vary
+
+    batches = Batches(
+        np.arange(320, dtype=np.uint8) % (V - 2),
+        [Stretch(0, 320, 0, True)],
+        begin=V - 2,
+        end=V - 1,
+        batch_size=4,
+        bptt=8,
+        reset_rate=0.0,
+        seed=0,
+        vary=noting("varied"),
+        vary_plainly=noting("plainly"),
+    )
+    model = RecurrentLM(ModelConfig(V, "lstm", 8, 1, 8), torch.Generator().manual_seed(0))
+    trainer = Trainer(model, batches, replace(CONFIG, steps=None, epochs=10.0))
+    before = 0
+    epochs: dict[str, set[int]] = {"varied": set(), "plainly": set()}
+    run = trainer.run()
+    while trainer.progress() < 1.0:
+        epoch = trainer.place.epoch
+        next(run)
+        for how in read[before:]:
+            epochs[how].add(epoch)
+        before = len(read)
+
+    assert epochs == {"varied": set(range(8)), "plainly": {8, 9}}
 
 
 def test_minutes_count_the_time_between_steps_too() -> None:

@@ -44,7 +44,7 @@ TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame
 _TICKS_PER_SECOND = 1000
 _VERSION = 1
 _VERSION_OF_CONTROLS = 2  # since they stand where a span begins
-_NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than those that are sampled
+_NEARLY_ALL = 0.99  # of the notes of a corpus are no longer than those that are sampled
 _MOST_FITTED = 1 << 22  # ids that are looked at
 
 
@@ -104,7 +104,7 @@ class PerformanceCodec:
     def fitted(self, ids: IdArray) -> "PerformanceCodec":
         """Returns the codec that knows of a corpus how long notes last, how far pitches reach, how dense notes are.
 
-        Its samples hold no note longer than all but one in a thousand notes of the corpus.
+        Its samples hold no note longer than all but one in a hundred notes of the corpus.
         """
         ids = ids[:_MOST_FITTED]
         lengths = note_lengths(ids)

@@ -1,6 +1,6 @@
 """Proves of a trained run that every beginning is safe, and that its own free run stays sound.
 
-    python benchmarks/beginnings.py RUN [--length 1000000] [--places 8]
+    python benchmarks/beginnings.py RUN [--length 1000000] [--places 8] [--temperature 1]
 
 windows   the validation part in fresh windows of 256 tokens, each of one document: the worst window's nats a token,
           beside their mean
@@ -8,7 +8,7 @@ rows      the same with carried state, in 20 rows if it is one document, else ea
           worst row, beside the mean over rows
 prompts   each symbol of the alphabet as the first one of a stretch of the validation, at some places: the mean over
           the places of the nats after the first 64 tokens, for the worst symbol, beside that of the real first symbol
-free run  LENGTH tokens at temperature 1 from nothing, one document after the other where they end: their nats under a
+free run  LENGTH tokens from nothing, one document after the other where they end: their nats under a
           trigram model counted on the training part, the first tenth and the last, beside those of the validation part
 
 RUN is a name below checkpoints/ here, or a path. Ends with exit code 1 if any window, row or symbol pays more than
@@ -32,6 +32,7 @@ from torch.nn import functional
 
 import gen
 from gen.analysis.yardsticks import yardsticks
+from gen.config import SamplingConfig
 from gen.data.corpus import Split, Stretch
 from gen.material import open_material, options_from_json
 from gen.run import Run
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--length", type=int, default=1_000_000, metavar="N", help="tokens of the free run")
     parser.add_argument("--places", type=int, default=8, metavar="N", help="of each first symbol")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the free run [default 1]")
     arguments = parser.parse_args()
     run = gen.load(arguments.run, device="cpu")
     documents = _validation(run)
@@ -60,7 +62,7 @@ def main() -> None:
         "rows": _worst(rows, run),
         "prompts": _worst_symbol(run, windows, arguments.places),
     }
-    free = _free_run(run, arguments.length)
+    free = _free_run(run, arguments.length, SamplingConfig(arguments.temperature))
     for name, (most, mean, trigram) in worst.items():
         note = f"; a trigram model {trigram:.4f}" if trigram else ""
         print(f"{name:10} worst {most:7.4f}  mean {mean:7.4f} nats a token  ({most / mean:.2f} times{note})")
@@ -130,10 +132,10 @@ def _nats(run: Run, rows: Tensor) -> Tensor:
     return torch.cat(costs, 1)
 
 
-def _free_run(run: Run, length: int) -> dict[str, float]:
+def _free_run(run: Run, length: int, sampling: SamplingConfig) -> dict[str, float]:
     """Returns nats a token of the samples' first and last tenth, and of the validation part, by trigrams."""
     material = open_material(options_from_json(run.header["corpus"]["options"]))
-    endless = (item.token for seed in count() for item in run.generate(length=None, seed=seed))
+    endless = (item.token for seed in count() for item in run.generate(length=None, seed=seed, sampling=sampling))
     pieces = islice((token for token in endless if token != run.codec.vocab.end), length)
     written = np.fromiter(pieces, np.int64)
     ids = material.store.ids

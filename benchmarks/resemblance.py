@@ -1,6 +1,6 @@
 """Are the samples of a music model like its corpus? Four histograms beside those of the validation part.
 
-    python benchmarks/resemblance.py RUN [--samples 200] [--length 500]
+    python benchmarks/resemblance.py RUN [--samples 200] [--length 500] [--temperature 1]
 
 pitch classes  12, of the notes
 durations      of the notes, in steps of a quarter of an octave from 10 ms to 20 s
@@ -9,15 +9,17 @@ polyphony      how many notes sound, by the time that they do
 
 Two histograms overlap by the sum of the smaller share of each bin, 0 to 1. The samples should overlap with the
 validation part at least halfway from a unigram model, which draws each token by its share of the corpus under the same
-grammar, to other pieces of the corpus itself: as many of the training part. The exit code is 1 if they do not. The last
-line is JSON.
+grammar, to other pieces of the corpus itself: as many of the training part. Beside
+them stand the notes a second, and how many sound at once on average. The exit code is 1 if they do not. The last line
+is JSON.
 """
 
 import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ import gen
 from gen.codec import decode
 from gen.config import SamplingConfig
 from gen.data.corpus import Stretch
-from gen.generation.generate import Stepper, generate
+from gen.generation.generate import Sampled, generate
 from gen.material import Excerpt, open_material, options_from_json
 from gen.models.recurrent import State
 from gen.music.score import Score
@@ -42,6 +44,7 @@ MOST_VOICES = 24
 ROWS = 50  # sampled side by side
 
 Features = dict[str, NDArray[np.float64]]  # histograms, not normalised
+Draw = Callable[..., Iterator[Sampled]]  # takes seed and num_samples
 
 
 class Unigram:
@@ -68,26 +71,30 @@ def main() -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--samples", type=int, default=200, metavar="N")
     parser.add_argument("--length", type=int, default=500, metavar="N", help="tokens of a sample")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the samples [default 1]")
     arguments = parser.parse_args()
     run = gen.load(arguments.run, device="cpu")
     material = open_material(options_from_json(run.header["corpus"]["options"]))
-    valid = features(excerpts(run, material.valid, arguments.samples, arguments.length))
-    others = {
-        "unigram model": sampled(run, unigram(run, material.train), arguments.samples, arguments.length),
-        "samples": sampled(run, run.stepper, arguments.samples, arguments.length),
-        "other pieces": excerpts(run, material.train, arguments.samples, arguments.length),
+    count, length = arguments.samples, arguments.length
+    valid = list(excerpts(run, material.valid, count, length))
+    pieces = {
+        "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
+        "samples": list(sampled(run, by_model(run, arguments.temperature, length), count)),
+        "other pieces": list(excerpts(run, material.train, count, length)),
     }
-    overlaps = {name: overlaps_of(features(scores), valid) for name, scores in others.items()}
+    overlaps = {name: overlaps_of(features(scores), features(valid)) for name, scores in pieces.items()}
     halfway = {
         what: (overlaps["unigram model"][what] + overlaps["other pieces"][what]) / 2 for what in overlaps["samples"]
     }
-    print(f"{'overlap with validation':24}" + "".join(f"{what:>16}" for what in halfway))
-    for name, row in (*overlaps.items(), ("halfway", halfway)):
-        print(f"{name:24}" + "".join(f"{value:16.3f}" for value in row.values()))
+    rates = {name: rates_of(scores) for name, scores in (pieces | {"validation": valid}).items()}
+    print(f"{'overlap with validation':24}" + "".join(f"{what:>14}" for what in (*halfway, "notes/s", "at once")))
+    for name, row in (*overlaps.items(), ("halfway", halfway), ("validation", dict.fromkeys(halfway, 1.0))):
+        numbers = "".join(f"{value:14.3f}" for value in row.values())
+        print(f"{name:24}{numbers}" + "".join(f"{rate:14.2f}" for rate in rates.get(name, ())))
     is_like = all(overlaps["samples"][what] >= least for what, least in halfway.items())
     print("the samples are like the corpus" if is_like else "NOT LIKE THE CORPUS")
-    names = {"benchmark": "resemblance", "run": arguments.run, "samples": arguments.samples}
-    print(json.dumps(names | {"overlaps": overlaps, "halfway": halfway, "versions": versions()}))
+    names = {"benchmark": "resemblance", **vars(arguments)}
+    print(json.dumps(names | {"overlaps": overlaps, "halfway": halfway, "rates": rates, "versions": versions()}))
     sys.exit(not is_like)
 
 
@@ -113,21 +120,30 @@ def counted(stretch: Stretch, excerpt: Excerpt, vocab_size: int) -> NDArray[np.i
     return counts
 
 
-def sampled(run: Run, stepper: Stepper, count: int, length: int) -> Iterable[Score]:
+def by_unigrams(run: Run, train: Excerpt, length: int) -> Draw:
+    """Returns what draws samples of the unigram model, under the grammar of the run."""
+    return partial(
+        generate,
+        unigram(run, train),
+        prompt=(),
+        begin=run.codec.vocab.begin,
+        end=run.codec.vocab.end if run.header["can_end"] else None,
+        length=length,
+        sampling=SamplingConfig(),
+        new_grammar=run.codec.grammar,
+    )
+
+
+def by_model(run: Run, temperature: float, length: int) -> Draw:
+    """Returns what draws samples of the run as `gen sample` does."""
+    return partial(run.generate, length=length, sampling=SamplingConfig(temperature))
+
+
+def sampled(run: Run, draw: Draw, count: int) -> Iterable[Score]:
     """Yields samples of a model."""
     for first in range(0, count, ROWS):
         rows: defaultdict[int, list[int]] = defaultdict(list)
-        for item in generate(
-            stepper,
-            prompt=(),
-            begin=run.codec.vocab.begin,
-            end=run.codec.vocab.end if run.header["can_end"] else None,
-            length=length,
-            sampling=SamplingConfig(),
-            seed=first,
-            num_samples=min(ROWS, count - first),
-            new_grammar=run.codec.grammar,
-        ):
+        for item in draw(seed=first, num_samples=min(ROWS, count - first)):
             rows[item.row].append(item.token)
         yield from (decode(run.codec, row) for row in rows.values())
 
@@ -141,6 +157,17 @@ def features(scores: Iterable[Score]) -> Features:
             for name, feature in FEATURES.items():
                 totals[name] = totals[name] + feature(onsets, ends, pitches)
     return dict(totals)
+
+
+def rates_of(scores: Iterable[Score]) -> tuple[float, float]:
+    """Returns notes a second, and how many sound at once on average over the time."""
+    num_notes, sounding, seconds = 0, 0.0, 0.0
+    for score in scores:
+        onsets, ends, _ = notes_of(score)
+        num_notes += len(onsets)
+        sounding += float((ends - onsets).sum())
+        seconds += score.duration_seconds
+    return num_notes / seconds, sounding / seconds
 
 
 def notes_of(score: Score) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ class Run:
         Args:
             prompt: what to go on from, of the codec's kind (text, or a Score); None for nothing.
             length: the most tokens beyond the prompt; None for no limit.
-            sampling: how a token is chosen; or a function that says it before every token, to steer.
+            sampling: how a token is chosen; or a function that says it before every token, to steer. At temperature
+                1 the network is as sure as it was trained to be, or as its validation part says if that is surer.
             seed: None draws one.
             label: one of `label_names`; None for none.
             num_samples: how many, side by side.
@@ -108,7 +110,7 @@ class Run:
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end if self.header["can_end"] else None,
             length=length,
-            sampling=sampling or SamplingConfig(),
+            sampling=self._as_sure_as_trained(sampling or SamplingConfig()),
             seed=secrets.randbits(32) if seed is None else seed,
             num_samples=num_samples,
             label=self._label_number(label),
@@ -270,6 +272,15 @@ class Run:
             raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(prompt).__name__})")
         ids: list[int] = self.codec.encode(prompt).tolist()
         return ids
+
+    def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:
+        """Takes back out of a temperature what made the network less sure (`gen.analysis.calibrate` tells why)."""
+        factor = min(1.0, self._logit_scale())
+
+        def scaled(config: SamplingConfig) -> SamplingConfig:
+            return replace(config, temperature=config.temperature * factor)
+
+        return scaled(sampling) if isinstance(sampling, SamplingConfig) else lambda: scaled(sampling())
 
     def _logit_scale(self) -> float:
         """Returns what the end of the training found (`gen.analysis.calibrate`); 1 before that."""

@@ -102,6 +102,30 @@ def test_a_loaded_model_is_calibrated_and_its_file_holds_the_weights_as_trained(
     torch.testing.assert_close(tensors["output.weight"] * result["logit_scale"], run.model.output.weight.detach())
 
 
+@pytest.mark.parametrize(("scale", "temperature"), [(0.5, 1.0), (2.0, 0.5)], ids=["less sure", "surer"])
+def test_samples_are_as_sure_as_the_network_was_trained_to_be_or_surer(
+    corpus: Path, tmp_path: Path, scale: float, temperature: float
+) -> None:
+    finished(open_run(corpus, tmp_path, overrides={"steps": 20}))
+    path = tmp_path / "r" / "model.safetensors"
+    tensors, header = read_checkpoint(path, "model")
+
+    def run_of(logit_scale: float) -> gen.Run:  # powers of two, which change no bit of a product but its exponent
+        result = header["result"] | {"logit_scale": logit_scale}
+        write_checkpoint(path, "model", tensors, header | {"result": result})
+        return gen.load(path)
+
+    wanted = run_of(1.0).sample(length=200, seed=1, sampling=SamplingConfig(temperature))
+    run = run_of(scale)
+    steered = "".join(
+        run.decoded(None, (item.token for item in run.generate(length=200, seed=1, sampling=SamplingConfig)))
+    )
+
+    assert run.sample(length=200, seed=1) == wanted
+    assert [steered] == wanted
+    assert wanted != run_of(1.0).sample(length=200, seed=1, sampling=SamplingConfig(temperature / 2))
+
+
 @pytest.mark.parametrize("scale", ["1", 0, -1.0, float("inf"), float("nan"), None])
 def test_a_scale_that_is_no_factor_makes_a_damaged_file(corpus: Path, tmp_path: Path, scale: Any) -> None:
     finished(open_run(corpus, tmp_path, overrides={"steps": 2}))

@@ -2,9 +2,12 @@
 
 A network that has read its corpus several times is surer of itself than it is right: on text that it has not seen,
 all its logits are too large by about the same factor. Temperature scaling (Guo et al. 2017, "On Calibration of Modern
-Neural Networks") takes that factor out again. The order of the tokens stays, only how sure the model is changes; and
-samples at temperature 1 become as surprising as the corpus is. One number, fitted to thousands of tokens, learns
-nothing by heart.
+Neural Networks") takes that factor out again. The order of the tokens stays, only how sure the model is changes. One
+number, fitted to thousands of tokens, learns nothing by heart.
+
+That is right for a next token after what a person wrote. A sample goes on from its own tokens, the unlikely ones too,
+and strays where it is as unsure as that: so `Run.generate` takes a factor below 1 back out (benchmarks/README.md,
+resemblance.py and beginnings.py).
 """
 
 from collections.abc import Sequence

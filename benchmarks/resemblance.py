@@ -10,7 +10,7 @@ polyphony      how many notes sound, by the time that they do
 Two histograms overlap by the sum of the smaller share of each bin, 0 to 1. The samples should overlap with the
 validation part at least halfway from a unigram model, which draws each token by its share of the corpus under the same
 grammar, to other pieces of the corpus itself: as many of the training part. Beside
-them stand the notes a second, and how many sound at once on average. The exit code is 1 if they do not. The last line
+them stand the notes a second, how many sound at once on average, and how long a piece is at the median. The exit code is 1 if they do not. The last line
 is JSON.
 """
 
@@ -20,6 +20,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from gen.versions import versions
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 20.0
 TIMES = np.geomspace(SHORTEST_SECONDS, LONGEST_SECONDS, 45)  # edges of bins, a quarter of an octave apart
 MOST_VOICES = 24
+RATES = ("notes/s", "at once", "seconds")
 ROWS = 50  # sampled side by side
 
 Features = dict[str, NDArray[np.float64]]  # histograms, not normalised
@@ -87,7 +89,7 @@ def main() -> None:
         what: (overlaps["unigram model"][what] + overlaps["other pieces"][what]) / 2 for what in overlaps["samples"]
     }
     rates = {name: rates_of(scores) for name, scores in (pieces | {"validation": valid}).items()}
-    print(f"{'overlap with validation':24}" + "".join(f"{what:>14}" for what in (*halfway, "notes/s", "at once")))
+    print(f"{'overlap with validation':24}" + "".join(f"{what:>14}" for what in (*halfway, *RATES)))
     for name, row in (*overlaps.items(), ("halfway", halfway), ("validation", dict.fromkeys(halfway, 1.0))):
         numbers = "".join(f"{value:14.3f}" for value in row.values())
         print(f"{name:24}{numbers}" + "".join(f"{rate:14.2f}" for rate in rates.get(name, ())))
@@ -159,15 +161,15 @@ def features(scores: Iterable[Score]) -> Features:
     return dict(totals)
 
 
-def rates_of(scores: Iterable[Score]) -> tuple[float, float]:
-    """Returns notes a second, and how many sound at once on average over the time."""
-    num_notes, sounding, seconds = 0, 0.0, 0.0
+def rates_of(scores: Iterable[Score]) -> tuple[float, float, float]:
+    """Returns notes a second, how many sound at once on average over the time, and the median of the seconds."""
+    num_notes, sounding, seconds = 0, 0.0, []
     for score in scores:
         onsets, ends, _ = notes_of(score)
         num_notes += len(onsets)
         sounding += float((ends - onsets).sum())
-        seconds += score.duration_seconds
-    return num_notes / seconds, sounding / seconds
+        seconds.append(score.duration_seconds)
+    return num_notes / sum(seconds), sounding / sum(seconds), median(seconds)
 
 
 def notes_of(score: Score) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:

@@ -9,9 +9,9 @@ polyphony      how many notes sound, by the time that they do
 
 Two histograms overlap by the sum of the smaller share of each bin, 0 to 1. The samples should overlap with the
 validation part at least halfway from a unigram model, which draws each token by its share of the corpus under the same
-grammar, to other pieces of the corpus itself: as many of the training part. Beside
-them stand the notes a second, how many sound at once on average, and how long a piece is at the median. The exit code is 1 if they do not. The last line
-is JSON.
+grammar, to other pieces of the corpus itself: as many of the training part. Beside them stand notes a second, how many
+sound at once on average, and the seconds that a piece lasts at the median. The exit code is 1 if they are less like it.
+The last line is JSON.
 """
 
 import argparse
@@ -76,28 +76,33 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the samples [default 1]")
     arguments = parser.parse_args()
     run = gen.load(arguments.run, device="cpu")
-    material = open_material(options_from_json(run.header["corpus"]["options"]))
-    count, length = arguments.samples, arguments.length
-    valid = list(excerpts(run, material.valid, count, length))
-    pieces = {
-        "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
-        "samples": list(sampled(run, by_model(run, arguments.temperature, length), count)),
-        "other pieces": list(excerpts(run, material.train, count, length)),
+    pieces = pieces_of(run, arguments.samples, arguments.length, arguments.temperature)
+    valid = features(pieces["validation"])
+    overlaps = {name: overlaps_of(features(scores), valid) for name, scores in pieces.items()}
+    overlaps["halfway"] = {
+        what: (overlaps["unigram model"][what] + overlaps["other pieces"][what]) / 2 for what in FEATURES
     }
-    overlaps = {name: overlaps_of(features(scores), features(valid)) for name, scores in pieces.items()}
-    halfway = {
-        what: (overlaps["unigram model"][what] + overlaps["other pieces"][what]) / 2 for what in overlaps["samples"]
-    }
-    rates = {name: rates_of(scores) for name, scores in (pieces | {"validation": valid}).items()}
-    print(f"{'overlap with validation':24}" + "".join(f"{what:>14}" for what in (*halfway, *RATES)))
-    for name, row in (*overlaps.items(), ("halfway", halfway), ("validation", dict.fromkeys(halfway, 1.0))):
+    rates = {name: rates_of(scores) for name, scores in pieces.items()}
+    print(f"{'overlap with validation':24}" + "".join(f"{what:>14}" for what in (*FEATURES, *RATES)))
+    for name, row in overlaps.items():
         numbers = "".join(f"{value:14.3f}" for value in row.values())
         print(f"{name:24}{numbers}" + "".join(f"{rate:14.2f}" for rate in rates.get(name, ())))
-    is_like = all(overlaps["samples"][what] >= least for what, least in halfway.items())
+    is_like = all(overlaps["samples"][what] >= least for what, least in overlaps["halfway"].items())
     print("the samples are like the corpus" if is_like else "NOT LIKE THE CORPUS")
     names = {"benchmark": "resemblance", **vars(arguments)}
-    print(json.dumps(names | {"overlaps": overlaps, "halfway": halfway, "rates": rates, "versions": versions()}))
+    print(json.dumps(names | {"overlaps": overlaps, "rates": rates, "versions": versions()}))
     sys.exit(not is_like)
+
+
+def pieces_of(run: Run, count: int, length: int, temperature: float) -> dict[str, list[Score]]:
+    """Returns the validation part, and what is compared with it."""
+    material = open_material(options_from_json(run.header["corpus"]["options"]))
+    return {
+        "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
+        "samples": list(sampled(run, by_model(run, temperature, length), count)),
+        "other pieces": list(excerpts(run, material.train, count, length)),
+        "validation": list(excerpts(run, material.valid, count, length)),
+    }
 
 
 def excerpts(run: Run, excerpt: Excerpt, count: int, length: int) -> Iterable[Score]:

@@ -6,8 +6,8 @@ encoder would have written.
 
 A model that learns music in all keys alike would also write in all keys alike, which its corpus does not. So a part of
 the segments is read as it is, and what was varied is tagged (Caswell, Chelba & Grangier 2019, "Tagged
-Back-Translation"): it opens with `end`, which opens nothing else, in place of `begin`. Tags alone leak: the last epochs of a
-run, too, are read as they are (gen.training.trainer).
+Back-Translation"): it opens with `end`, which opens nothing else, in place of `begin`. Tags alone leak: the last epochs
+of a run, too, are read as they are (gen.training.trainer).
 """
 
 from typing import Final

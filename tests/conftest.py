@@ -12,8 +12,8 @@ from hypothesis import settings
 # that tests start; torch reads it when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# A shell that runs something in the background has it ignore Ctrl-C, nohup has it ignore SIGHUP, and so would the commands
-# that tests start.
+# A shell that runs something in the background has it ignore Ctrl-C, nohup has it ignore SIGHUP, and so would the
+# commands that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 IdArray = NDArray[np.unsignedinteger[Any]]
 BoolArray = NDArray[np.bool_]
 
-# How a segment is read: from its (N,) ids and a source of chance to what each id of the vocabulary becomes, (V,).
-Variation = Callable[[IdArray, np.random.Generator], NDArray[np.int64]]
 # What is asked of a control, by the seconds from the start of a document: a number, a name, None for no matter what.
 Envelope = Callable[[float], float | str | None]
 NOTHING_ASKED: Mapping[str, Envelope] = MappingProxyType({})
@@ -29,6 +27,17 @@ END = "End"
 Whole = TypeVar("Whole")
 Piece = TypeVar("Piece")
 Piece_co = TypeVar("Piece_co", covariant=True)
+
+
+class Reading(NamedTuple):
+    """How a segment is read in training."""
+
+    table: NDArray[np.int64]  # (V,) what each id becomes
+    is_varied: bool  # whether that is another piece than the corpus holds
+
+
+# Draws how a segment is read, from its (N,) ids and a source of chance.
+Variation = Callable[[IdArray, np.random.Generator], Reading]
 
 
 @dataclass(frozen=True, slots=True)

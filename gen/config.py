@@ -25,6 +25,7 @@ class ModelConfig:
     dropout: float = 0.0
     is_tied: bool = False  # the output layer shares the embedding's weights
     num_labels: int = 0
+    has_variations: bool = False  # it is told in training what was varied
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, get_args(CellName))

@@ -1,8 +1,8 @@
 """How a segment of metric music is read in training: in another key, louder or softer, at another tempo.
 
-Half of the segments stay as they are. In the others pitches of all programs move together by -5 to 6 semitones, drums
-never, and velocities by 2 levels at most, as in a performance; tempos by 2 levels, which is 4 %, within those that the
-corpus has. Metre, positions and lengths stay.
+A quarter of the segments stay as they are. In the others pitches of all programs move together by -5 to 6 semitones,
+drums never, and velocities by 2 levels at most, as in a performance; tempos by 2 levels, which is 4 %, within those
+that the corpus has. Metre, positions and lengths stay.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import IdArray
+from gen.codec import IdArray, Reading
 from gen.codecs.beat_vocab import NUM_PITCHES, NUM_TEMPOS, NUM_VELOCITIES, PITCH, TEMPO, VELOCITY
 from gen.codecs.controls import ControlIds
 from gen.codecs.variation import (
@@ -22,7 +22,6 @@ from gen.codecs.variation import (
     drawn_shift,
     move_,
     present,
-    tag_,
 )
 
 MOST_FASTER: Final = 2  # levels, 35 of which are an octave
@@ -46,13 +45,13 @@ class BeatVariation:
     pitches: tuple[int, int]
     tempos: tuple[int, int]
 
-    def __call__(self, ids: IdArray, rng: np.random.Generator) -> NDArray[np.int64]:
+    def __call__(self, ids: IdArray, rng: np.random.Generator) -> Reading:
         table = np.arange(self.vocab_size)
-        if self.is_augmented and rng.random() >= AS_IT_IS:
+        is_varied = self.is_augmented and rng.random() >= AS_IT_IS
+        if is_varied:
             self._vary_(table, ids, rng)
-            tag_(table)
         self.controls.drop_(table, rng)
-        return table
+        return Reading(table, is_varied)
 
     def _vary_(self, table: NDArray[np.int64], ids: IdArray, rng: np.random.Generator) -> None:
         is_present = present(ids, self.vocab_size)

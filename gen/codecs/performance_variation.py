@@ -1,7 +1,7 @@
 """How a segment of a performance is read in training: in another key, louder or softer, faster or slower.
 
-Half of the segments stay as they are. In the others pitches of notes move together by -5 to 6 semitones, those of drums
-never, as far as they stay in the range that the corpus has. Velocity levels move by 2 at most, as far as none is
+A quarter of the segments stay as they are. In the others pitches of notes move together by -5 to 6 semitones, those of
+drums never, as far as they stay in the range that the corpus has. Velocity levels move by 2 at most, as far as none is
 clipped: two that were different stay so. TimeShifts below the longest are stretched by up to 5 %. With controls, time
 stays: they stand where a span of the grid begins.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BoolArray, IdArray
+from gen.codec import BoolArray, IdArray, Reading
 from gen.codecs.controls import ControlIds
 from gen.codecs.performance_vocab import (
     MAX_SHIFT,
@@ -31,7 +31,6 @@ from gen.codecs.variation import (
     drawn_shift,
     move_,
     present,
-    tag_,
 )
 
 
@@ -53,17 +52,17 @@ class PerformanceVariation:
     is_drums: bool
     pitches: tuple[int, int]
 
-    def __call__(self, ids: IdArray, rng: np.random.Generator) -> NDArray[np.int64]:
+    def __call__(self, ids: IdArray, rng: np.random.Generator) -> Reading:
         table = np.arange(self.vocab_size)
-        if self.is_augmented and rng.random() >= AS_IT_IS:
+        is_varied = self.is_augmented and rng.random() >= AS_IT_IS
+        if is_varied:
             is_present = present(ids, self.vocab_size)
             self._transpose_(table, is_present, rng)
             _change_loudness_(table, is_present, rng)
             if not self.controls:
                 _stretch_(table, rng)
-            tag_(table)
         self.controls.drop_(table, rng)
-        return table
+        return Reading(table, is_varied)
 
     def _transpose_(self, table: NDArray[np.int64], is_present: BoolArray, rng: np.random.Generator) -> None:
         if self.is_drums:

@@ -6,8 +6,8 @@ encoder would have written.
 
 A model that learns music in all keys alike would also write in all keys alike, which its corpus does not. So a part of
 the segments is read as it is, and what was varied is tagged (Caswell, Chelba & Grangier 2019, "Tagged
-Back-Translation"): it opens with `end`, which opens nothing else, in place of `begin`. Tags alone leak: the last epochs
-of a run, too, are read as they are (gen.training.trainer).
+Back-Translation"): the model is told at every token (`RecurrentLM.initial_state`), since a tag that only opens a
+segment is forgotten in the course of it. The last epochs of a run, too, are read as they are (gen.training.trainer).
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ LOWEST_TRANSPOSITION: Final = -5  # semitones; up to 6: each of the twelve keys 
 HIGHEST_TRANSPOSITION: Final = 6
 MOST_LOUDER: Final = 2  # levels of 4 MIDI velocities
 MOST_STRETCH: Final = 0.05
-AS_IT_IS: Final = 0.5  # of the segments
+AS_IT_IS: Final = 0.25  # of the segments
 
 
 def present(ids: IdArray, vocab_size: int) -> BoolArray:
@@ -29,11 +29,6 @@ def present(ids: IdArray, vocab_size: int) -> BoolArray:
     is_present = np.zeros(vocab_size, dtype=np.bool_)
     is_present[ids] = True
     return is_present
-
-
-def tag_(table: NDArray[np.int64]) -> None:
-    """Makes a (V,) table, whose last ids are begin and end, open with `end`."""
-    table[-2] = table[-1]
 
 
 def drawn_shift(

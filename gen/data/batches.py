@@ -11,8 +11,8 @@ beginnings then put it into a state that it never leaves. So a row also starts a
 its segments and half of its resets; the other half start from the token before, as windows in an evaluation do. Where
 documents are whole, `begin` keeps its meaning of "a document starts" and resets start from the token before.
 
-Each segment may be read in a variation of its own each epoch, such as another key: a table from ids to ids, which also
-says what opens it. An epoch may also be read plainly, with another draw: so a run can end on the corpus as it is.
+Each segment may be read in a variation of its own each epoch, such as another key: a table from ids to ids. An epoch
+may also be read plainly, with another draw: so a run can end on the corpus as it is.
 
 All of it is a function of (seed, epoch, window) and of whether that epoch is read plainly, so a run resumes anywhere
 from these.
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import IdArray, Variation
+from gen.codec import IdArray, Reading, Variation
 from gen.data.corpus import Stretch
 
 IGNORED = -1  # the target of a padded place
@@ -43,6 +43,7 @@ class Batch(NamedTuple):
     targets: NDArray[np.int64]  # (B, T), IGNORED where padded
     is_fresh: NDArray[np.bool_]  # (B,) whether the row starts from its label's initial state
     labels: NDArray[np.int64]  # (B,)
+    is_varied: NDArray[np.bool_]  # (B,) whether what is read is another piece than the corpus holds
     num_targets: int  # of all rows that are read side by side, padding left out
 
     def rows(self, rows: slice) -> "Batch":
@@ -52,6 +53,7 @@ class Batch(NamedTuple):
             targets=self.targets[rows],
             is_fresh=self.is_fresh[rows],
             labels=self.labels[rows],
+            is_varied=self.is_varied[rows],
         )
 
 
@@ -62,12 +64,18 @@ class _Block(NamedTuple):
     targets: NDArray[np.int64]
     is_fresh: NDArray[np.bool_]
     labels: NDArray[np.int64]
+    is_varied: NDArray[np.bool_]
     num_targets: NDArray[np.int64]  # (W,)
 
     def batch(self, at: int) -> Batch:
         """Returns one of the windows."""
         return Batch(
-            self.inputs[at], self.targets[at], self.is_fresh[at], self.labels[at], num_targets=int(self.num_targets[at])
+            self.inputs[at],
+            self.targets[at],
+            self.is_fresh[at],
+            self.labels[at],
+            self.is_varied[at],
+            num_targets=int(self.num_targets[at]),
         )
 
 
@@ -178,37 +186,37 @@ class Batches:
 
         columns = np.arange(-1, self._bptt)
         places = starts[..., None] + columns  # (W, B, 1 + T) among the ids, of what is before the targets, then these
-        ids, begins = self._ids_at(places, epoch, at_segment, vary)
+        ids, is_varied = self._ids_at(places, epoch, at_segment, vary)
         is_target = columns[1:] < lengths[..., None]
         targets = np.where(is_target, ids[..., 1:], np.int64(IGNORED))
         targets[is_target & (places[..., 1:] == layout.stops[at_segment][..., None])] = self._end
         inputs = np.empty_like(targets)
-        inputs[:] = begins
+        inputs[:] = self._begin
         np.copyto(inputs[..., 1:], targets[..., :-1], where=is_target[..., 1:])
         opens_with_begin = is_over | (offsets == 0) | (is_reset & layout.is_cut[at_segment] & (chances[..., 1] < 0.5))
         np.copyto(inputs[..., 0], ids[..., 0], where=~opens_with_begin)
         # A row that is over is fresh: that keeps its idle state bounded.
         is_fresh = is_over | (offsets == 0) | is_reset
         labels = np.where(is_over, 0, layout.labels[at_segment])
-        return _Block(inputs, targets, is_fresh, labels, is_target.sum((1, 2)))
+        return _Block(inputs, targets, is_fresh, labels, is_varied & ~is_over, is_target.sum((1, 2)))
 
     def _ids_at(
         self, places: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64], vary: Variation | None
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Returns the ids at (W, B, N) places as the (W, B) segments are read in this epoch; outside them, any.
 
-        Also what opens each of them, (W, B, 1) or for all the same.
+        Also whether each of them is varied, (W, B).
         """
         ids = self._ids.take(places, mode="clip")
         if vary is None:
-            return ids, np.array(self._begin)
+            return ids, np.zeros(at_segment.shape, np.bool_)
         segments, which = np.unique(at_segment, return_inverse=True)
-        tables = np.stack([self._table(epoch, segment, vary) for segment in segments.tolist()])
-        which = which.reshape(*at_segment.shape, 1)
-        return tables[which, ids], tables[which, self._begin]
+        readings = [self._reading(epoch, segment, vary) for segment in segments.tolist()]
+        which = which.reshape(at_segment.shape)
+        tables = np.stack([reading.table for reading in readings])
+        return tables[which[..., None], ids], np.array([reading.is_varied for reading in readings])[which]
 
-    def _table(self, epoch: int, segment: int, vary: Variation) -> NDArray[np.int64]:
-        """Returns what each id is read as, (V,)."""
+    def _reading(self, epoch: int, segment: int, vary: Variation) -> Reading:
         layout = self._layout_of(epoch)
         ids = self._ids[layout.starts[segment] : layout.stops[segment]]
         return vary(ids, np.random.default_rng((self._seed, 2, epoch, segment)))

@@ -2,7 +2,8 @@
 
 One label in, a whole sequence out (one-to-many): the label sets the initial memory and is added to every input as
 well, since under truncated back-propagation a label given only at the start is forgotten (its gradient never reaches
-past the first window). State is a value that is handed in and handed back; the module keeps none.
+past the first window). So is that a row is varied: read in another key, say, than its corpus has it in. State is a
+value that is handed in and handed back; the module keeps none.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class State(NamedTuple):
     """Everything that a sequence so far has left behind."""
 
     memory: tuple[Tensor, ...]  # LSTM (h, c), GRU and RNN (h,); each (L, B, H)
-    condition: Tensor  # (B, E) what the label says, added to every input
+    condition: Tensor  # (B, E) what the label says, and that a row is varied, added to every input
 
 
 class RecurrentLM(nn.Module):
@@ -52,15 +53,24 @@ class RecurrentLM(nn.Module):
             self.label_memory = nn.Linear(
                 config.embedding_size, cell.num_memories * config.num_layers * config.hidden_size
             )
+        if config.has_variations:
+            self.variation_embedding = nn.Parameter(torch.zeros(1, config.embedding_size))
         if generator is not None:
             initialise_(self, generator)
 
-    def initial_state(self, labels: Tensor) -> State:
+    def initial_state(self, labels: Tensor, is_varied: Tensor | None = None) -> State:
         """Returns the state before the first token.
 
         Args:
             labels: (B,) int64, 0 for no label, else 1 + the label's index.
+            is_varied: (B,) bool whether the rows are not as the corpus has them; None if all are.
         """
+        state = self._labelled_state(labels)
+        if not self.config.has_variations or is_varied is None:
+            return state
+        return state._replace(condition=state.condition + is_varied[:, None] * self.variation_embedding)
+
+    def _labelled_state(self, labels: Tensor) -> State:
         config, batch_size = self.config, len(labels)
         num_memories = CELLS[config.cell].num_memories
         if config.num_labels:
@@ -109,7 +119,7 @@ class RecurrentLM(nn.Module):
     def _features(self, tokens: Tensor, state: State, draws: "Draws | None") -> tuple[Tensor, State]:
         """Returns what the output layer takes, (T, B, ...), and the state after the last token."""
         x = self.embedding(tokens.t())  # (T, B, E)
-        if self.config.num_labels:
+        if self.config.num_labels or self.config.has_variations:
             x = x + state.condition
         finals = []
         for n, layer in enumerate(self.layers):

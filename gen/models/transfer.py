@@ -42,8 +42,8 @@ def transfer_(
     ]
     for name, parameter in model.named_parameters():
         rows = symbols if name in VOCAB_ROWS else label_rows if name in LABEL_ROWS else None
-        if name not in tensors and name.startswith("label_"):
-            continue  # the old model had no labels: they start afresh
+        if name not in tensors and name.startswith(("label_", "variation_")):
+            continue  # the old model had no labels or variations: they start afresh
         if name not in tensors or (rows is None and tensors[name].shape != parameter.shape):
             raise SettingError(
                 f"--from: the model's shape differs ({name})", hint="leave out --cell, --layers, --hidden, --embedding"

@@ -93,6 +93,7 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     model = ModelConfig(
         vocab_size=facts.vocab_size,
         num_labels=facts.num_labels,
+        has_variations=settings["augment"],
         **{name: value for name, value in settings.items() if name in model_names},
     )
     training = replace(training, **{n: v for n, v in settings.items() if n not in model_names and n not in limits})
@@ -159,7 +160,7 @@ def _augment(facts: Facts, num_epochs: float) -> tuple[bool, str]:
         return False, "a text is read as it is"
     if num_epochs < AUGMENTED_EPOCHS:
         return False, f"the corpus will be read only about {num_epochs:.1f} times"
-    return True, f"the corpus will be read about {num_epochs:.0f} times, half of it varied but at the end"
+    return True, f"the corpus will be read about {num_epochs:.0f} times, three quarters of it varied but at the end"
 
 
 def _bptt(facts: Facts) -> tuple[int, str]:

@@ -209,8 +209,10 @@ class Trainer:
 
     def _loss(self, batch: Batch, part: slice, draws: Draws) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns the summed nats of some rows, and their next memory."""
-        inputs, targets, is_fresh, labels = (torch.from_numpy(array).to(self._device) for array in batch[:4])
-        start = self.model.initial_state(labels)
+        inputs, targets, is_fresh, labels, is_varied = (
+            torch.from_numpy(array).to(self._device) for array in batch[:-1]
+        )
+        start = self.model.initial_state(labels, is_varied)
         memory = tuple(
             torch.where(is_fresh[None, :, None], fresh, carried[:, part])
             for fresh, carried in zip(start.memory, self._memory, strict=True)

@@ -322,7 +322,7 @@ def test_in_training_the_key_moves_along_and_time_stays(score: Score, seed: int)
     ids = BOTH.encode(score)
     variation = BOTH.variation(is_augmented=True)
     assert variation is not None
-    read = variation(ids, np.random.default_rng(seed))[ids]
+    read = variation(ids, np.random.default_rng(seed)).table[ids]
 
     check_walk(BOTH, read.tolist())
     names = BOTH.vocab.symbols
@@ -340,7 +340,7 @@ def test_each_control_is_forgotten_in_a_part_of_the_segments_by_itself() -> None
     ids = BOTH.encode(in_milliseconds(Note(0, 100, 60, 64)))
     variation = BOTH.variation(is_augmented=False)
     assert variation is not None
-    read = np.stack([variation(ids, np.random.default_rng(seed))[ids] for seed in range(2000)])
+    read = np.stack([variation(ids, np.random.default_rng(seed)).table[ids] for seed in range(2000)])
     assert (read[:, 2:] == ids[2:]).all()
     is_any = read[:, :2] == [BOTH.vocab.index["Density_any"], BOTH.vocab.index["Key_any"]]
     assert np.allclose(is_any.mean(axis=0), DROPOUT, atol=0.04)  # 4 sigma

@@ -17,7 +17,7 @@ seeds = st.integers(0, 2**32)
 def varied(codec: PerformanceCodec, ids: IdArray, seed: int, *, is_augmented: bool = True) -> np.ndarray:
     variation = codec.variation(is_augmented=is_augmented)
     assert variation is not None
-    return variation(ids, np.random.default_rng(seed))[ids]
+    return variation(ids, np.random.default_rng(seed)).table[ids]
 
 
 def notes_of(codec: PerformanceCodec, ids: np.ndarray) -> list[Note]:

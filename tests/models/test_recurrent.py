@@ -58,6 +58,20 @@ def test_label_enters_the_initial_memory_and_every_input() -> None:
     assert not torch.allclose(moved[:, -1], plain[:, -1])
 
 
+def test_that_a_row_is_varied_enters_every_input_and_leaves_the_others_as_they_are() -> None:
+    told = new_model(replace(CONFIG, has_variations=True))
+    labels, is_varied = torch.tensor([1, 1, 0, 2]), torch.tensor([True, False, False, True])
+
+    plain, state = told(tokens(), told.initial_state(labels))
+    varied, last = told(tokens(), told.initial_state(labels, is_varied))
+    again, _ = told(tokens(), last)
+    forgotten, _ = told(tokens(), last._replace(condition=state.condition))
+
+    assert torch.equal(varied[1:3], plain[1:3])
+    assert not torch.allclose(varied[0], plain[0])
+    assert not torch.allclose(again[3, 0], forgotten[3, 0]), "a window later it is still told"
+
+
 def test_forget_gate_bias_starts_at_one_and_the_other_biases_at_nought() -> None:
     weights = layer_weights(new_model().recurrent_layers()[0])
 

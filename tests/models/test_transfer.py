@@ -12,8 +12,10 @@ from gen.models.transfer import transfer_
 OLD, NEW = Vocab(("a", "b", "c", BEGIN, END)), Vocab(("b", "x", "a", "y", BEGIN, END))
 
 
-def new_model(vocab: Vocab, seed: int, num_labels: int = 0, hidden_size: int = 8) -> RecurrentLM:
-    config = ModelConfig(len(vocab), "lstm", hidden_size, 2, 4, num_labels=num_labels)
+def new_model(
+    vocab: Vocab, seed: int, num_labels: int = 0, hidden_size: int = 8, *, has_variations: bool = False
+) -> RecurrentLM:
+    config = ModelConfig(len(vocab), "lstm", hidden_size, 2, 4, num_labels=num_labels, has_variations=has_variations)
     return RecurrentLM(config, torch.Generator().manual_seed(seed))
 
 
@@ -55,6 +57,15 @@ def test_labels_move_by_name_and_appear_where_there_were_none() -> None:
     assert torch.equal(new.label_embedding.weight[1], old.label_embedding.weight[2])
 
     assert moved(new_model(OLD, 0), new_model(NEW, 1, num_labels=1), ("b",)) == 4
+
+
+def test_what_is_said_of_variations_moves_and_appears_where_nothing_was_said() -> None:
+    old, new = new_model(OLD, 0, has_variations=True), new_model(NEW, 1, has_variations=True)
+    moved(old, new)
+    assert torch.equal(new.variation_embedding, old.variation_embedding)
+
+    assert moved(new_model(OLD, 0), new_model(NEW, 1, has_variations=True)) == 4
+    assert moved(old, new_model(NEW, 1)) == 4
 
 
 def test_another_shape_is_an_error() -> None:

@@ -19,6 +19,7 @@ def chosen(facts: Facts, **given: Any) -> Recipe:
 def test_a_corpus_that_is_read_three_times_is_read_in_variations(epochs: float, is_on: bool) -> None:
     recipe = chosen(MUSIC, epochs=epochs)
     assert recipe.training.augment is is_on
+    assert recipe.model.has_variations is is_on
     assert [choice.value for choice in recipe.choices if choice.name == "augment"] == ["on" if is_on else "off"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gen.codec import IdArray, Variation
+from gen.codec import IdArray, Reading, Variation
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
@@ -95,9 +95,9 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
     read: list[str] = []
 
     def noting(how: str) -> Variation:
-        def vary(_ids: IdArray, _rng: np.random.Generator) -> np.ndarray:
+        def vary(_ids: IdArray, _rng: np.random.Generator) -> Reading:
             read.append(how)
-            return np.arange(V)
+            return Reading(np.arange(V), is_varied=False)
 
         return vary
 
@@ -126,6 +126,26 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
         before = len(read)
 
     assert epochs == {"varied": set(range(8)), "plainly": {8, 9}}
+
+
+@pytest.mark.parametrize("is_varied", [False, True])
+def test_the_model_is_told_what_is_varied(is_varied: bool) -> None:
+    batches = Batches(
+        np.arange(320, dtype=np.uint8) % (V - 2),
+        [Stretch(0, 320, 0, True)],
+        begin=V - 2,
+        end=V - 1,
+        batch_size=4,
+        bptt=8,
+        reset_rate=0.0,
+        seed=0,
+        vary=lambda _ids, _rng: Reading(np.arange(V), is_varied),
+    )
+    model = RecurrentLM(ModelConfig(V, "lstm", 8, 1, 8, has_variations=True), torch.Generator().manual_seed(0))
+    before = model.variation_embedding.detach().clone()
+    some_steps(Trainer(model, batches, CONFIG), 3)
+
+    assert torch.equal(model.variation_embedding, before) != is_varied
 
 
 def test_minutes_count_the_time_between_steps_too() -> None:

@@ -26,6 +26,7 @@ MIN_BPTT = 8
 LONGEST_BPTT = 64
 MATRIX_SHARE = 10.0
 AUGMENTED_EPOCHS = 3  # from so many readings of the corpus on, each is another variation
+MOST_DROPOUT_VARIED = 0.3  # of music that is read in variations: less of it is read twice
 MOST_ROWS_CPU, MOST_ROWS_GPU = 32, 128
 SMALL_ALPHABET = 128  # symbols; music and Chinese have more
 
@@ -84,8 +85,9 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
     step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
     hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
     num_epochs = _expected_epochs(facts, training, device, step_tokens, hidden_size)
-    chosen["dropout"] = _dropout(num_epochs, hidden_size)
     chosen["augment"] = _augment(facts, num_epochs)
+    is_augmented = given.get("augment", chosen["augment"][0])
+    chosen["dropout"] = _dropout(num_epochs, hidden_size, is_augmented=is_augmented)
     chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
     chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
@@ -148,8 +150,9 @@ def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -
     return (768, "eight minutes or more") if is_long else (512, "the best after a few minutes on two cores")
 
 
-def _dropout(num_epochs: float, hidden_size: int) -> tuple[float, str]:
-    for least, rate in ((10, 0.6 if hidden_size >= 768 else 0.5), (7, 0.3), (3, 0.1)):
+def _dropout(num_epochs: float, hidden_size: int, *, is_augmented: bool) -> tuple[float, str]:
+    most = MOST_DROPOUT_VARIED if is_augmented else 0.6 if hidden_size >= 768 else 0.5
+    for least, rate in ((10, most), (7, 0.3), (3, 0.1)):
         if num_epochs >= least:
             return rate, f"the corpus will be read about {num_epochs:.0f} times"
     return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"

@@ -13,7 +13,7 @@ grammar, to other pieces of the corpus itself: as many of the training part. The
 them stand notes a second, how many sound at once on average, and the seconds that a piece lasts at the median.
 
 Two more rows tell what that is worth, from draws of as many pieces with replacement (Efron 1979): the standard
-deviation of the samples' overlaps, and how often other pieces of the corpus are halfway themselves. The last line is
+deviation of the samples' overlaps, and how often pieces of the training part are halfway themselves. The last line is
 JSON.
 """
 
@@ -99,7 +99,8 @@ def compared(found: dict[str, Features]) -> dict[str, dict[str, float]]:
     valid = found["validation"]
     table = {name: overlaps_of(each, valid) for name, each in found.items()}
     halfway = {what: (table["unigram model"][what] + table["other pieces"][what]) / 2 for what in FEATURES}
-    samples, others = (redrawn(found[name], valid) for name in ("samples", "other pieces"))
+    count = len(found["samples"]["durations"])
+    samples, others = (redrawn(found[name], valid, count) for name in ("samples", "training part"))
     table["halfway"] = halfway
     table["spread of samples"] = {what: float(np.std(samples[what])) for what in FEATURES}
     table["others are halfway"] = {what: float(np.mean(others[what] >= halfway[what])) for what in FEATURES}
@@ -113,6 +114,7 @@ def pieces_of(run: Run, count: int, length: int, temperature: float) -> dict[str
         "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
         "samples": list(sampled(run, by_model(run, temperature, length), count)),
         "other pieces": list(excerpts(run, material.train, count, length)),
+        "training part": list(excerpts(run, material.train, len(material.train.stretches), length)),
         "validation": list(excerpts(run, material.valid, count, length)),
     }
 
@@ -240,11 +242,10 @@ def shares(histograms: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def redrawn(found: Features, wanted: Features) -> Features:
-    """Returns (DRAWS,) what each overlap is in draws of as many pieces with replacement."""
+def redrawn(found: Features, wanted: Features, count: int) -> Features:
+    """Returns (DRAWS,) what each overlap is in draws of `count` pieces with replacement."""
     rng = np.random.default_rng(0)
-    count = len(found["durations"])
-    draws = [rng.integers(0, count, count) for _ in range(DRAWS)]
+    draws = [rng.integers(0, len(found["durations"]), count) for _ in range(DRAWS)]
     overlaps = [overlaps_of({name: h[draw] for name, h in found.items()}, wanted) for draw in draws]
     return {name: np.array([each[name] for each in overlaps]) for name in FEATURES}
 

@@ -63,7 +63,7 @@ class RecurrentLM(nn.Module):
 
         Args:
             labels: (B,) int64, 0 for no label, else 1 + the label's index.
-            is_varied: (B,) bool whether the rows are not as the corpus has them; None if all are.
+            is_varied: (B,) bool whether the rows are varied, not as the corpus has them; None if none is.
         """
         state = self._labelled_state(labels)
         if not self.config.has_variations or is_varied is None:

@@ -40,6 +40,21 @@ def new_trainer(config: TrainingConfig = CONFIG, cell: CellName = "lstm", dropou
     return Trainer(RecurrentLM(model_config, torch.Generator().manual_seed(config.seed)), batches, config)
 
 
+def one_document(vary: Variation, vary_plainly: Variation | None = None) -> Batches:
+    return Batches(
+        np.arange(320, dtype=np.uint8) % (V - 2),
+        [Stretch(0, 320, 0, True)],
+        begin=V - 2,
+        end=V - 1,
+        batch_size=4,
+        bptt=8,
+        reset_rate=0.0,
+        seed=0,
+        vary=vary,
+        vary_plainly=vary_plainly,
+    )
+
+
 def some_steps(trainer: Trainer, number: int) -> list[Step]:
     return list(itertools.islice(trainer.run(), number))
 
@@ -101,18 +116,7 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
 
         return vary
 
-    batches = Batches(
-        np.arange(320, dtype=np.uint8) % (V - 2),
-        [Stretch(0, 320, 0, True)],
-        begin=V - 2,
-        end=V - 1,
-        batch_size=4,
-        bptt=8,
-        reset_rate=0.0,
-        seed=0,
-        vary=noting("varied"),
-        vary_plainly=noting("plainly"),
-    )
+    batches = one_document(noting("varied"), noting("plainly"))
     model = RecurrentLM(ModelConfig(V, "lstm", 8, 1, 8), torch.Generator().manual_seed(0))
     trainer = Trainer(model, batches, replace(CONFIG, steps=None, epochs=10.0))
     before = 0
@@ -130,17 +134,7 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
 
 @pytest.mark.parametrize("is_varied", [False, True])
 def test_the_model_is_told_what_is_varied(is_varied: bool) -> None:
-    batches = Batches(
-        np.arange(320, dtype=np.uint8) % (V - 2),
-        [Stretch(0, 320, 0, True)],
-        begin=V - 2,
-        end=V - 1,
-        batch_size=4,
-        bptt=8,
-        reset_rate=0.0,
-        seed=0,
-        vary=lambda _ids, _rng: Reading(np.arange(V), is_varied),
-    )
+    batches = one_document(lambda _ids, _rng: Reading(np.arange(V), is_varied))
     model = RecurrentLM(ModelConfig(V, "lstm", 8, 1, 8, has_variations=True), torch.Generator().manual_seed(0))
     before = model.variation_embedding.detach().clone()
     some_steps(Trainer(model, batches, CONFIG), 3)

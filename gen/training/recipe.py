@@ -163,7 +163,7 @@ def _augment(facts: Facts, num_epochs: float) -> tuple[bool, str]:
         return False, "a text is read as it is"
     if num_epochs < AUGMENTED_EPOCHS:
         return False, f"the corpus will be read only about {num_epochs:.1f} times"
-    return True, f"the corpus will be read about {num_epochs:.0f} times, three quarters of it varied but at the end"
+    return True, f"read about {num_epochs:.0f} times, three quarters varied but at the end"
 
 
 def _bptt(facts: Facts) -> tuple[int, str]:

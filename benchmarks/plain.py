@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.analysis.evaluate import evaluate
+from gen.config import Reading
 from gen.material import CorpusOptions, Material, open_material
 from gen.models.recurrent import State
 from gen.versions import versions
@@ -80,7 +81,8 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        material = open_material(CorpusOptions((arguments.corpus,), labels="none", seed=arguments.seed))
+        reading = Reading(labels="none")
+        material = open_material(CorpusOptions((arguments.corpus,), reading=reading, seed=arguments.seed))
         minutes, seed = arguments.minutes, arguments.seed
         ours = ["--minutes", str(minutes), "--labels", "none", "--seed", str(seed), *options]
         rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, ours))]

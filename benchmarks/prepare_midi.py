@@ -26,6 +26,7 @@ from statistics import median
 
 import mido
 
+from gen.config import Reading
 from gen.prepare import MIDI_SUFFIXES, prepare
 
 NAMES = ("mido", "serial", "prepared", "cached")
@@ -104,7 +105,7 @@ def prepare_twice(folders: Sequence[str]) -> Measured:
 def preparing_seconds(folders: Sequence[str], *, num_workers: int | None) -> float:
     """Returns how long it takes to prepare the corpus."""
     start = time.perf_counter()
-    prepare(folders, codec="performance", labels="none", num_workers=num_workers)
+    prepare(folders, codec="performance", reading=Reading(labels="none"), num_workers=num_workers)
     return time.perf_counter() - start
 
 

@@ -36,6 +36,7 @@ from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.corpus import Stretch
 from gen.launch import train_session
+from gen.material import CorpusOptions
 from gen.models.recurrent import RecurrentLM, State, detached
 from gen.training.optimizer import BETAS, optimizers
 from gen.training.trainer import SNAPSHOT_STEPS, Trainer
@@ -223,7 +224,7 @@ def session_steps(config: ModelConfig, training: TrainingConfig, folder: Path) -
     names = ("cell", "hidden_size", "num_layers", "embedding_size")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names} | {"device": "cpu", "dropout": 0.0}
     settings |= {name: getattr(training, name) for name in ("batch_size", "bptt", "precision", "minutes")}
-    with train_session([str(corpus)], run="r", out=folder, overrides=settings) as session:
+    with train_session(CorpusOptions((str(corpus),)), run="r", out=folder, overrides=settings) as session:
         yield from session.reports()
 
 

@@ -1,5 +1,6 @@
-"""The settings of a model, of a training run and of sampling: frozen, validated once, JSON both ways."""
+"""The settings of a corpus, a model, a training run and of sampling: frozen, validated once, JSON both ways."""
 
+import codecs
 import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -10,7 +11,24 @@ CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
 MOST_SAMPLES = 65536  # rows of one batch
 MOST_OF_A_LIMIT = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
-Config = TypeVar("Config", "ModelConfig", "TrainingConfig", "SamplingConfig")
+Config = TypeVar("Config", "Reading", "ModelConfig", "TrainingConfig", "SamplingConfig")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the files of a corpus become documents; with the codec it decides what is read.
+
+    Args:
+        encoding: of texts without a byte order mark.
+        labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
+    """
+
+    encoding: str = "utf-8"
+    labels: Literal["folders", "none"] = "folders"
+
+    def __post_init__(self) -> None:
+        _check_encoding(self.encoding)
+        _check_choice("labels", self.labels, ("folders", "none"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +115,7 @@ class SamplingConfig:
             _check_range("min-p", self.min_p, least=0.0, most=1.0)
 
 
-def to_json(config: ModelConfig | TrainingConfig | SamplingConfig) -> dict[str, Any]:
+def to_json(config: Reading | ModelConfig | TrainingConfig | SamplingConfig) -> dict[str, Any]:
     """Returns the settings as JSON data."""
     return asdict(config)
 
@@ -119,6 +137,17 @@ def _is_of(value: object, kind: Any) -> bool:
         return value in get_args(kind)
     kinds = get_args(kind) or (kind,)
     return isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+
+
+def _check_encoding(encoding: str) -> None:
+    """Raises SettingError unless Python knows the text encoding."""
+    try:
+        " ".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError) as err:
+        raise SettingError(
+            f"--encoding: unknown ({encoding})", hint="such as utf-8, utf-16, latin-1, cp1252, koi8-r, gbk, shift_jis"
+        ) from err
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
-from gen.config import ModelConfig, TrainingConfig, from_json, to_json
+from gen.config import ModelConfig, Reading, TrainingConfig, from_json, to_json
 from gen.data.sources import find_sources
 from gen.errors import CheckpointError, CorpusError, GenError, SettingError
 from gen.files import FolderLock, reason, remove_leftovers
 from gen.material import (
+    READING_FIELDS,
     VALID_FRACTION,
     CorpusOptions,
     Material,
@@ -48,17 +49,10 @@ Checkpoint = tuple[Mapping[str, torch.Tensor], dict[str, Any]]  # tensors and he
 
 
 def train_session(
-    corpus: Sequence[str],
+    options: CorpusOptions,
     *,
     run: str,
     out: Path = Path("checkpoints"),
-    codec: str = "auto",
-    encoding: str = "utf-8",
-    labels: Literal["folders", "none"] = "folders",
-    valid: float | None = None,
-    valid_file: str | None = None,
-    test_file: str | None = None,
-    controls: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     from_run: str | None = None,
@@ -67,10 +61,9 @@ def train_session(
     """Opens a run for training.
 
     Args:
-        corpus: files, folders, globs, "-" or names of built-in corpora; may be empty on resume.
+        options: the corpus, and how it is read and split; its sources may be empty on resume, its seed is that of
+            `overrides`.
         run: the name of the folder under `out`.
-        codec, encoding, labels, valid, valid_file, test_file: how the corpus is read and split.
-        controls: of music, that sampling shall be able to set: "density", "key".
         overrides: fields of ModelConfig and TrainingConfig that the user set, and "device"; a recipe sets the rest.
         resume: go on with a run that was stopped or killed.
         from_run: start from the weights of this run.
@@ -84,17 +77,7 @@ def train_session(
     with ExitStack() as if_it_fails:
         if_it_fails.callback(peers.leave)
         with peers.together():
-            options = CorpusOptions(
-                sources=tuple(corpus),
-                codec=codec,
-                encoding=encoding,
-                labels=labels,
-                valid_fraction=_valid_fraction(valid),
-                seed=int(given.get("seed", 0)),
-                valid_file=valid_file,
-                test_file=test_file,
-                controls=ordered_controls(tuple(controls)),
-            )
+            options = replace(options, seed=int(given.get("seed", 0)), controls=ordered_controls(options.controls))
             _check_sources(options, peers)
         device = _device(given.get("device", "auto"), peers)
         lock, found = None, None
@@ -266,14 +249,6 @@ def _source(path: Path) -> Checkpoint:
     return tensors, header
 
 
-def _valid_fraction(valid: float | None) -> float:
-    if valid is None:
-        return VALID_FRACTION
-    if not 0 <= valid < 1:
-        raise SettingError(f"--valid: must be at least 0 and below 1 ({valid:g})")
-    return valid
-
-
 def _run_folder(out: Path, run: str, *, resume: bool) -> tuple[Path, bool]:
     """Returns the run's folder and whether it is new; it is made at once, so that a run killed early can be resumed."""
     if not RUN_NAME.fullmatch(run):
@@ -337,9 +312,7 @@ def train(
     resume: bool = False,
     from_run: str | None = None,
     codec: str = "auto",
-    encoding: str = "utf-8",
-    labels: Literal["folders", "none"] = "folders",
-    valid: float = 0.1,
+    valid: float = VALID_FRACTION,
     controls: Sequence[str] = (),
     device: str = "auto",
     on_report: Callable[[StepReport], None] | None = None,
@@ -352,21 +325,24 @@ def train(
         run: the name of its folder under `out`.
         controls: of music, that sampling shall be able to set: "density", "key".
         on_report: called after every step.
-        settings: fields of ModelConfig and TrainingConfig, such as minutes=3, hidden_size=256, seed=1.
+        settings: fields of Reading, ModelConfig and TrainingConfig, such as encoding="latin-1", minutes=3, seed=1.
 
     Raises:
         GenError: an option, the corpus or a checkpoint cannot be used.
     """
     sources = [corpus] if isinstance(corpus, str | Path) else corpus
+    reading = Reading(**{name: settings.pop(name) for name in READING_FIELDS if name in settings})
+    options = CorpusOptions(
+        tuple(str(source) for source in sources),
+        codec=codec,
+        reading=reading,
+        valid_fraction=valid,
+        controls=tuple(controls),
+    )
     session = train_session(
-        [str(source) for source in sources],
+        options,
         run=run,
         out=Path(out),
-        codec=codec,
-        encoding=encoding,
-        labels=labels,
-        valid=valid,
-        controls=controls,
         overrides={**settings, "device": device},
         resume=resume,
         from_run=from_run,

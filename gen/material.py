@@ -1,23 +1,26 @@
 """What a run reads: its corpus, split into training and validation, and described so that a change is noticed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
+from gen.config import Reading, from_json, to_json
 from gen.data.corpus import Split, Stretch, split, whole
 from gen.data.store import Store
-from gen.errors import CheckpointError, CorpusError
+from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.prepare import prepare
 from gen.training.recipe import MIN_BPTT, Facts
 
 VALID_FRACTION = 0.1
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 NAMED_DOCUMENTS = 1000  # up to here a description names every document, so that a change can be pointed at
+
+READING_FIELDS = tuple(field.name for field in fields(Reading))
 
 OnProgress = Callable[[int, int], None]
 
@@ -28,13 +31,21 @@ class CorpusOptions:
 
     sources: tuple[str, ...]
     codec: str = "auto"
-    encoding: str = "utf-8"
-    labels: Literal["folders", "none"] = "folders"
+    reading: Reading = Reading()
     valid_fraction: float = VALID_FRACTION
     seed: int = 0  # of the split
     valid_file: str | None = None
     test_file: str | None = None
     controls: tuple[str, ...] = ()  # that the codec puts into the ids
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.valid_fraction < 1:
+            raise SettingError(f"--valid: must be at least 0 and below 1 ({self.valid_fraction:g})")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the options as JSON data, those of the reading among the others."""
+        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reading"}
+        return options | to_json(self.reading)
 
 
 class Excerpt(NamedTuple):
@@ -90,7 +101,7 @@ def other_excerpt(
     on_progress: OnProgress | None = None,
 ) -> Excerpt:
     """Prepares another corpus with a model's codec; its labels are matched to the model's by name."""
-    store = prepare(sources, codec=codec, encoding=options.encoding, labels=options.labels, on_progress=on_progress)
+    store = prepare(sources, codec=codec, reading=options.reading, on_progress=on_progress)
     known = {name: number for number, name in enumerate(label_names, 1)}
     numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
     return Excerpt(store, whole(store.starts, numbers[store.labels]), neutral_ids(codec, store.ids))
@@ -103,9 +114,7 @@ def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
 
 
 def _prepared(options: CorpusOptions, codec: str | Codec[Any, Any], on_progress: OnProgress | None) -> Store:
-    return prepare(
-        options.sources, codec=codec, encoding=options.encoding, labels=options.labels, on_progress=on_progress
-    )
+    return prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress)
 
 
 def facts(material: Material) -> Facts:
@@ -151,7 +160,7 @@ def describe(material: Material) -> dict[str, Any]:
     store = material.store
     is_small = len(store.names) <= NAMED_DOCUMENTS
     return {
-        "options": asdict(material.options),
+        "options": material.options.to_json(),
         "key": store.key,
         "valid_key": material.valid.store.key,
         "num_tokens": len(store.ids),
@@ -191,6 +200,8 @@ def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
     """Returns the options that `describe` kept. Raises CheckpointError if there are others among them."""
     try:
         lists = {name: tuple(data.get(name, ())) for name in ("sources", "controls")}
-        return CorpusOptions(**{**data, **lists})
-    except TypeError as err:
+        reading = {name: data[name] for name in READING_FIELDS if name in data}
+        others = {name: value for name, value in data.items() if name not in reading}
+        return CorpusOptions(**{**others, **lists}, reading=from_json(Reading, reading))
+    except (TypeError, SettingError) as err:
         raise CheckpointError(f"checkpoint: options of its corpus that this gen does not know ({err})") from err

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gen.codec import Codec
 from gen.codecs import codec_names
@@ -26,7 +26,7 @@ from gen.codecs.byte import ByteCodec
 from gen.codecs.music import choose_music
 from gen.codecs.performance import PerformanceCodec, choose_performance
 from gen.codecs.text import CharCodec
-from gen.codecs.textfile import check_encoding
+from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged, hash_files
 from gen.data.report import FileReport, Report
 from gen.data.sources import Skipped, SourceFile, find_sources
@@ -50,8 +50,7 @@ def prepare(
     sources: Sequence[str],
     *,
     codec: str | AnyCodec = "auto",
-    encoding: str = "utf-8",
-    labels: Literal["folders", "none"] = "folders",
+    reading: Reading = Reading(),
     on_progress: OnProgress | None = None,
     num_workers: int | None = None,
 ) -> Store:
@@ -62,8 +61,7 @@ def prepare(
         codec: "auto" takes `beat` or `performance` if any file is MIDI (`gen.codecs.music`; `codec_reason` says why),
             else `char`, else, beyond 8192 different characters, `byte`. A codec as an object is used as it is: its
             vocabulary is not built anew.
-        encoding: of texts without a byte order mark.
-        labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
+        reading: how files become documents; a codec given as an object reads its files that way too.
         on_progress: called with the bytes done and their total.
         num_workers: processes that encode MIDI beside this one, each file under a limit of time and memory; None for as
             many as make it faster, 0 for none and so no limits. The store does not depend on it.
@@ -71,26 +69,26 @@ def prepare(
     Raises:
         CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
         GenError: a process that encoded was killed, and no other could be started.
-        SettingError: the codec, encoding or label rule is unknown, or the number of workers negative.
+        SettingError: the codec is unknown, or the number of workers negative.
     """
     if num_workers is not None and num_workers < 0:
         raise SettingError(f"num_workers: must not be negative ({num_workers})")
-    _check_settings(codec, encoding, labels)
+    _check_codec(codec)
     if isinstance(codec, CharCodec | ByteCodec):
-        codec = replace(codec, encoding=encoding)
+        codec = replace(codec, reading=reading)
     with closing(find_sources(sources)) as found:
         choice = _music_or_text(found.files, codec)
         files, left_out = _suited(found.files, choice, is_auto=codec == "auto")
-        if labels == "none":
+        if reading.labels == "none":
             files = [file._replace(label=None) for file in files]
         progress = Progress(sum(file.size for file in files), _weights(choice), on_progress)
         read, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
         skipped = (*found.skipped, *left_out, *unreadable)
         if not read:
             raise _nothing_usable(sources, Report(_skips(skipped)))
-        folder = stores_folder() / _key(read, choice, encoding)
+        folder = stores_folder() / _key(read, choice, reading)
         store = _cached(folder) or _build(
-            folder, read, choice, encoding=encoding, sources=sources, num_workers=num_workers, progress=progress
+            folder, read, choice, reading=reading, sources=sources, num_workers=num_workers, progress=progress
         )
         progress.finish()
     return _as_found(store, [hashed.file for hashed in read], skipped)
@@ -102,13 +100,10 @@ def codec_reason(store: Store) -> str | None:
     return reason
 
 
-def _check_settings(codec: str | AnyCodec, encoding: str, labels: str) -> None:
+def _check_codec(codec: str | AnyCodec) -> None:
     choices = ("auto", *codec_names())
     if isinstance(codec, str) and codec not in choices:
         raise SettingError(f"--codec: unknown ({codec})", hint=f"choose one of {', '.join(choices)}")
-    if labels not in ("folders", "none"):
-        raise SettingError(f"--labels: unknown ({labels})", hint="choose one of folders, none")
-    check_encoding(encoding)
 
 
 def _music_or_text(files: Sequence[SourceFile], codec: str | AnyCodec) -> str | AnyCodec:
@@ -141,7 +136,7 @@ def _weights(codec: str | AnyCodec) -> Weights:
     return Weights(hash=1, survey=3 if codec in ("auto", "char") else 0, encode=3)
 
 
-def _key(read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str) -> str:
+def _key(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) -> str:
     """Returns the hash of everything that decides what the store holds."""
     made_by: Any
     if not isinstance(codec, str):
@@ -153,7 +148,7 @@ def _key(read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str) -> st
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
-    made_of = [made_by, encoding, files, *([rules.VERSION] if _is_music(codec) else [])]
+    made_of = [made_by, reading.encoding, files, *([rules.VERSION] if _is_music(codec) else [])]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 
@@ -169,12 +164,12 @@ def _build(
     read: Sequence[HashedFile],
     codec: str | AnyCodec,
     *,
-    encoding: str,
+    reading: Reading,
     sources: Sequence[str],
     num_workers: int | None,
     progress: Progress,
 ) -> Store:
-    chosen, reason, refused = _choose(read, codec, encoding, progress)
+    chosen, reason, refused = _choose(read, codec, reading, progress)
     num_workers = num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
         with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
@@ -193,7 +188,7 @@ def _build(
 
 
 def _choose(
-    read: Sequence[HashedFile], codec: str | AnyCodec, encoding: str, progress: Progress
+    read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, progress: Progress
 ) -> tuple[AnyCodec, str | None, dict[int, str]]:
     """Returns the codec, why if there was a choice, and which files are known to be of no use, with the reasons."""
     if not isinstance(codec, str):
@@ -202,11 +197,11 @@ def _choose(
         small = [hashed.file.path for hashed in read if hashed.size <= MOST_LOOKED_AT]  # it is done without a limit
         return *_choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
-        return ByteCodec(encoding), None, {}
-    alphabet, refused = survey(read, encoding, progress)
+        return ByteCodec(reading), None, {}
+    alphabet, refused = survey(read, reading, progress)
     if codec == "auto" and len(alphabet) > MOST_CHARACTERS:
-        return ByteCodec(encoding), f"{len(alphabet):,} different characters", refused
-    return CharCodec(alphabet, encoding), None, refused
+        return ByteCodec(reading), f"{len(alphabet):,} different characters", refused
+    return CharCodec(alphabet, reading), None, refused
 
 
 def _choose_music(paths: Sequence[Path], codec: str) -> tuple[AnyCodec, str | None]:

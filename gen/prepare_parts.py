@@ -16,6 +16,7 @@ from gen.codecs import beat_layout
 from gen.codecs import text as char
 from gen.codecs.text import UnknownCharacterError
 from gen.codecs.textfile import text_parts
+from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged
 from gen.data.report import FileReport
 from gen.data.store import StoreWriter
@@ -65,14 +66,14 @@ class Progress:
             self.on_progress(self.total, self.total)
 
 
-def survey(read: Sequence[HashedFile], encoding: str, progress: Progress) -> tuple[str, dict[int, str]]:
+def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> tuple[str, dict[int, str]]:
     """Returns the characters of all texts in order, and why some files are no text, by their place in `read`."""
     seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
     refused: dict[int, str] = {}
     for place, hashed in enumerate(read):
         added = []
         try:
-            parts = _as_code_points(hashed.file.path, encoding)
+            parts = _as_code_points(hashed.file.path, reading)
             for part in _readable(hashed, parts, progress, progress.weights.survey):
                 is_seen = seen.take(part.ids)
                 if not is_seen.all():  # twice as fast as marking all, which is seldom needed
@@ -129,8 +130,8 @@ class Encoder:
         return int(self._units[part.ids].sum())
 
 
-def _as_code_points(path: Path, encoding: str) -> Iterator[Part]:
-    for part in text_parts(path, encoding=encoding):
+def _as_code_points(path: Path, reading: Reading) -> Iterator[Part]:
+    for part in text_parts(path, reading):
         yield Part(char.code_points(part.text), part.findings)
 
 

@@ -1,7 +1,7 @@
 """What a run that goes on may change of itself, and what it may not."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,10 @@ def settings_of(path: Path, header: Mapping[str, Any], given: Mapping[str, Any])
 
 def check_same_reading(header: Mapping[str, Any], recorded: CorpusOptions, given: CorpusOptions) -> None:
     """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
-    default = CorpusOptions(())
-    then = asdict(replace(recorded, codec=header["codec"]["name"]))
-    now = asdict(given)
+    then = replace(recorded, codec=header["codec"]["name"]).to_json()
+    now, defaults = given.to_json(), CorpusOptions(()).to_json()
     for name, option in READING_OPTIONS.items():
-        if now[name] not in (getattr(default, name), then[name]):
+        if now[name] not in (defaults[name], then[name]):
             raise _cannot_change(option, then[name], now[name])
 
 

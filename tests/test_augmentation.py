@@ -36,9 +36,8 @@ def corpus(tmp_path: Path) -> Path:
 
 def open_run(corpus: Path, out: Path, run: str, *, resume: bool = False, **changes: Any) -> Session:
     overrides = SMALL | {"steps": 30} | changes
-    return train_session(
-        [str(corpus)], run=run, out=out, codec="performance", overrides=overrides, valid=0.2, resume=resume
-    )
+    options = CorpusOptions((str(corpus),), codec="performance", valid_fraction=0.2)
+    return train_session(options, run=run, out=out, overrides=overrides, resume=resume)
 
 
 def finish(session: Session, *, after: int | None = None) -> None:
@@ -63,7 +62,7 @@ def test_a_resumed_augmented_run_equals_the_uninterrupted_one(corpus: Path, tmp_
     finish(open_run(corpus, tmp_path, "stopped", steps=120), after=after)
     _, header = read_checkpoint(tmp_path / "stopped" / "training.safetensors", "training")
     assert header["place"]["is_plain"] == (after == 110)
-    finish(train_session((), run="stopped", out=tmp_path, resume=True))
+    finish(train_session(CorpusOptions(()), run="stopped", out=tmp_path, resume=True))
 
     assert are_equal(weights(tmp_path / "straight"), weights(tmp_path / "stopped"))
 
@@ -137,6 +136,6 @@ def test_a_text_is_not_augmented(tmp_path: Path) -> None:
     path = tmp_path / "cats.txt"
     path.write_text("the cat sat on the mat\n" * 100, encoding="utf-8")
     with pytest.raises(SettingError, match="--augment: only for music"):
-        train_session([str(path)], run="r", out=tmp_path, overrides=SMALL | {"steps": 1})
+        train_session(CorpusOptions((str(path),)), run="r", out=tmp_path, overrides=SMALL | {"steps": 1})
     with pytest.raises(SettingError, match=r"--controls: only for music \(key\)"):
         open_material(CorpusOptions((str(path),), controls=("key",)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gen.config import ModelConfig, SamplingConfig, TrainingConfig, from_json, to_json
+from gen.config import ModelConfig, Reading, SamplingConfig, TrainingConfig, from_json, to_json
 from gen.errors import SettingError
 
 
@@ -33,3 +33,15 @@ def test_an_unknown_name_is_an_error() -> None:
 def test_a_value_out_of_range_is_an_error_that_names_option_and_value(changes: dict[str, float], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         SamplingConfig(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "hex", "rot13", "a\0b", ""])
+def test_an_encoding_that_is_none_is_an_error_of_the_option(encoding: str) -> None:
+    with pytest.raises(SettingError, match="--encoding: unknown"):
+        Reading(encoding=encoding)
+
+
+def test_an_unknown_rule_for_labels_is_an_error_of_the_option() -> None:
+    settings: dict[str, Any] = {"labels": "files"}
+    with pytest.raises(SettingError, match=r"--labels: unknown \(files\)"):
+        Reading(**settings)

@@ -21,7 +21,7 @@ ALLOWED = {
     "generation": BASE | {"data", "models", "kernels"},
     "analysis": BASE | {"data", "models"},
     "music": {"errors", "files"},
-    "codecs": {"errors", "files", "codec", "music"},
+    "codecs": {"errors", "config", "files", "codec", "music"},
 }
 CORE = ("kernels", "data", "models", "training", "generation", "analysis")
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -18,6 +18,7 @@ from gen.config import SamplingConfig
 from gen.data.corpus import Stretch
 from gen.errors import CheckpointError, SettingError
 from gen.launch import train_session
+from gen.material import CorpusOptions
 from gen.session import Session, evenly
 from gen.training.checkpoint import read_checkpoint, write_checkpoint
 
@@ -42,7 +43,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def open_run(corpus: Path, out: Path, run: str = "r", **changes: Any) -> Session:
     overrides = SMALL | {"steps": 80} | changes.pop("overrides", {})
-    return train_session([str(corpus)], run=run, out=out, overrides=overrides, **changes)
+    return train_session(CorpusOptions((str(corpus),)), run=run, out=out, overrides=overrides, **changes)
 
 
 def finished(session: Session) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def test_a_killed_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
 def test_resume_needs_no_corpus_and_may_go_on_for_longer(corpus: Path, tmp_path: Path) -> None:
     finished(open_run(corpus, tmp_path))
 
-    session = train_session([], run="r", out=tmp_path, resume=True, overrides={"steps": 100})
+    session = train_session(CorpusOptions(()), run="r", out=tmp_path, resume=True, overrides={"steps": 100})
 
     assert finished(session)["steps"] == 100
 
@@ -237,8 +238,9 @@ def test_fine_tuning_starts_from_what_the_other_run_knew(corpus: Path, tmp_path:
     other = tmp_path / "other.txt"
     other.write_text(corpus.read_text().replace("rain", "snow!"), encoding="utf-8")
 
-    tuned = train_session([str(other)], run="new", out=tmp_path, from_run=str(tmp_path / "old"), overrides={"steps": 0})
-    fresh = train_session([str(other)], run="fresh", out=tmp_path, overrides=SMALL | {"steps": 0})
+    options = CorpusOptions((str(other),))
+    tuned = train_session(options, run="new", out=tmp_path, from_run=str(tmp_path / "old"), overrides={"steps": 0})
+    fresh = train_session(options, run="fresh", out=tmp_path, overrides=SMALL | {"steps": 0})
 
     assert finished(tuned)["valid_nats"] < finished(fresh)["valid_nats"] - 0.3
     assert "!" in gen.load(tmp_path / "new").codec.vocab.index

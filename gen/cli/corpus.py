@@ -1,9 +1,9 @@
 """`gen corpus`: what was read, repaired and refused, and why."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import CodecName, Encoding, Labels, argument, option
 
 if TYPE_CHECKING:
     from gen.codec import Codec
@@ -20,17 +20,9 @@ def corpus(
         list[str] | None,
         argument(metavar="CORPUS", help="Read a file, folder, glob, - for stdin, or built-in corpus; none lists those"),
     ] = None,
-    codec: Annotated[
-        Literal["auto", "char", "byte", "performance", "beat"],
-        option("--codec", help="Choose how files become tokens  [default auto]"),
-    ] = "auto",
-    encoding: Annotated[
-        str, option("--encoding", metavar="NAME", help="Read text in this encoding  [default utf-8]")
-    ] = "utf-8",
-    labels: Annotated[
-        Literal["folders", "none"],
-        option("--labels", help="Label documents by sub-folder or not at all  [default folders]"),
-    ] = "folders",
+    codec: CodecName = "auto",
+    encoding: Encoding = "utf-8",
+    labels: Labels = "folders",
     json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
 ) -> None:
     """Show what was read, repaired and refused of a corpus.
@@ -44,10 +36,12 @@ def corpus(
         show_builtins(is_json=json)
         return
     from gen.cli.progress import reading_display
+    from gen.config import Reading
     from gen.prepare import prepare
 
+    reading = Reading(encoding=encoding, labels=labels)
     with reading_display() as on_progress:
-        store = prepare(sources, codec=codec, encoding=encoding, labels=labels, on_progress=on_progress)
+        store = prepare(sources, codec=codec, reading=reading, on_progress=on_progress)
     used = load_codec(store.codec_spec)
     trip = measure_round_trip(store, used)
     if json:

@@ -1,12 +1,23 @@
 """Options and arguments as all commands declare them: the help line itself names range and default."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 option = partial(typer.Option, show_default=False)
 argument = partial(typer.Argument, show_default=False)
+
+# Of `gen train` and `gen corpus`: how files are read.
+CodecName = Annotated[
+    Literal["auto", "char", "byte", "performance", "beat"],
+    option("--codec", help="Choose how files become tokens  [default auto]"),
+]
+Encoding = Annotated[str, option("--encoding", metavar="NAME", help="Read text in this encoding  [default utf-8]")]
+Labels = Annotated[
+    Literal["folders", "none"],
+    option("--labels", help="Label documents by sub-folder or not at all  [default folders]"),
+]
 
 # Of `gen sample` and `gen play`.
 Temperature = Annotated[

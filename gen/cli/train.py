@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import CodecName, Encoding, Labels, argument, option
 
 
 def train(
@@ -21,17 +21,9 @@ def train(
     out: Annotated[Path, option("--out", metavar="DIR", help="Keep runs in this folder  [default checkpoints]")] = Path(
         "checkpoints"
     ),
-    codec: Annotated[
-        Literal["auto", "char", "byte", "performance", "beat"],
-        option("--codec", help="Choose how files become tokens  [default auto]"),
-    ] = "auto",
-    encoding: Annotated[
-        str, option("--encoding", metavar="NAME", help="Read text in this encoding  [default utf-8]")
-    ] = "utf-8",
-    labels: Annotated[
-        Literal["folders", "none"],
-        option("--labels", help="Label documents by sub-folder or not at all  [default folders]"),
-    ] = "folders",
+    codec: CodecName = "auto",
+    encoding: Encoding = "utf-8",
+    labels: Labels = "folders",
     cell: Annotated[
         Literal["rnn", "lstm", "gru"] | None, option("--cell", help="Choose the recurrent cell  [default lstm]")
     ] = None,
@@ -125,7 +117,9 @@ def train(
     from gen.cli.console import INTERRUPTED, say, write_json
     from gen.cli.interrupt import stopped_by_ctrl_c
     from gen.cli.progress import reading_display, training_display
+    from gen.config import Reading
     from gen.launch import train_session
+    from gen.material import VALID_FRACTION, CorpusOptions
     from gen.training.distributed import is_first_process
 
     overrides: dict[str, Any] = {
@@ -147,19 +141,21 @@ def train(
         "steps": steps,
         "patience": patience,
     }
+    options = CorpusOptions(
+        tuple(corpus or ()),
+        codec=codec,
+        reading=Reading(encoding=encoding, labels=labels),
+        valid_fraction=VALID_FRACTION if valid is None else valid,
+        valid_file=valid_file,
+        test_file=test_file,
+        controls=tuple(name.strip() for name in controls.split(",")) if controls is not None else (),
+    )
     with _told_once():
         with reading_display() as on_progress:
             session = train_session(
-                corpus or (),
+                options,
                 run=run,
                 out=out,
-                codec=codec,
-                encoding=encoding,
-                labels=labels,
-                valid=valid,
-                valid_file=valid_file,
-                test_file=test_file,
-                controls=[name.strip() for name in controls.split(",")] if controls is not None else (),
                 overrides={name: value for name, value in overrides.items() if value is not None},
                 resume=resume,
                 from_run=from_run,

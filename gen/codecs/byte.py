@@ -16,6 +16,7 @@ from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.plain import PlainText
 from gen.codecs.textfile import line_at, read_text, text_parts, write_text
 from gen.codecs.utf8 import Utf8Grammar
+from gen.config import Reading
 from gen.errors import CorpusError, SettingError
 
 VERSION = 1
@@ -27,10 +28,10 @@ class ByteCodec(PlainText):
     """Text as UTF-8 bytes: an id is a byte.
 
     Args:
-        encoding: of the files that are read; where it says UTF-8, a byte order mark overrules it.
+        reading: how files become text; no part of the spec, for ids do not tell.
     """
 
-    encoding: str = field(default="utf-8", compare=False)
+    reading: Reading = field(default=Reading(), compare=False)
 
     name: ClassVar[str] = "byte"
     unit: ClassVar[str] = "byte"
@@ -49,7 +50,7 @@ class ByteCodec(PlainText):
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
-        return read_text(path, encoding=self.encoding)
+        return read_text(path, self.reading)
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""
@@ -64,11 +65,11 @@ class ByteCodec(PlainText):
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        for part in text_parts(path, encoding=self.encoding):
+        for part in text_parts(path, self.reading):
             try:
                 ids = np.frombuffer(part.text.encode("utf-8"), np.uint8)
             except UnicodeEncodeError as err:  # only some encodings, such as utf-7, can give a lone surrogate
-                line = line_at(path, part.start + err.start, encoding=self.encoding)
+                line = line_at(path, part.start + err.start, self.reading)
                 raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
             yield Part(ids, part.findings)
 

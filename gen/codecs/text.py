@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.plain import PlainText
 from gen.codecs.textfile import line_at, read_text, text_parts, write_text
+from gen.config import Reading
 from gen.errors import CheckpointError, CorpusError, SettingError
 
 VERSION = 1
@@ -32,11 +33,11 @@ class CharCodec(PlainText):
 
     Args:
         alphabet: the distinct characters in ascending order; a character's place is its id.
-        encoding: of the files that are read; where it says UTF-8, a byte order mark overrules it.
+        reading: how files become text; no part of the spec, for ids do not tell.
     """
 
     alphabet: str
-    encoding: str = field(default="utf-8", compare=False)
+    reading: Reading = field(default=Reading(), compare=False)
 
     name: ClassVar[str] = "char"
     unit: ClassVar[str] = "char"
@@ -44,9 +45,9 @@ class CharCodec(PlainText):
     controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def build(cls, text: str, *, encoding: str = "utf-8") -> Self:
+    def build(cls, text: str, reading: Reading = Reading()) -> Self:
         """Returns the codec whose alphabet is the characters of a text."""
-        return cls("".join(sorted(set(text))), encoding)
+        return cls("".join(sorted(set(text))), reading)
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Self:
@@ -71,7 +72,7 @@ class CharCodec(PlainText):
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
-        return read_text(path, encoding=self.encoding)
+        return read_text(path, self.reading)
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""
@@ -86,10 +87,10 @@ class CharCodec(PlainText):
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        for part in text_parts(path, encoding=self.encoding):
+        for part in text_parts(path, self.reading):
             ids, unknown = self._lookup(part.text)
             if unknown is not None:
-                line = line_at(path, part.start + unknown, encoding=self.encoding)
+                line = line_at(path, part.start + unknown, self.reading)
                 where = _unknown(part.text[unknown], line=line)
                 raise UnknownCharacterError(f"{path}: {where}", hint=self._hint())
             yield Part(ids, part.findings)

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from gen.errors import CorpusError, SettingError
+from gen.config import Reading
+from gen.errors import CorpusError
 from gen.files import reason, write_atomically
 
 CHUNK_BYTES = 1 << 15  # larger parts are slower: their arrays are given back to the system each time
@@ -42,25 +43,9 @@ class TextPart(NamedTuple):
     findings: Mapping[str, int]
 
 
-def check_encoding(encoding: str) -> None:
-    """Raises SettingError unless Python knows the text encoding."""
-    try:
-        " ".encode(encoding)
-        codecs.getincrementaldecoder(encoding)
-    except (LookupError, ValueError) as err:
-        raise SettingError(
-            f"--encoding: unknown ({encoding})", hint="such as utf-8, utf-16, latin-1, cp1252, koi8-r, gbk, shift_jis"
-        ) from err
-
-
-def text_parts(path: Path, *, encoding: str) -> Iterator[TextPart]:
-    """Reads a text file part by part.
-
-    Raises:
-        CorpusError: it cannot be read, is binary or not valid in the encoding.
-        SettingError: the encoding is unknown.
-    """
-    check_encoding(encoding)
+def text_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
+    """Reads a text file part by part. Raises CorpusError if it cannot be read, is binary or not in its encoding."""
+    encoding = reading.encoding
     decoder: codecs.IncrementalDecoder | None = None
     held, start, num_bytes = "", 0, 0
     for raw, is_last in _chunks(path):
@@ -71,7 +56,7 @@ def text_parts(path: Path, *, encoding: str) -> Iterator[TextPart]:
         try:
             text = held + decoder.decode(raw, is_last)
         except UnicodeError as err:
-            raise _undecodable(path, err, encoding=encoding, num_bytes=num_bytes, start=start) from err
+            raise _undecodable(path, err, encoding=encoding, num_bytes=num_bytes, start=start, reading=reading) from err
         findings: dict[str, int] = {}
         if is_first and text.startswith("\ufeff"):
             text, findings[BYTE_ORDER_MARK] = text[1:], 1
@@ -84,16 +69,16 @@ def text_parts(path: Path, *, encoding: str) -> Iterator[TextPart]:
             findings[LINE_ENDS] = text.count("\r")
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         if (nul := text.find("\0")) >= 0:
-            raise _binary(path, f"NUL on line {line_at(path, start, encoding=encoding) + text[:nul].count(LINE_END)}")
+            raise _binary(path, f"NUL on line {line_at(path, start, reading) + text[:nul].count(LINE_END)}")
         if text or findings:
             yield TextPart(text, start, findings)
         start += len(text)
 
 
-def line_at(path: Path, start: int, *, encoding: str) -> int:
+def line_at(path: Path, start: int, reading: Reading) -> int:
     """Returns the number of the line, from 1, that holds a character of a text that could be read up to there."""
     line = 1
-    parts = text_parts(path, encoding=encoding) if start else iter(())
+    parts = text_parts(path, reading) if start else iter(())
     for part in parts:
         line += part.text[: start - part.start].count(LINE_END)
         if part.start + len(part.text) >= start:
@@ -101,9 +86,9 @@ def line_at(path: Path, start: int, *, encoding: str) -> int:
     return line
 
 
-def read_text(path: Path, *, encoding: str) -> str:
+def read_text(path: Path, reading: Reading) -> str:
     """Reads a whole text file by the same rules. Raises as `text_parts` does."""
-    return "".join(part.text for part in text_parts(path, encoding=encoding))
+    return "".join(part.text for part in text_parts(path, reading))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -143,7 +128,9 @@ def _encoding_of(raw: bytes, encoding: str) -> str:
     return name
 
 
-def _undecodable(path: Path, err: UnicodeError, *, encoding: str, num_bytes: int, start: int) -> CorpusError:
+def _undecodable(
+    path: Path, err: UnicodeError, *, encoding: str, num_bytes: int, start: int, reading: Reading
+) -> CorpusError:
     if not isinstance(err, UnicodeDecodeError):
         return CorpusError(f"{path}: not {encoding} ({err})")
     is_wide = encoding.startswith(("utf-16", "utf-32"))
@@ -152,7 +139,7 @@ def _undecodable(path: Path, err: UnicodeError, *, encoding: str, num_bytes: int
     offset = num_bytes - len(err.object) + err.start  # err.object is what the decoder held back, then the chunk
     where = f"0x{err.object[err.start]:02x} at byte {offset}"
     if not is_wide:
-        line = line_at(path, start, encoding=encoding) + err.object[: err.start].count(LINE_END.encode())
+        line = line_at(path, start, reading) + err.object[: err.start].count(LINE_END.encode())
         where += f", line {line}"
     hint = "say which encoding it is in, such as --encoding latin-1, cp1252, koi8-r, gbk or shift_jis"
     return CorpusError(f"{path}: not {encoding} ({where})", hint=hint)

@@ -15,6 +15,7 @@ import torch
 
 from gen.cli.console import run as run_gen
 from gen.launch import train_session
+from gen.material import CorpusOptions
 from gen.training.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -88,7 +89,8 @@ def test_two_processes_train_the_same_run_and_the_first_alone_prints(
 
 def test_a_run_that_one_process_stopped_goes_on_with_two(straight: Path, text_file: Path) -> None:
     out = straight.parent
-    with train_session([str(text_file)], run="two", out=out, overrides=SETTINGS | {"steps": STEPS}) as session:
+    options, settings = CorpusOptions((str(text_file),)), SETTINGS | {"steps": STEPS}
+    with train_session(options, run="two", out=out, overrides=settings) as session:
         for report in session.reports():
             if report.step == STOPPED - 1:
                 session.stop()
@@ -104,8 +106,10 @@ STOP_AND_LIST_THREADS = f"""
 import sys
 from pathlib import Path
 from gen.launch import train_session
+from gen.material import CorpusOptions
 
-with train_session(sys.argv[1:2], run="two", out=Path(sys.argv[2]), overrides={SETTINGS | {"steps": STEPS}}) as session:
+options, settings = CorpusOptions((sys.argv[1],)), {SETTINGS | {"steps": STEPS}}
+with train_session(options, run="two", out=Path(sys.argv[2]), overrides=settings) as session:
     for report in session.reports():
         if report.step == {STOPPED - 1}:
             session.stop()

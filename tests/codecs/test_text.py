@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gen.codec import decode
 from gen.codecs.text import CharCodec, UnknownCharacterError
+from gen.config import Reading
 from gen.errors import CheckpointError, SettingError
 
 
@@ -73,5 +74,5 @@ def test_a_spec_without_a_proper_alphabet_is_refused(alphabet: object) -> None:
 
 
 def test_the_encoding_of_files_is_no_part_of_the_codec() -> None:
-    assert CharCodec("ab", "latin-1") == CharCodec("ab")
-    assert CharCodec("ab", "latin-1").spec() == CharCodec("ab").spec()
+    assert CharCodec("ab", Reading(encoding="latin-1")) == CharCodec("ab")
+    assert CharCodec("ab", Reading(encoding="latin-1")).spec() == CharCodec("ab").spec()

@@ -1,6 +1,7 @@
 """A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
 
 import math
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ Controls = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0
 
 DEFAULT_LENGTH = 1000
 RUNS = Path("checkpoints")
+_ESCAPE = re.compile(r"\\(?:[abefnrtv\\]|[0-7]{1,3}|x[0-9a-fA-F]{1,2}|[uU][0-9a-fA-F]{1,8})")  # of $'...' in a shell
 
 
 class Run:
@@ -83,6 +85,7 @@ class Run:
         num_samples: int = 1,
         precision: StepPrecision = "fp32",
         controls: Controls | None = None,
+        min_length: int = 0,
     ) -> Iterator[Sampled]:
         """Returns the tokens of the samples as they are drawn; arguments are checked at once.
 
@@ -99,6 +102,7 @@ class Run:
                 from the start of the piece, a primer's among them ("0:2 30s:8"), or a function of these seconds. A
                 density beyond those that the corpus has is taken as the nearest of them. What is drawn leans
                 towards them (gen.generation.guidance), and takes two steps of the model a token.
+            min_length: a sample does not end by itself before so many tokens are drawn.
 
         Raises:
             SettingError: an argument is unknown, out of range or of the wrong kind, or int8 cannot be had here.
@@ -114,6 +118,7 @@ class Run:
             seed=secrets.randbits(32) if seed is None else seed,
             num_samples=num_samples,
             label=self._label_number(label),
+            min_length=min_length,
             new_grammar=partial(self.codec.grammar, asked),
         )
 
@@ -129,14 +134,17 @@ class Run:
         repetition_penalty: float = 1.0,
         seed: int | None = None,
         label: str | None = None,
-        stop: str | None = None,
+        stop: str | Sequence[str] | None = None,
         precision: StepPrecision = "fp32",
         controls: Controls | None = None,
+        min_length: int = 0,
     ) -> Iterator[Any]:
         """Returns what one sample writes after its prompt, piece by piece as it is drawn: strings, or note events.
 
-        Arguments as in `generate`; `stop` ends a text before this string.
+        Arguments as in `generate`; `stop` ends a text before this string, or before the first of several, which are
+        looked for in what is drawn.
         """
+        stops = self.stops((stop,) if isinstance(stop, str) else stop or ())
         sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
         sampled = self.generate(
             prompt,
@@ -146,12 +154,10 @@ class Run:
             label=label,
             precision=precision,
             controls=controls,
+            min_length=min_length,
         )
         pieces = self.decoded(prompt, (item.token for item in sampled))
-        if stop is None:
-            return pieces
-        self.check_is_text("--stop")
-        return stop_at(pieces, stop)
+        return stop_at(pieces, stops) if stops else pieces
 
     def decoded(self, prompt: Any, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
         """Decodes tokens that go on from a prompt; returns the pieces beyond it, or with it.
@@ -180,6 +186,7 @@ class Run:
         num_samples: int = 1,
         precision: StepPrecision = "fp32",
         controls: Controls | None = None,
+        min_length: int = 0,
     ) -> list[Any]:
         """Returns whole samples, the prompt among them: texts, or Scores. Arguments as in `generate`."""
         start = self._prompt_ids(prompt)
@@ -193,6 +200,7 @@ class Run:
             num_samples=num_samples,
             precision=precision,
             controls=controls,
+            min_length=min_length,
         ):
             rows[item.row].append(item.token)
         return [decode(self.codec, row) for row in rows]
@@ -243,10 +251,11 @@ class Run:
         sources = [corpus] if isinstance(corpus, str) else list(corpus)
         return other_excerpt(sources, self.codec, options, self.label_names)
 
-    def check_is_text(self, place: str) -> None:
-        """Raises SettingError if the model does not write text."""
-        if self.codec.suffix != ".txt":
-            raise SettingError(f"{place}: only for text models ({self.name} writes {self.codec.unit}s)")
+    def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Returns texts as the model would write them. Raises SettingError if it never writes one."""
+        if texts and self.codec.suffix != ".txt":
+            raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
+        return tuple(self._stop(text) for text in texts)
 
     def _validation(self, options: CorpusOptions) -> Excerpt:
         recorded = self.header["corpus"]
@@ -259,6 +268,15 @@ class Run:
         if not material.valid.stretches:
             raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")
         return material.valid
+
+    def _stop(self, text: str) -> str:
+        try:
+            written: str = decode(self.codec, self.codec.encode(text))
+        except SettingError as err:
+            escape = _ESCAPE.search(text)
+            hint = f"for the character that {escape[0]} stands for, write --stop $'{escape[0]}'" if escape else err.hint
+            raise SettingError(f"--stop: {str(err).removeprefix('prompt: ')}", hint=hint) from err
+        return written
 
     def _guided(self, stepper: Stepper) -> GuidedStepper | Stepper:
         neutral = self.codec.neutral()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import gen
+from gen.errors import SettingError
 
 
 def test_importing_gen_imports_no_torch() -> None:
@@ -30,6 +31,17 @@ def test_a_run_is_trained_loaded_and_streamed_from_python(tmp_path: Path) -> Non
     pieces = run.stream(prompt="to be", length=12, temperature=0.8, seed=0)
     assert isinstance(pieces, Iterator)
     assert len("".join(pieces)) == 12
+
+
+def test_a_stream_stops_before_the_first_of_several_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
+    gen.train(tmp_path / "a.txt", run="a", out=tmp_path, steps=2, hidden_size=8, num_layers=1, batch_size=2, bptt=16)
+    run = gen.load(tmp_path / "a")
+    whole = "".join(run.stream(length=200, seed=0))
+    stops = [whole[50:53], whole[20:23]]
+    assert "".join(run.stream(length=200, seed=0, stop=stops)) == whole[: min(map(whole.find, stops))]
+    with pytest.raises(SettingError, match=r"^--stop: character not in the model's vocabulary \('z', U\+007A\)$"):
+        run.stream(stop=["be", "z"])
 
 
 def test_loading_and_sampling_imports_no_compiler(tmp_path: Path) -> None:

@@ -23,6 +23,14 @@ def sample(
             "--length", metavar="N", help="Draw at most this many tokens; inf for no limit  [0 or more, default 1000]"
         ),
     ] = "1000",
+    min_length: Annotated[
+        int,
+        option(
+            "--min-length",
+            metavar="N",
+            help="Let a sample end by itself only after this many tokens  [0 to --length, default 0]",
+        ),
+    ] = 0,
     temperature: Temperature = 1.0,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -60,7 +68,10 @@ def sample(
         str | None,
         option("--key", metavar="KEY", help='Ask for a key, one or from points in seconds on: "0:C 60s:Am"'),
     ] = None,
-    stop: Annotated[str | None, option("--stop", metavar="TEXT", help="Stop before this text would be written")] = None,
+    stop: Annotated[
+        list[str] | None,
+        option("--stop", metavar="TEXT", help="Stop before this text would be written; of several, before the first"),
+    ] = None,
     out: Annotated[
         Path | None,
         option(
@@ -90,13 +101,14 @@ def sample(
             prompt_file=prompt_file,
             from_bar=from_bar,
             length=length,
+            min_length=min_length,
             sampling=SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty),
             seed=seed,
             num_samples=num_samples,
             precision=precision,
             label=label,
             controls={name: asked for name, asked in (("density", density), ("key", key)) if asked is not None},
-            stop=stop,
+            stops=tuple(stop or ()),
             out=out,
             font=soundfont,
             is_rolling=roll,

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -41,13 +41,14 @@ class Request:
     prompt_file: Path | None
     from_bar: int | None
     length: str
+    min_length: int
     sampling: SamplingConfig
     seed: int | None
     num_samples: int
     precision: "StepPrecision"
     label: str | None
     controls: Mapping[str, str]
-    stop: str | None
+    stops: tuple[str, ...]
     out: Path | None
     font: Path | None
     is_rolling: bool
@@ -92,8 +93,7 @@ def write_samples(request: Request) -> None:
     run = load(request.run)
     for path in paths:
         check_kind(path, run.codec)
-    if request.stop is not None:
-        run.check_is_text("--stop")
+    stops = run.stops(request.stops)
     if request.is_rolling and not is_music(run.codec):
         raise SettingError(f"--roll: {run.name} writes text, not music")
     prompt = _prompt(request, run)
@@ -108,13 +108,14 @@ def write_samples(request: Request) -> None:
         num_samples=request.num_samples,
         precision=request.precision,
         controls=request.controls,
+        min_length=request.min_length,
     )
     rows = split_rows(tally.counted(drawn), request.num_samples)
     if paths:
         for path, row in zip(paths, rows, strict=True):
-            _write_file(path, row, run, prompt=prompt, stop=request.stop, font=request.font)
+            _write_file(path, row, run, prompt=prompt, stops=stops, font=request.font)
     else:
-        samples = [_pieces(row, run, prompt=prompt, stop=request.stop) for row in rows]
+        samples = [_pieces(row, run, prompt=prompt, stops=stops) for row in rows]
         if request.is_rolling:
             samples = [_rolled(pieces, run) for pieces in samples]
         _write_stream(samples, is_text=not is_music(run.codec))
@@ -190,14 +191,14 @@ def _prompt(request: Request, run: "Run") -> Any:
     return before_bar(primer, request.from_bar)
 
 
-def _pieces(tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None) -> Iterator[Any]:
-    """Yields the prompt, then what was drawn, up to `stop`, which is looked for in what was drawn only."""
+def _pieces(tokens: Iterator[int], run: "Run", *, prompt: Any, stops: Sequence[str]) -> Iterator[Any]:
+    """Yields the prompt, then what was drawn, up to one of `stops`, which are looked for in what was drawn only."""
     from gen.generation.stop import stop_at
 
-    if stop is None:
+    if not stops:
         return run.decoded(prompt, tokens, with_prompt=True)
     opening = () if prompt is None else stream(run.codec, run.codec.encode(prompt).tolist())
-    return chain(opening, stop_at(run.decoded(prompt, tokens), stop))
+    return chain(opening, stop_at(run.decoded(prompt, tokens), stops))
 
 
 def _rolled(pieces: Iterator[Any], run: "Run") -> Iterator[str]:
@@ -230,7 +231,7 @@ def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
 
 
 def _write_file(
-    path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, stop: str | None, font: Path | None
+    path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, stops: Sequence[str], font: Path | None
 ) -> None:
     """Writes one sample, its prompt first."""
     ids: list[int] = [] if prompt is None else run.codec.encode(prompt).tolist()
@@ -241,6 +242,6 @@ def _write_file(
                 ids.append(token)
             yield token
 
-    whole = run.codec.join(_pieces(kept(), run, prompt=prompt, stop=stop))
-    write_out(path, codec=run.codec, whole=whole, tokens=ids if stop is None else None, font=font)
+    whole = run.codec.join(_pieces(kept(), run, prompt=prompt, stops=stops))
+    write_out(path, codec=run.codec, whole=whole, tokens=ids if not stops else None, font=font)
     say(f"wrote {path}")

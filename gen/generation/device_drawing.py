@@ -28,10 +28,15 @@ class DeviceDraw:
     def __init__(self, config: SamplingConfig, *, vocab_size: int, banned: Sequence[int], device: torch.device) -> None:
         self._config = config
         self._is_banned = torch.zeros(vocab_size, dtype=torch.bool, device=device)  # (V,)
-        self._is_banned[torch.tensor(banned, dtype=torch.int64, device=device)] = True
+        self.ban(banned)
         self._places = torch.arange(vocab_size, device=device)
         self._k = min(vocab_size, config.top_k or vocab_size)
         self._p = 1.0 if config.top_p is None else config.top_p
+
+    def ban(self, tokens: Sequence[int]) -> None:
+        """Draws none of these ids from now on, and any other; in the same memory, so that captured graphs follow."""
+        self._is_banned.fill_(False)
+        self._is_banned[torch.tensor(tokens, dtype=torch.int64, device=self._is_banned.device)] = True
 
     def __call__(self, logits: Tensor, uniforms: Tensor, recent: Tensor | None) -> tuple[Tensor, Tensor]:
         """Draws a token of each row.

@@ -89,6 +89,11 @@ class DeviceWriter:
         return Drawn(drawn.tokens[:num_sound], drawn.surprise_nats[:num_sound])
 
     @torch.inference_mode()
+    def ban(self, tokens: tuple[int, ...]) -> None:
+        """Draws none of these ids from now on, and any other."""
+        self._draw.ban(tokens)
+
+    @torch.inference_mode()
     def keep(self, places: list[int]) -> None:
         """Goes on with the rows at these places; the others have ended."""
         self._places = self._places[places]

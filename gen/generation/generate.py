@@ -69,6 +69,7 @@ def generate(
     seed: int,
     num_samples: int = 1,
     label: int = 0,
+    min_length: int = 0,
     new_grammar: Callable[[], Grammar | None] = lambda: None,
 ) -> Iterator[Sampled]:
     """Returns the tokens of the samples as they are drawn, a token of each row in turn; settings are checked at once.
@@ -83,12 +84,16 @@ def generate(
         seed: row r's tokens depend on (seed, r) and the other arguments but num_samples.
         num_samples: B, how many rows.
         label: 0 for none, else 1 + the label's index.
+        min_length: a row gets so many tokens before `end` may be drawn.
         new_grammar: makes each row's automaton, which stands after `begin`; it returns None for no grammar.
 
     Raises SettingError if an argument is out of range or the length is too short to close what the prompt leaves open.
     The iterator raises CheckpointError if the model's logits cannot be drawn from.
     """
     _check_at_least("length", length, 0)
+    _check_at_least("min-length", min_length, 0)
+    if length is not None and min_length > length:
+        raise SettingError(f"--min-length: must be at most --length, {length} ({min_length})")
     _check_at_least("num-samples", num_samples, 1)
     if num_samples > MOST_SAMPLES:
         raise SettingError(f"--num-samples: must be at most {MOST_SAMPLES} ({num_samples})")
@@ -108,6 +113,8 @@ def generate(
         seed=seed,
         num_rows=num_samples,
         banned=(begin, begin + 1) if end is None else (begin,),
+        late=() if end is None else (end,),
+        num_without_late=min_length,
         prompt=prompt,
     )
     return _drawn(stepper, sampler, grammars, [begin, *prompt], end=end, length=length, label=label, count=num_samples)

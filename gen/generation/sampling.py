@@ -58,6 +58,10 @@ class Writer(Protocol):
         end of a row meaning nothing; none if logits cannot be drawn from."""
         ...
 
+    def ban(self, tokens: tuple[int, ...]) -> None:
+        """Draws none of these ids from now on, and any other."""
+        ...
+
     def keep(self, places: list[int]) -> None:
         """Goes on with the rows at these places; the others have ended."""
         ...
@@ -72,6 +76,7 @@ class Sampler:
         seed: with a row's number it decides the row's stream.
         num_rows: B; the rows are numbered from 0.
         banned: ids that are never drawn.
+        late: ids that are drawn only after the first `num_without_late` tokens of a row.
         prompt: the ids that the repetition penalty has seen when the first token is drawn.
     """
 
@@ -83,13 +88,17 @@ class Sampler:
         seed: int,
         num_rows: int,
         banned: Sequence[int] = (),
+        late: Sequence[int] = (),
+        num_without_late: int = 0,
         prompt: Sequence[int] = (),
     ) -> None:
         self._steering = None if isinstance(config, SamplingConfig) else config
         self.config = config if isinstance(config, SamplingConfig) else config()
         self._vocab_size = vocab_size
         self._uniforms = _Uniforms(seed, num_rows)
-        self.banned = tuple(banned)
+        self._always_banned = tuple(banned)
+        self._num_without_late = num_without_late  # tokens that are still to be drawn so
+        self.banned = (*banned, *late) if num_without_late else self._always_banned
         self._recent = None
         if self.is_steered or self.config.repetition_penalty != 1.0:
             self._recent = _RecentTokens(num_rows, vocab_size)
@@ -116,7 +125,7 @@ class Sampler:
         if self.kernel is not None:
             drawn = self.kernel.draw(logits.cpu(), uniforms, allowed=allowed, recent=self.recent())
             if drawn is not None:
-                self._uniforms.skip(1)
+                self._took(1)
                 if self._recent is not None:
                     self._recent.num_seen += 1  # the kernel has put the tokens in
                 return drawn
@@ -125,7 +134,7 @@ class Sampler:
         recent = None if self._recent is None else self._recent.mask()
         weights = weigh(raw, self.config, banned=self.banned, allowed=allowed, recent=recent)
         tokens = pick(weights, uniforms)
-        self._uniforms.skip(1)
+        self._took(1)
         if self._recent is not None:
             self._recent.push(tokens)
         surprise_nats = top - raw[np.arange(len(tokens)), tokens] + log_total
@@ -142,8 +151,9 @@ class Sampler:
         Raises CheckpointError as `draw` does.
         """
         count = writer.most_tokens() if limit is None else min(limit, writer.most_tokens())
-        drawn = writer.write(tokens, self._uniforms.peek(count))
-        self._uniforms.skip(len(drawn.tokens))
+        drawn = writer.write(tokens, self._uniforms.peek(min(count, self._num_without_late or count)))
+        if self._took(len(drawn.tokens)):
+            writer.ban(self.banned)
         return drawn if len(drawn.tokens) else self.draw(writer.logits)  # which says what is wrong with them
 
     def recent(self) -> Recent | None:
@@ -155,6 +165,17 @@ class Sampler:
         self._uniforms.keep(places)
         if self._recent is not None:
             self._recent.keep(places)
+
+    def _took(self, count: int) -> bool:
+        """Counts tokens of every row that were drawn; returns whether from now on the late ids are drawn too."""
+        self._uniforms.skip(count)
+        is_time = 0 < self._num_without_late <= count
+        self._num_without_late = max(0, self._num_without_late - count)
+        if is_time:
+            self.banned = self._always_banned
+            if self.kernel is not None:
+                self.kernel.ban(self.banned)
+        return is_time
 
     def _steer(self) -> None:
         """Takes up the filters that are wanted now."""

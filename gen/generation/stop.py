@@ -1,33 +1,43 @@
-"""Ends a stream of text before a given string, holding back no more than may be its beginning."""
+"""Ends a stream of text before one of some given strings, holding back no more than may be the beginning of one.
 
-from collections.abc import Iterator
+The string that is complete first ends the text; of several that are complete at the same character, the longest.
+"""
+
+from collections.abc import Iterator, Sequence
 
 from gen.errors import SettingError
 
 
-def stop_at(pieces: Iterator[str], stop: str) -> Iterator[str]:
-    """Yields the text of the pieces up to the first `stop`, which is left out; pulls nothing after it.
+def stop_at(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
+    """Yields the text of the pieces up to the first of `stops`, which is left out; pulls nothing after it.
 
-    What cannot be part of `stop` is yielded at once. Raises SettingError if `stop` is empty.
+    What cannot be part of one of them is yielded at once. Raises SettingError if one is empty.
     """
-    if not stop:
+    if not all(stops):
         raise SettingError("--stop: must not be empty ('')", hint="leave the option out to go on")
-    return _until(pieces, stop)
+    return _until(pieces, stops)
 
 
-def _until(pieces: Iterator[str], stop: str) -> Iterator[str]:
+def _until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
     held = ""
     for piece in pieces:
         held += piece
-        found = held.find(stop)
-        num_certain = found if found >= 0 else len(held) - _overlap(held, stop)
+        found = _first(held, stops)
+        num_certain = len(held) - max((_overlap(held, stop) for stop in stops), default=0) if found is None else found
         if num_certain:
             yield held[:num_certain]
-        if found >= 0:
+        if found is not None:
             return
         held = held[num_certain:]
     if held:
         yield held
+
+
+def _first(text: str, stops: Sequence[str]) -> int | None:
+    """Returns where the stop begins that is complete first; None if none is."""
+    places = [(text.find(stop), len(stop)) for stop in stops]
+    ends = [(start + length, start) for start, length in places if start >= 0]
+    return min(ends)[1] if ends else None
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -96,7 +96,6 @@ class DrawKernel:
         kernels = library()
         assert kernels is not None
         self._draw = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("gen_draw_run", kernels))
-        self._banned = np.array(banned, dtype=np.int64)
         self._filters = _Filters(
             V=vocab_size,
             temperature=temperature,
@@ -104,12 +103,16 @@ class DrawKernel:
             log_min_p=math.log(min_p) if min_p else -math.inf,
             penalty=penalty,
             top_k=min(vocab_size, top_k or vocab_size),
-            num_banned=len(banned),
-            banned=self._banned.ctypes.data,
         )
+        self.ban(banned)
         self.num_threads = torch.get_num_threads()
         self._kept = np.empty((self.num_threads, 3, vocab_size))
         self.arguments = _Draw(filters=ctypes.pointer(self._filters), room=self._kept.ctypes.data)
+
+    def ban(self, tokens: tuple[int, ...]) -> None:
+        """Draws none of these ids from now on, and any other."""
+        self._banned = np.array(tokens, dtype=np.int64)
+        self._filters.num_banned, self._filters.banned = len(tokens), self._banned.ctypes.data
 
     def draw(
         self, logits: Tensor, uniforms: FloatArray, *, allowed: NDArray[np.bool_] | None, recent: Recent | None
@@ -228,6 +231,10 @@ class Writer:
         if self._recent is not None:
             self._recent = self._recent._replace(num_seen=self._recent.num_seen + count)
         return Drawn(drawn.tokens[:count], drawn.surprise_nats[:count])
+
+    def ban(self, tokens: tuple[int, ...]) -> None:
+        """Draws none of these ids from now on, and any other."""
+        self._drawer.ban(tokens)
 
     def keep(self, places: list[int]) -> None:
         """Goes on with the rows at these places; the others have ended."""

@@ -50,6 +50,29 @@ def test_a_sample_ends_before_the_stop_text_in_what_was_drawn(gen: Gen, text_run
     assert gen("sample", text_run, "--prompt", "fox", "--length", "200", "--seed", "2", "--stop", stop).out == expected
 
 
+def test_a_sample_ends_before_whichever_stop_text_comes_first(gen: Gen, text_run: Path) -> None:
+    arguments = ("sample", text_run, "--length", "200", "--seed", "2")
+    whole = gen(*arguments).out
+    early, late = whole[40:43], whole[90:94]
+    for stops in ((early, late), (late, early)):
+        stopped = gen(*arguments, "--stop", stops[0], "--stop", stops[1]).out
+        assert stopped == whole[: min(whole.find(early), whole.find(late))]
+
+
+@pytest.mark.parametrize(
+    ("stop", "what", "hint"),
+    [
+        ("\\n", "'\\\\', U+005C", "for the character that \\n stands for, write --stop $'\\n'"),
+        ("\\x1b", "'\\\\', U+005C", "for the character that \\x1b stands for, write --stop $'\\x1b'"),
+        ("fox\u00e9", "'\u00e9', U+00E9", "the alphabet has 30 characters: \\n space . T a-z"),
+    ],
+)
+def test_a_stop_text_that_never_comes_is_refused(gen: Gen, text_run: Path, stop: str, what: str, hint: str) -> None:
+    outcome = gen("sample", text_run, "--length", "5", "--stop", "dog", "--stop", stop)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"error: --stop: character not in the model's vocabulary ({what})\nhint: {hint}\n"
+
+
 @needs_kernels
 def test_int8_writes_a_text_that_its_seed_repeats(gen: Gen, text_run: Path) -> None:
     first, second = (gen("sample", text_run, "--length", "80", "--seed", "0", "--precision", "int8") for _ in range(2))

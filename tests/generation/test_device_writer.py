@@ -122,6 +122,15 @@ def test_a_length_is_kept_wherever_it_falls_in_a_block(
     assert_same(in_blocks(monkeypatch, stepper, length=length, end=end), expected)
 
 
+@pytest.mark.parametrize("min_length", [1, 2, BLOCK, BLOCK + 1, 40])
+def test_no_end_is_drawn_before_the_least_length(min_length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"min_length": min_length, "num_samples": 60}
+    expected = list(stream_of(Stepper(trained()), **settings))
+    assert_same(in_blocks(monkeypatch, Stepper(trained()), **settings), expected)
+    lengths = [len([item for item in expected if item.row == row]) for row in range(60)]
+    assert min(lengths) == min_length + 1
+
+
 @pytest.mark.parametrize("num_prompt", [0, 3, REPETITION_WINDOW - 1, REPETITION_WINDOW, REPETITION_WINDOW + 30])
 def test_the_penalty_sees_the_prompt(num_prompt: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stepper, prompt = Stepper(trained()), [n % BEGIN for n in range(num_prompt)]
@@ -213,11 +222,11 @@ def test_a_graph_writes_the_tokens_of_its_operations(
 ) -> None:
     stepper = Stepper(trained(cell, num_labels=2).to("cuda"))
     settings = {"sampling": sampling, "num_samples": num_samples, "label": 1, "length": 40 * BLOCK}
-    for end in (None, END):
+    for end, min_length in ((None, 0), (END, 0), (END, 20 * BLOCK)):
         monkeypatch.setattr(Captured, "can_capture", False)
-        expected = list(stream_of(stepper, end=end, **settings))
+        expected = list(stream_of(stepper, end=end, min_length=min_length, **settings))
         monkeypatch.setattr(Captured, "can_capture", True)
-        assert_same(list(stream_of(stepper, end=end, **settings)), expected)
+        assert_same(list(stream_of(stepper, end=end, min_length=min_length, **settings)), expected)
         assert Captured.can_capture  # none has failed
 
 

@@ -11,14 +11,18 @@ from gen.codec import BoolArray, Grammar
 from gen.config import CellName, ModelConfig, SamplingConfig
 from gen.errors import CheckpointError, SettingError
 from gen.generation.generate import Sampled, Stepper, generate
+from gen.kernels.stepping import has_step_kernel
 from gen.models import stepper as fast
 from gen.models.recurrent import RecurrentLM, State
+from gen.models.stepper import StepPrecision
 from tests.fixed_model import FixedModel
 
 BEGIN, END = 10, 11  # of all models here: ten symbols
 OPEN, CLOSE = 0, 1  # of the grammar of brackets
 PLAIN = SamplingConfig()
 GREEDY = SamplingConfig(temperature=0.0)
+
+needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
 
 
 class Brackets:
@@ -157,6 +161,40 @@ def test_end_does_not_count_in_the_length() -> None:
     assert rows_of(FixedModel(after_five), count=1, length=5) == [[5, 6, 7, 8, 9]]
 
 
+class OneByOne(fast.Stepper):
+    """A stepper that lets nothing write many tokens a call."""
+
+    def writer(self, *_: Any, **__: Any) -> None:
+        return
+
+
+@pytest.mark.parametrize("min_length", [1, 2, 63, 64, 65, 130, 200])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("int8", marks=needs_kernels)])
+@pytest.mark.parametrize("sampling", [PLAIN, SamplingConfig(0.8, 6, 0.9, 0.02, 1.2)])
+def test_no_end_is_drawn_before_the_least_length_and_some_right_after(
+    min_length: int, precision: StepPrecision, sampling: SamplingConfig
+) -> None:
+    settings: dict[str, Any] = {"count": 40, "prompt": [3, 1], "length": 200, "sampling": sampling}
+    rows = rows_of(fast.Stepper(trained(), precision), min_length=min_length, **settings)
+    endless = rows_of(fast.Stepper(trained(), precision), **(settings | {"end": None, "length": min_length}))
+    assert [row[:min_length] for row in rows] == endless
+    assert min_length == 200 or any(row[min_length:] == [END] for row in rows)
+    assert rows_of(OneByOne(trained(), precision), min_length=min_length, **settings) == rows
+
+
+def test_a_least_length_of_0_draws_what_was_drawn_without_one() -> None:
+    assert rows_of(fast.Stepper(trained()), count=9, min_length=0) == rows_of(fast.Stepper(trained()), count=9)
+
+
+@pytest.mark.parametrize("new_grammar", [lambda: None, Brackets])
+def test_a_least_length_holds_under_a_grammar_and_under_a_hand(new_grammar: Callable[[], Grammar | None]) -> None:
+    settings: dict[str, Any] = {"count": 20, "length": 60, "min_length": 40, "new_grammar": new_grammar}
+    rows, steered = (rows_of(even(), sampling=how, **settings) for how in (PLAIN, lambda: PLAIN))
+    assert rows == steered
+    assert all(END not in row[:40] for row in rows)
+    assert any(END in row for row in rows)
+
+
 def test_without_an_end_it_is_never_drawn() -> None:
     likes_end = torch.zeros(12)
     likes_end[END] = 500.0
@@ -247,6 +285,8 @@ def test_a_length_too_short_to_close_the_prompt_is_a_setting_error() -> None:
     ("name", "changed"),
     [
         ("--length", {"length": -1}),
+        ("--min-length", {"min_length": -1}),
+        ("--min-length", {"min_length": 61}),
         ("--num-samples", {"num_samples": 0}),
         ("--seed", {"seed": -1}),
         ("prompt", {"prompt": [3, 12]}),

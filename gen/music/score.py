@@ -1,12 +1,13 @@
 """Music as data: tracks of notes in ticks, with the tempo map that turns ticks into seconds.
 
 A `Score` holds what a MIDI file says, cleaned by the rules of `gen.music.rules`: every note has an onset, a length of
-at least one tick, a pitch 0..127 and a velocity 1..127. Pedal is kept beside the notes, not applied to them.
+at least one tick, a pitch 0..127 and a velocity 1..127. Pedal, bends and controllers are kept beside the notes, not
+applied to them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, overload
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ MAX_TEMPO = 0xFFFFFF
 # Of onset, duration, pitch and velocity; a sum of two of them stays far within 64 bits.
 _LEAST = np.array(((0,), (1,), (0,), (1,)))
 _MOST = np.array(((1 << 48,), (1 << 48,), (127,), (127,)))
+_LEAST_OF_EVENTS = np.array(((0,), (0xA0,), (0,), (0,)))
+_MOST_OF_EVENTS = np.array(((1 << 48,), (0xE0,), (127,), (127,)))
 _NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -32,41 +35,59 @@ class Note(NamedTuple):
     velocity: int
 
 
-class Notes(Sequence[Note]):
-    """Notes as a table, which takes a tenth of the memory and time that as many tuples take; equal to those tuples.
+class ChannelEvent(NamedTuple):
+    """What a channel is told beside notes, programs and the sustain pedal.
+
+    `status` is 0xA0 (pressure of the key `first`), 0xB0 (controller `first`), 0xD0 (pressure `first`; `second` is 0) or
+    0xE0 (bend, `second` * 128 + `first`, of which 8192 is none).
+    """
+
+    onset_ticks: int
+    status: int
+    first: int
+    second: int
+
+
+_Row = TypeVar("_Row", Note, ChannelEvent)
+
+
+class _Table(Sequence[_Row]):
+    """Tuples of four integers as a table, which takes a tenth of their memory and time; equal to those tuples.
 
     Args:
-        notes: notes, or a (4, N) array with their onsets, durations, pitches and velocities, which is not copied.
+        rows: tuples, or a (4, N) array with their columns, which is not copied.
     """
 
     __slots__ = ("columns",)
+    row_type: ClassVar[type[Any]]
     columns: NDArray[np.int64]  # (4, N), not to be modified
 
-    def __init__(self, notes: "Iterable[Note] | NDArray[np.int64]" = ()) -> None:
-        if isinstance(notes, Notes):
-            self.columns = notes.columns
-        elif isinstance(notes, np.ndarray):
-            self.columns = notes
+    def __init__(self, rows: "Iterable[_Row] | NDArray[np.int64]" = ()) -> None:
+        if isinstance(rows, _Table):
+            self.columns = rows.columns
+        elif isinstance(rows, np.ndarray):
+            self.columns = rows
         else:
-            self.columns = np.array(list(notes), dtype=np.int64).reshape(-1, 4).T
+            self.columns = np.array(list(rows), dtype=np.int64).reshape(-1, 4).T
 
     def __len__(self) -> int:
         return int(self.columns.shape[1])
 
     @overload
-    def __getitem__(self, place: int) -> Note: ...
+    def __getitem__(self, place: int) -> _Row: ...
     @overload
-    def __getitem__(self, place: slice) -> "Notes": ...
-    def __getitem__(self, place: int | slice) -> "Note | Notes":
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: int | slice) -> _Row | Self:
         if isinstance(place, slice):
-            return Notes(self.columns[:, place])
-        return Note._make(self.columns[:, place].tolist())
+            return type(self)(self.columns[:, place])
+        row: _Row = self.row_type._make(self.columns[:, place].tolist())
+        return row
 
-    def __iter__(self) -> Iterator[Note]:
-        return map(Note._make, zip(*self.columns.tolist(), strict=True))
+    def __iter__(self) -> Iterator[_Row]:
+        return map(self.row_type._make, zip(*self.columns.tolist(), strict=True))
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Notes):
+        if isinstance(other, _Table):
             return np.array_equal(self.columns, other.columns)
         return tuple(self) == other
 
@@ -75,6 +96,23 @@ class Notes(Sequence[Note]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+class Notes(_Table[Note]):
+    """Notes: columns are onsets, durations, pitches and velocities."""
+
+    __slots__ = ()
+    row_type = Note
+
+
+class ChannelEvents(_Table[ChannelEvent]):
+    """Events of a channel: columns are onsets, statuses, first and second data bytes."""
+
+    __slots__ = ()
+    row_type = ChannelEvent
+
+
+NO_EVENTS = ChannelEvents()
 
 
 class PedalSpan(NamedTuple):
@@ -135,8 +173,12 @@ class Track:
     Args:
         notes: in ascending order.
         program: General MIDI program, 0..127.
-        is_drum: the track plays on the drum channel.
+        is_drum: the track plays drums.
         pedal: spans in ascending order that do not overlap.
+        events: what else its channel is told, from the first to the last tick of the piece, in order of time; tracks of
+            one channel have the same.
+        channel: where the file had it, 16 for each port before its own plus 0..15; None lets the writer choose. Equal
+            music on another channel is equal.
 
     Raises:
         SettingError: a number is out of range.
@@ -147,6 +189,8 @@ class Track:
     is_drum: bool = False
     name: str = ""
     pedal: tuple[PedalSpan, ...] = ()
+    events: ChannelEvents = NO_EVENTS
+    channel: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.program <= 127:
@@ -155,6 +199,9 @@ class Track:
         if columns.size and ((columns < _LEAST) | (columns > _MOST)).any():
             place = int(np.argmax(((columns < _LEAST) | (columns > _MOST)).any(axis=0)))
             raise SettingError(f"track: a note is out of range ({Notes(columns)[place]})")
+        columns = self.events.columns
+        if columns.size and ((columns < _LEAST_OF_EVENTS) | (columns > _MOST_OF_EVENTS)).any():
+            raise SettingError("track: an event is out of range")
 
     @property
     def columns(self) -> NDArray[np.int64]:

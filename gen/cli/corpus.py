@@ -64,7 +64,7 @@ def show_builtins(*, is_json: bool) -> None:
 
 
 def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, Losses] | None":
-    """Returns of how many MIDI files, and what encoding and decoding them loses; None for text, which loses nothing.
+    """Returns of how many MIDI files, and what encoding and decoding them loses; None for none, and for text.
 
     Of a large corpus, files at even distances are measured.
     """
@@ -75,6 +75,8 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
     if not isinstance(codec, PerformanceCodec | BeatCodec):
         return None
     chosen = [path for path in store.paths[:: 1 + len(store.ids) // MOST_TOKENS] if path.exists()]
+    if not chosen:  # standard input is gone by now
+        return None
     return len(chosen), sum_up(round_trip(codec.read(path), codec) for path in chosen)
 
 

@@ -47,7 +47,7 @@ def play(
     ] = None,
     prompt_file: Annotated[
         Path | None,
-        option("--prompt-file", metavar="FILE", help="Play this .mid first, and go on from it"),
+        option("--prompt-file", metavar="FILE", help="Play this .mid first, - for stdin, and go on from it"),
     ] = None,
     length: Annotated[
         str,

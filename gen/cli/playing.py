@@ -24,6 +24,7 @@ from gen.cli.keyboard import arrow_keys
 from gen.cli.knobs import Knobs
 from gen.cli.output import is_music
 from gen.cli.progress import clock
+from gen.cli.prompt import read_prompt
 from gen.cli.sampling import MOST_SEED, parse_length
 from gen.codec import Envelope, stream
 from gen.codecs.envelope import read_envelopes
@@ -97,7 +98,7 @@ def play_live(request: Request) -> None:
         stop = stack.enter_context(_noted_signals())
         pieces = endless_pieces(
             run,
-            primer=None if request.prompt_file is None else run.codec.read(request.prompt_file),
+            primer=None if request.prompt_file is None else read_prompt(request.prompt_file, run),
             limit=limit,
             seed=seed,
             label=request.label,

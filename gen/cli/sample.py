@@ -12,7 +12,7 @@ def sample(
     prompt: Annotated[str | None, option("--prompt", metavar="TEXT", help="Go on from this text")] = None,
     prompt_file: Annotated[
         Path | None,
-        option("--prompt-file", metavar="FILE", help="Go on from a file: text, or .mid for a music model"),
+        option("--prompt-file", metavar="FILE", help="Go on from a file, - for stdin: text, or MIDI for a music model"),
     ] = None,
     from_bar: Annotated[
         int | None, option("--from-bar", metavar="N", help="Go on where bar N of the .mid begins  [1 or more]")

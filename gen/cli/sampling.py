@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
-from gen.cli.output import MIDI_SUFFIXES, check_kind, check_out, is_music, numbered, write_out
+from gen.cli.output import check_kind, check_out, is_music, numbered, write_out
+from gen.cli.prompt import read_prompt
 from gen.codec import stream
 from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
@@ -181,9 +182,7 @@ def _prompt(request: Request, run: "Run") -> Any:
         raise SettingError("--from-bar: only with --prompt-file FILE.mid")
     if path is None:
         return request.prompt
-    if not is_music(run.codec) and path.suffix.lower() in MIDI_SUFFIXES:
-        raise SettingError(f"{path}: {run.name} writes text, not music", hint="give a text file")
-    primer = run.codec.read(path)
+    primer = read_prompt(path, run)
     if request.from_bar is None:
         return primer
     from gen.music.excerpt import before_bar

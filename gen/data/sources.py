@@ -12,7 +12,6 @@ What was named by the user and cannot be used is an error; what was merely found
 import difflib
 import glob
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from gen.errors import CorpusError
 from gen.files import cache_root, reason
 
 STDIN_NAME = "standard input"
+_BLOCK_BYTES = 1 << 20
 _KINDS = (
     (stat.S_ISFIFO, "a FIFO, not a file"),
     (stat.S_ISCHR, "a device, not a file"),
@@ -98,6 +98,52 @@ def find_sources(sources: Sequence[str], *, stdin: BinaryIO | None = None) -> So
         Sources((), (), found.spool).close()
         raise
     return Sources(tuple(found.files), tuple(found.skipped), found.spool)
+
+
+def standard_input() -> BinaryIO:
+    """Returns standard input. Raises CorpusError if it is closed."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise CorpusError(f"{STDIN_NAME}: closed")
+    announce_terminal(sys.stdin.buffer)
+    return sys.stdin.buffer
+
+
+def announce_terminal(stream: BinaryIO) -> None:
+    """Says on stderr how to end what someone has to type."""
+    if stream.isatty():
+        end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
+        print(f"reading {STDIN_NAME}; end it with {end}", file=sys.stderr, flush=True)
+
+
+def spool(stream: BinaryIO) -> Path:
+    """Copies a stream into a file in the cache, whose suffix is .mid if it begins as MIDI does; the caller removes it.
+
+    Raises CorpusError if it cannot be read or written.
+    """
+    folder = cache_root() / "spool"
+    copy: Path | None = None
+    try:
+        block = stream.read(_BLOCK_BYTES)
+        folder.mkdir(parents=True, exist_ok=True)
+        suffix = ".mid" if begins_as_midi(block) else ""
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=suffix, delete=False) as file:
+            copy = Path(file.name)
+            file.write(block)
+            while len(block) == _BLOCK_BYTES:  # a shorter one is the last: at a terminal another would wait for more
+                block = stream.read(_BLOCK_BYTES)
+                file.write(block)
+    except BaseException as err:
+        if copy is not None:
+            copy.unlink(missing_ok=True)
+        if isinstance(err, OSError):
+            raise CorpusError(f"{folder}: cannot keep standard input ({reason(err)})") from err
+        raise
+    return copy
+
+
+def begins_as_midi(head: bytes) -> bool:
+    """Returns whether the first bytes of a file, 12 or more, are those of a MIDI file or of one in a RIFF."""
+    return head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID")
 
 
 def printable(name: str | Path) -> str:
@@ -198,19 +244,8 @@ def _add_glob(pattern: str, found: _Finding) -> None:
 def _add_stdin(found: _Finding, stdin: BinaryIO | None) -> None:
     if found.spool is not None:
         raise CorpusError("-: standard input can be given only once")
-    stream = stdin or (sys.stdin and sys.stdin.buffer)
-    if stream is None:
-        raise CorpusError(f"{STDIN_NAME}: closed")
-    folder = cache_root() / "spool"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            found.spool = Path(file.name)
-            shutil.copyfileobj(stream, file, 1 << 20)
-            size = file.tell()
-    except OSError as err:
-        raise CorpusError(f"{folder}: cannot keep standard input ({reason(err)})") from err
-    found.files.append(SourceFile(found.spool, STDIN_NAME, None, True, size))
+    found.spool = spool(stdin or standard_input())
+    found.files.append(SourceFile(found.spool, STDIN_NAME, None, True, found.spool.stat().st_size))
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,16 @@ def test_standard_input_is_kept_until_it_is_closed(here: Path) -> None:
     assert file.path.read_bytes() == b"piped"
     found.close()
     assert not file.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("head", "suffix"),
+    [(b"MThd\0\0\0\6\0\1\0\1", ".mid"), (b"RIFF\x40\0\0\0RMIDdata", ".mid"), (b"RIFF\x40\0\0\0WAVE", ""), (b"MTh", "")],
+)
+def test_standard_input_that_begins_as_midi_is_kept_under_its_suffix(here: Path, head: bytes, suffix: str) -> None:
+    with closing(find_sources(["-"], stdin=io.BytesIO(head))) as found:
+        assert found.files[0].path.suffix == suffix
+        assert found.files[0].path.read_bytes() == head
 
 
 def test_standard_input_is_removed_when_another_source_is_missing(here: Path) -> None:

@@ -1,0 +1,78 @@
+"""The prompt that `gen sample` and `gen play` read from a file, from standard input or from a pipe."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from gen.cli.output import MIDI_SUFFIXES, is_music
+from gen.data.sources import STDIN_NAME, announce_terminal, begins_as_midi, spool, standard_input
+from gen.errors import GenError, SettingError
+
+if TYPE_CHECKING:
+    from gen.run import Run
+
+STDIN = Path("-")
+
+
+def read_prompt(path: Path, run: "Run") -> Any:
+    """Returns what a file holds, of the kind of the run's codec: a text, or a Score.
+
+    Args:
+        path: a file, "-" for standard input, or what can be read only once: a FIFO, a terminal.
+
+    Raises GenError if it cannot be read, or is of the other kind.
+    """
+    if path == STDIN:
+        return _read_once(standard_input(), run, name=STDIN_NAME)
+    if not _is_read_once(path):
+        return _read(path, run)
+    with path.open("rb") as stream:
+        announce_terminal(stream)
+        return _read_once(stream, run, name=str(path))
+
+
+def _read(path: Path, run: "Run", *, name: str | None = None) -> Any:
+    if not is_music(run.codec) and _is_midi(path):
+        raise SettingError(f"{name or path}: {run.name} writes text, not music", hint="give a text file")
+    return run.codec.read(path)
+
+
+def _read_once(stream: BinaryIO, run: "Run", *, name: str) -> Any:
+    with _kept(stream) as path:
+        try:
+            return _read(path, run, name=name)
+        except GenError as err:
+            raise type(err)(str(err).replace(str(path), name), hint=err.hint) from err
+
+
+@contextmanager
+def _kept(stream: BinaryIO) -> Iterator[Path]:
+    path = spool(stream)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _is_read_once(path: Path) -> bool:
+    """Returns whether a path is a pipe or a terminal; of other devices some have no end."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode):
+            with path.open("rb", buffering=0) as device:
+                return device.isatty()
+    except (OSError, ValueError):
+        return False  # reading it will say why
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _is_midi(path: Path) -> bool:
+    if path.suffix.lower() in MIDI_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return begins_as_midi(file.read(12))
+    except (OSError, ValueError):
+        return False

@@ -25,7 +25,7 @@ from gen.material import (
     CorpusOptions,
     Material,
     OnProgress,
-    check_unchanged,
+    Recorded,
     facts,
     open_material,
     options_from_json,
@@ -33,6 +33,7 @@ from gen.material import (
 from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
 from gen.prepare import codec_reason
+from gen.provenance import check_unchanged
 from gen.record import METRICS_FILE
 from gen.resumption import check_same_reading, settings_of
 from gen.run import Run, find_model_file, load
@@ -142,7 +143,15 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
         check_same_reading(header, recorded, options)
     if options.sources:
         recorded = replace(recorded, sources=options.sources)
-    material = _open_material(start, recorded)
+    corpus = header["corpus"]
+    trained_on = Recorded(
+        load_codec(header["codec"]),
+        corpus["key"],
+        corpus["valid_key"],
+        is_corpus_named=bool(options.sources),
+        is_valid_file_named=options.valid_file is not None,
+    )
+    material = _open_material(start, recorded, trained_on)
     with start.peers.together():
         check_unchanged(material, header["corpus"])
         config, training = settings_of(path, header, given)
@@ -160,9 +169,14 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
 
 
 def _check_sources(options: CorpusOptions, peers: Peers) -> None:
+    """Raises SettingError if standard input is asked for where it cannot be had; CorpusError without a test corpus."""
+    if options.test_file == "-":
+        raise SettingError("--test-file: standard input cannot be kept for later (-)", hint="write it to a file first")
+    if options.valid_file == "-" and "-" in options.sources:
+        raise SettingError("--valid-file: standard input is the corpus already (-)", hint="write one to a file first")
     if options.test_file is not None and peers.is_first:
         find_sources([options.test_file]).close()
-    if peers.size > 1 and "-" in options.sources:
+    if peers.size > 1 and "-" in (*options.sources, options.valid_file):
         raise SettingError("CORPUS: several processes cannot share standard input (-)", hint="write it to a file first")
 
 
@@ -216,14 +230,14 @@ def _share_weights_(model: RecurrentLM, peers: Peers) -> None:
                 parameter.copy_(weights[name])
 
 
-def _open_material(start: _Start, options: CorpusOptions) -> Material:
+def _open_material(start: _Start, options: CorpusOptions, recorded: Recorded | None = None) -> Material:
     """Prepares the corpus: each machine's first process, then the others, which find it in the cache."""
     peers = start.peers
     material = None
     for is_preparing in (True, False):
         with peers.together():
             if material is None and (peers.local_rank == 0) == is_preparing:
-                material = open_material(options, start.on_progress)
+                material = open_material(options, start.on_progress, recorded=recorded)
     assert material is not None
     keys = [material.store.key, material.valid.store.key]
     expected = peers.first(lambda: keys)
@@ -286,6 +300,8 @@ def _corpus_choices(material: Material) -> list[Choice]:
     units = f"{store.units:,} {codec.unit}s in {len(store.names):,} document{'s' if len(store.names) != 1 else ''}"
     if num_unused := sum(not file.is_used for file in store.report.files):
         units += f"; {num_unused:,} file{'s' if num_unused != 1 else ''} not used, gen corpus says why"
+    if material.is_from_cache:
+        units += "; from the cache, for it cannot be read again"
     parts = f"{material.train.num_targets:,} tokens to train on, {material.valid.num_targets:,} to validate"
     rows = [Choice("corpus", ", ".join(material.options.sources), units), Choice("split", parts, "")]
     reason = codec_reason(store)

@@ -11,14 +11,14 @@ from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.config import Reading, from_json, to_json
 from gen.data.corpus import Split, Stretch, split, whole
-from gen.data.store import Store
+from gen.data.sources import is_gone, printable
+from gen.data.store import Store, open_store, stores_folder
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.prepare import prepare
 from gen.training.recipe import MIN_BPTT, Facts
 
 VALID_FRACTION = 0.1
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
-NAMED_DOCUMENTS = 1000  # up to here a description names every document, so that a change can be pointed at
 
 READING_FIELDS = tuple(field.name for field in fields(Reading))
 
@@ -48,6 +48,16 @@ class CorpusOptions:
         return options | to_json(self.reading)
 
 
+class Recorded(NamedTuple):
+    """What a run that goes on, or is measured, was trained on."""
+
+    codec: Codec[Any, Any]
+    key: str  # of its store
+    valid_key: str
+    is_corpus_named: bool = False  # its files are named anew, so they are read: the store is not merely looked up
+    is_valid_file_named: bool = False
+
+
 class Excerpt(NamedTuple):
     """Stretches of one store, to measure on: of what is to come its controls say nothing."""
 
@@ -75,17 +85,33 @@ class Material:
         """The store that is trained on."""
         return self.train.store
 
+    @property
+    def is_from_cache(self) -> bool:
+        """Whether the store alone is there, and no longer what it was made of."""
+        return not self.store.paths
 
-def open_material(options: CorpusOptions, on_progress: OnProgress | None = None) -> Material:
-    """Prepares and splits a corpus. Raises CorpusError or SettingError."""
-    store = _prepared(options, options.codec, on_progress)
-    if options.controls:  # which codec suits the corpus is known now
-        codec = load_codec(store.codec_spec).with_controls(options.controls)
-        store = _prepared(options, codec, on_progress)
-    codec = load_codec(store.codec_spec).fitted(store.ids)
+
+def open_material(
+    options: CorpusOptions, on_progress: OnProgress | None = None, *, recorded: Recorded | None = None
+) -> Material:
+    """Prepares and splits a corpus.
+
+    Args:
+        recorded: of a run that goes on or is measured: its codec is used again, and if what a store was made of cannot
+            be read again, the store is taken from the cache.
+
+    Raises CorpusError or SettingError.
+    """
+    key = recorded and recorded.key
+    kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
+    store = kept or _prepared(options, key, on_progress)
+    if recorded is not None and key in (store.key, *store.older_keys):
+        codec = recorded.codec
+    else:
+        codec = load_codec(store.codec_spec).fitted(store.ids)
     ids = neutral_ids(codec, store.ids)
     if options.valid_file is not None:
-        valid = other_excerpt([options.valid_file], codec, options, store.label_names, on_progress)
+        valid = validation_file(options, codec, store.label_names, on_progress, recorded=recorded)
         return Material(options, codec, Excerpt(store, whole(store.starts, store.labels), ids), valid)
     parts = split(
         store.starts, store.labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins
@@ -93,18 +119,49 @@ def open_material(options: CorpusOptions, on_progress: OnProgress | None = None)
     return Material(options, codec, Excerpt(store, parts.train, ids), Excerpt(store, parts.valid, ids))
 
 
+def validation_file(
+    options: CorpusOptions,
+    codec: Codec[Any, Any],
+    label_names: Sequence[str],
+    on_progress: OnProgress | None = None,
+    *,
+    recorded: Recorded | None = None,
+) -> Excerpt:
+    """Prepares the validation file of a corpus, or takes its store from the cache if it cannot be read again."""
+    assert options.valid_file is not None
+    key = recorded and recorded.valid_key
+    kept = kept_store([options.valid_file], key) if recorded is not None and not recorded.is_valid_file_named else None
+    store = kept or prepare(
+        [options.valid_file], codec=codec, reading=options.reading, on_progress=on_progress, known_key=key
+    )
+    return _excerpt(store, codec, label_names)
+
+
 def other_excerpt(
     sources: Sequence[str],
     codec: Codec[Any, Any],
     options: CorpusOptions,
     label_names: Sequence[str],
-    on_progress: OnProgress | None = None,
 ) -> Excerpt:
     """Prepares another corpus with a model's codec; its labels are matched to the model's by name."""
-    store = prepare(sources, codec=codec, reading=options.reading, on_progress=on_progress)
-    known = {name: number for number, name in enumerate(label_names, 1)}
-    numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
-    return Excerpt(store, whole(store.starts, numbers[store.labels]), neutral_ids(codec, store.ids))
+    return _excerpt(prepare(sources, codec=codec, reading=options.reading), codec, label_names)
+
+
+def kept_store(sources: Sequence[str], key: str | None) -> Store | None:
+    """Returns the store of a corpus that cannot be read again; None where it can be.
+
+    Raises CorpusError if the cache does not hold it.
+    """
+    gone = [name for name in sources if is_gone(name)]
+    if sources and not gone:
+        return None
+    try:
+        return open_store(stores_folder() / str(key))
+    except CorpusError as err:
+        place = {"": "corpus", "-": "standard input"}.get(name := gone[0] if gone else "", printable(name))
+        what = f"{'cannot be read again' if gone[:1] == ['-'] else 'no such file'}, and its store is not in the cache"
+        hint = "give it again: gen train FILE --run RUN --resume, with - where it is piped in; or gen eval RUN FILE"
+        raise CorpusError(f"{place}: {what}", hint=hint) from err
 
 
 def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
@@ -113,8 +170,20 @@ def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
     return ids if table is None else table.astype(ids.dtype)[ids]
 
 
-def _prepared(options: CorpusOptions, codec: str | Codec[Any, Any], on_progress: OnProgress | None) -> Store:
-    return prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress)
+def _prepared(options: CorpusOptions, known_key: str | None, on_progress: OnProgress | None) -> Store:
+    """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
+    codec: str | Codec[Any, Any] = options.codec
+    if options.controls:
+        store = prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress)
+        codec = load_codec(store.codec_spec).with_controls(options.controls)
+    return prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress, known_key=known_key)
+
+
+def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> Excerpt:
+    """Returns all of a store; its labels are matched to the model's by name."""
+    known = {name: number for number, name in enumerate(label_names, 1)}
+    numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
+    return Excerpt(store, whole(store.starts, numbers[store.labels]), neutral_ids(codec, store.ids))
 
 
 def facts(material: Material) -> Facts:
@@ -155,49 +224,8 @@ def bits_of(material: Material) -> dict[str, float]:
     return bits
 
 
-def describe(material: Material) -> dict[str, Any]:
-    """Returns what a checkpoint keeps of a corpus: the options, and enough to notice and name a change."""
-    store = material.store
-    is_small = len(store.names) <= NAMED_DOCUMENTS
-    return {
-        "options": material.options.to_json(),
-        "key": store.key,
-        "valid_key": material.valid.store.key,
-        "num_tokens": len(store.ids),
-        "num_units": store.units,
-        "num_documents": len(store.names),
-        "documents": dict(zip(store.names, np.diff(store.starts).tolist(), strict=True)) if is_small else None,
-        "num_train_targets": material.train.num_targets,
-        "num_valid_targets": material.valid.num_targets,
-    }
-
-
-def check_unchanged(material: Material, recorded: Mapping[str, Any]) -> None:
-    """Raises CheckpointError, saying what changed, if a run was trained on another corpus."""
-    found = describe(material)
-    if found["key"] == recorded["key"] and found["valid_key"] == recorded["valid_key"]:
-        return
-    raise CheckpointError(
-        f"--resume: the corpus has changed ({_difference(recorded, found)})",
-        hint="bring the old corpus back, or start from these weights: --from RUN --run ANOTHER",
-    )
-
-
-def _difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    old, new = then["documents"] or {}, now["documents"] or {}
-    for what, names in (("gone", old.keys() - new.keys()), ("new", new.keys() - old.keys())):
-        if names and old and new:
-            return f"{what}: {min(names)}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-    for name in old.keys() & new.keys():
-        if old[name] != new[name]:
-            return f"{name}: {old[name]} tokens then, {new[name]} now"
-    if then["num_tokens"] != now["num_tokens"]:
-        return f"{then['num_tokens']} tokens then, {now['num_tokens']} now"
-    return "its contents differ"
-
-
 def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
-    """Returns the options that `describe` kept. Raises CheckpointError if there are others among them."""
+    """Returns the options that a checkpoint keeps. Raises CheckpointError if there are others among them."""
     try:
         lists = {name: tuple(data.get(name, ())) for name in ("sources", "controls")}
         reading = {name: data[name] for name in READING_FIELDS if name in data}

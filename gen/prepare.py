@@ -53,6 +53,7 @@ def prepare(
     reading: Reading = Reading(),
     on_progress: OnProgress | None = None,
     num_workers: int | None = None,
+    known_key: str | None = None,
 ) -> Store:
     """Returns the store of a corpus: made now, or found in the cache when the contents are known.
 
@@ -65,6 +66,7 @@ def prepare(
         on_progress: called with the bytes done and their total.
         num_workers: processes that encode MIDI beside this one, each file under a limit of time and memory; None for as
             many as make it faster, 0 for none and so no limits. The store does not depend on it.
+        known_key: of a store to use again if it is of the same files, though they would be read otherwise today.
 
     Raises:
         CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
@@ -86,12 +88,23 @@ def prepare(
         skipped = (*found.skipped, *left_out, *unreadable)
         if not read:
             raise _nothing_usable(sources, Report(_skips(skipped)))
-        folder = stores_folder() / _key(read, choice, reading)
-        store = _cached(folder) or _build(
-            folder, read, choice, reading=reading, sources=sources, num_workers=num_workers, progress=progress
+        key, *older_keys = _keys(read, choice, reading)
+        known = _cached(stores_folder() / known_key) if known_key in older_keys else None
+        store = (
+            known
+            or _cached(stores_folder() / key)
+            or _build(
+                stores_folder() / key,
+                read,
+                choice,
+                reading=reading,
+                sources=sources,
+                num_workers=num_workers,
+                progress=progress,
+            )
         )
         progress.finish()
-    return _as_found(store, [hashed.file for hashed in read], skipped)
+    return replace(_as_found(store, [hashed.file for hashed in read], skipped), older_keys=tuple(older_keys))
 
 
 def codec_reason(store: Store) -> str | None:
@@ -136,8 +149,8 @@ def _weights(codec: str | AnyCodec) -> Weights:
     return Weights(hash=1, survey=3 if codec in ("auto", "char") else 0, encode=3)
 
 
-def _key(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) -> str:
-    """Returns the hash of everything that decides what the store holds."""
+def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) -> list[str]:
+    """Returns the hash of everything that decides what the store holds; of music, then those by older rules."""
     made_by: Any
     if not isinstance(codec, str):
         made_by = codec.spec()
@@ -148,8 +161,11 @@ def _key(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) ->
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
-    made_of = [made_by, reading.encoding, files, *([rules.VERSION] if _is_music(codec) else [])]
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    made_of = json.dumps([made_by, reading.encoding, files], sort_keys=True)
+    if not _is_music(codec):
+        return [hashlib.sha256(made_of.encode()).hexdigest()]
+    versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
+    return [hashlib.sha256(f"{made_of[:-1]}, {version}]".encode()).hexdigest() for version in versions]
 
 
 def _cached(folder: Path) -> Store | None:

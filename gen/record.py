@@ -12,9 +12,10 @@ import torch
 from gen.codec import decode, stream
 from gen.config import SamplingConfig, TrainingConfig, to_json
 from gen.generation.generate import generate
-from gen.material import Material, describe
+from gen.material import Material
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
+from gen.provenance import describe, to_share
 from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
 from gen.training.history import History, Metrics
 from gen.versions import versions
@@ -48,7 +49,9 @@ class Record:
     def write_model(self, result: Mapping[str, Any], history: History) -> None:
         """Writes the present weights as the run's best."""
         tensors = dict(self._model.named_parameters())
-        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, self._header(history) | {"result": result})
+        header = self._header(history)
+        header |= {"corpus": to_share(header["corpus"]), "result": result}
+        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header)
 
     def load_best(self) -> None:
         """Makes the run's best weights the present ones. Raises CheckpointError."""
@@ -60,7 +63,8 @@ class Record:
     def note_result(self, result: Mapping[str, Any]) -> None:
         """Writes the result of the whole run into the file of its best weights."""
         tensors, header = read_checkpoint(self.folder / MODEL_FILE, "model")
-        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header | {"result": result})
+        header |= {"corpus": to_share(header["corpus"]), "result": result}  # an older gen may have written it
+        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header)
 
     def write_training(
         self, tensors: Mapping[str, torch.Tensor], place: Mapping[str, Any], history: History, marks_passed: int

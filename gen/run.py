@@ -21,11 +21,21 @@ from gen.generation.generate import Sampled, generate
 from gen.generation.guidance import GuidedStepper
 from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
-from gen.material import CorpusOptions, Excerpt, OnProgress, open_material, options_from_json, other_excerpt
+from gen.material import (
+    CorpusOptions,
+    Excerpt,
+    OnProgress,
+    Recorded,
+    open_material,
+    options_from_json,
+    other_excerpt,
+    validation_file,
+)
 from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import SteppedModel, Stepper, StepPrecision
-from gen.training.checkpoint import MODEL_FILE, read_checkpoint
+from gen.provenance import recorded_corpus, validation_difference
+from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.training.header import check_header
 from gen.training.recipe import choose_device
 
@@ -241,15 +251,20 @@ class Run:
 
     def excerpt(self, corpus: str | Sequence[str]) -> Excerpt:
         """Returns the stretches that `evaluate` measures on."""
-        options = options_from_json(self.header["corpus"]["options"])
+        if corpus not in ("valid", "test"):
+            sources = [corpus] if isinstance(corpus, str) else list(corpus)
+            options = options_from_json(self.header["corpus"]["options"])
+            return other_excerpt(sources, self.codec, options, self.label_names)
+        recorded = recorded_corpus(self.path, self.header)
+        options = options_from_json(recorded["options"])
         if corpus == "valid":
-            return self._validation(options)
-        if corpus == "test":
-            if options.test_file is None:
-                raise SettingError(f"{self.name}: has no test corpus", hint="train with --test-file, or name a corpus")
-            return other_excerpt([options.test_file], self.codec, options, self.label_names)
-        sources = [corpus] if isinstance(corpus, str) else list(corpus)
-        return other_excerpt(sources, self.codec, options, self.label_names)
+            return self._validation(options, recorded)
+        if options.test_file in (None, "-"):  # standard input, which was kept by no older version
+            raise SettingError(
+                f"{self.name}: has no test corpus that this file and {TRAINING_FILE} beside it name",
+                hint="train with --test-file, or name a corpus",
+            )
+        return other_excerpt([str(options.test_file)], self.codec, options, self.label_names)
 
     def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Returns texts as the model would write them. Raises SettingError if it never writes one."""
@@ -257,17 +272,20 @@ class Run:
             raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
         return tuple(self._stop(text) for text in texts)
 
-    def _validation(self, options: CorpusOptions) -> Excerpt:
-        recorded = self.header["corpus"]
-        material = open_material(options)
-        if material.valid.store.key != recorded["valid_key"]:
+    def _validation(self, options: CorpusOptions, recorded: Mapping[str, Any]) -> Excerpt:
+        trained_on = Recorded(self.codec, recorded["key"], recorded["valid_key"])
+        if options.valid_file is not None:
+            excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
+        else:
+            excerpt = open_material(options, recorded=trained_on).valid
+        if what := validation_difference(excerpt, recorded):
             raise CorpusError(
-                f"{', '.join(options.sources)}: no longer what {self.name} was trained on",
+                f"{', '.join(options.sources)}: no longer what {self.name} was trained on ({what})",
                 hint="name a corpus to evaluate on instead of valid",
             )
-        if not material.valid.stretches:
+        if not excerpt.stretches:
             raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")
-        return material.valid
+        return excerpt
 
     def _stop(self, text: str) -> str:
         try:

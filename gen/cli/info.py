@@ -13,12 +13,14 @@ def info(
     """Show a run's sizes, cell, codec, labels, history and versions."""
     from gen.cli.console import write_json
     from gen.codecs import load_codec
+    from gen.provenance import recorded_corpus
     from gen.run import find_model_file
     from gen.training.checkpoint import read_header
 
     path = find_model_file(run)
     header = read_header(path)
     codec = load_codec(header["codec"])
+    header["corpus"] = recorded_corpus(path, header)
     facts = facts_of(path, header, vocab_size=len(codec.vocab), unit=codec.unit)
     if json:
         write_json(facts)
@@ -30,7 +32,7 @@ def info(
 def facts_of(path: Path, header: dict[str, Any], *, vocab_size: int, unit: str) -> dict[str, Any]:
     """Returns what a model file says of itself, without the lists of symbols and documents."""
     corpus = header["corpus"]
-    sources = corpus["options"]["sources"]
+    sources = [Path(source).name or source for source in corpus["options"].get("sources", ())]
     return {
         "run": header["run"],
         "path": str(path),
@@ -39,7 +41,8 @@ def facts_of(path: Path, header: dict[str, Any], *, vocab_size: int, unit: str) 
         "model": header["model"],
         "codec": {"name": header["codec"]["name"], "vocab_size": vocab_size, "unit": unit},
         "labels": header["labels"],
-        "corpus": {"sources": sources} | {name: value for name, value in corpus.items() if name.startswith("num_")},
+        "corpus": ({"sources": sources} if sources else {})
+        | {name: value for name, value in corpus.items() if name.startswith("num_")},
         "training": header["training"],
         "history": header["history"],
         "result": header["result"],

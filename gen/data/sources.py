@@ -146,6 +146,18 @@ def begins_as_midi(head: bytes) -> bool:
     return head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID")
 
 
+def is_gone(source: str) -> bool:
+    """Whether what a corpus was read from cannot be read again: standard input, or a name that nothing has now."""
+    try:
+        return source == "-" or (
+            _status(Path(source)) is None
+            and builtin_path(source) is None
+            and not (glob.has_magic(source) and glob.glob(source, recursive=True))  # noqa: PTH207 - as in _add_glob
+        )
+    except CorpusError:  # it is there, and finding it says what is wrong
+        return False
+
+
 def printable(name: str | Path) -> str:
     """Returns a file's name with line ends, escapes and undecodable bytes written out."""
     text = str(name)

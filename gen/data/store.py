@@ -48,6 +48,7 @@ class Store:
         units: how many characters, bytes or notes there are in all.
         key: the hash of the contents and options that it was made of.
         paths: (D,) where `gen.prepare` found the files just now; empty in a store opened by its folder.
+        older_keys: those of the same files, read as before: by earlier versions of the rules for MIDI.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Store:
     codec_spec: dict[str, Any]
     report: Report
     paths: tuple[Path, ...] = ()
+    older_keys: tuple[str, ...] = ()
 
 
 def stores_folder() -> Path:

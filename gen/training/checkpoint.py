@@ -75,19 +75,19 @@ def read_checkpoint(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str
     return tensors, header
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Returns the header of a model file without loading its tensors, checked. Raises CheckpointError."""
+def read_header(path: Path, kind: Kind = "model") -> dict[str, Any]:
+    """Returns the header of a file without loading its tensors, checked. Raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         path.open("rb").close()
         with safe_open(path, framework="pt") as file:
-            header = _header(path, "model", file.metadata() or {})
+            header = _header(path, kind, file.metadata() or {})
     except OSError as err:
         raise CheckpointError(f"{path}: cannot be read ({reason(err)})") from err
     except (SafetensorError, ValueError, KeyError, RecursionError) as err:
         raise CheckpointError(f"{path}: {_what_is_wrong(path)} ({err})") from err
-    check_header(path, "model", header)
+    check_header(path, kind, header)
     return header
 
 

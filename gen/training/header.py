@@ -13,21 +13,22 @@ from gen.errors import CheckpointError
 Fields = Mapping[str, "type | UnionType | Fields"]
 
 _NUMBER = int | float
-_OPTIONS: Fields = {
-    "sources": list,
+_READING: Fields = {
     "codec": str,
     "encoding": str,
     "labels": str,
     "valid_fraction": _NUMBER,
     "seed": int,
-    "valid_file": str | None,
-    "test_file": str | None,
 }
 _CORPUS: Fields = {
-    "options": _OPTIONS,
+    "options": _READING,
     "key": str,
     "valid_key": str,
     "num_tokens": int,
+}
+_PLACED_CORPUS: Fields = {
+    **_CORPUS,
+    "options": {**_READING, "sources": list, "valid_file": str | None, "test_file": str | None},
     "documents": dict | None,
 }
 _HISTORY: Fields = {
@@ -63,7 +64,7 @@ _BOTH: Fields = {
 }
 _HEADERS: Mapping[str, Fields] = {
     "model": {**_BOTH, "result": {"parameters": int}},
-    "training": {**_BOTH, "place": _PLACE, "marks_passed": int},
+    "training": {**_BOTH, "corpus": _PLACED_CORPUS, "place": _PLACE, "marks_passed": int},
 }
 
 

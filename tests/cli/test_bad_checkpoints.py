@@ -145,7 +145,7 @@ def test_a_header_that_does_not_fit_is_one_line(gen: Gen, run: Path, case: str, 
     assert_refused(gen(*READERS[reader]))
 
 
-@pytest.mark.parametrize("field", ["run", "codec", "labels", "corpus.options.sources", "history", "result.parameters"])
+@pytest.mark.parametrize("field", ["run", "codec", "labels", "corpus.options.encoding", "history", "result.parameters"])
 def test_info_of_a_header_that_lacks_a_field_names_it(gen: Gen, run: Path, field: str) -> None:
     path = run / "model.safetensors"
     path.write_bytes(with_header(path.read_bytes(), drop(field)))

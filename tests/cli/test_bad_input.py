@@ -321,10 +321,12 @@ def test_a_closed_standard_input_is_one_line(gen: Gen, monkeypatch: pytest.Monke
         ("more\n", "the corpus has changed (a.txt: 6030 tokens then, 6035 now)"),
         ("other letters", "the corpus has changed (its contents differ)"),
         ("", "a.txt: empty"),
-        (None, "a.txt: no such file"),
+        (None, "a.txt: no such file, and its store is not in the cache"),
     ],
 )
-def test_a_changed_corpus_is_not_resumed(gen: Gen, here: Path, text_file: Path, change: str | None, what: str) -> None:
+def test_a_changed_corpus_is_not_resumed(
+    gen: Gen, here: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch, change: str | None, what: str
+) -> None:
     corpus = here / "a.txt"
     shutil.copy(text_file, corpus)
     train(gen, "a.txt")
@@ -332,6 +334,7 @@ def test_a_changed_corpus_is_not_resumed(gen: Gen, here: Path, text_file: Path, 
     text = corpus.read_text()
     if change is None:
         corpus.unlink()
+        monkeypatch.setenv("GEN_CACHE", str(here / "another cache"))
     elif change == "other letters":
         corpus.write_text(text.replace("fox", "cat"))
     else:

@@ -21,6 +21,9 @@ BoolArray = NDArray[np.bool_]
 Envelope = Callable[[float], float | str | None]
 NOTHING_ASKED: Mapping[str, Envelope] = MappingProxyType({})
 
+NO_ENDS: NDArray[np.int64] = np.empty(0, np.int64)
+NO_ENDS.flags.writeable = False
+
 BEGIN = "Begin"
 END = "End"
 
@@ -73,11 +76,14 @@ class Vocab:
 class Part(NamedTuple):
     """A stretch of one encoded file, and what reading it found.
 
-    A text comes in many parts, so that a gigabyte never stands in memory; a MIDI file in one.
+    A text comes in many parts, so that a gigabyte never stands in memory; a MIDI file in one. The end of a file ends
+    its last document; a file of several documents says where the others end.
     """
 
     ids: IdArray
     findings: Mapping[str, int]  # additive counts: {"notes": 812, "overlaps cut": 3}; {} when nothing to say
+    ends: NDArray[np.int64] = NO_ENDS  # (E,) ascending: ids[:end] are of documents that end here or before
+    labels: Sequence[str | None] | None = None  # of these E documents; None for that of the file
 
 
 class StreamDecoder(Protocol[Piece_co]):

@@ -1,6 +1,7 @@
 """The settings of a corpus, a model, a training run and of sampling: frozen, validated once, JSON both ways."""
 
 import codecs
+import difflib
 import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -9,6 +10,7 @@ from gen.errors import SettingError
 
 CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
+DOCUMENTS = ("files", "lines", "blank")  # what makes a document of a text; all else is a separator
 MOST_SAMPLES = 65536  # rows of one batch
 MOST_OF_A_LIMIT = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
 Config = TypeVar("Config", "Reading", "ModelConfig", "TrainingConfig", "SamplingConfig")
@@ -21,14 +23,18 @@ class Reading:
     Args:
         encoding: of texts without a byte order mark.
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
+        documents: what makes a document of a text: "files", "lines", "blank" (what stands between blank lines), or
+            else whatever stands between separators such as this one.
     """
 
     encoding: str = "utf-8"
     labels: Literal["folders", "none"] = "folders"
+    documents: str = "files"
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding)
         _check_choice("labels", self.labels, ("folders", "none"))
+        _check_documents(self.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,15 @@ def _check_encoding(encoding: str) -> None:
         raise SettingError(
             f"--encoding: unknown ({encoding})", hint="such as utf-8, utf-16, latin-1, cp1252, koi8-r, gbk, shift_jis"
         ) from err
+
+
+def _check_documents(documents: str) -> None:
+    """Raises SettingError if there is no separator, or if it is rather one of the words misspelt."""
+    if not documents:
+        raise SettingError("--documents: an empty separator", hint=f"choose one of {', '.join(DOCUMENTS)}, or a text")
+    near = difflib.get_close_matches(documents.lower(), DOCUMENTS, n=1)
+    if near and documents not in DOCUMENTS:
+        raise SettingError(f"--documents: no separator ({documents})", hint=f"did you mean {near[0]}?")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

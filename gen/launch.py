@@ -297,7 +297,9 @@ def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name:
 
 def _corpus_choices(material: Material) -> list[Choice]:
     store, codec = material.store, material.codec
-    units = f"{store.units:,} {codec.unit}s in {len(store.names):,} document{'s' if len(store.names) != 1 else ''}"
+    units = (
+        f"{store.units:,} {codec.unit}s in {store.num_documents:,} document{'s' if store.num_documents != 1 else ''}"
+    )
     if num_unused := sum(not file.is_used for file in store.report.files):
         units += f"; {num_unused:,} file{'s' if num_unused != 1 else ''} not used, gen corpus says why"
     if material.is_from_cache:

@@ -20,6 +20,8 @@ from gen.training.recipe import MIN_BPTT, Facts
 VALID_FRACTION = 0.1
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 
+# Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
+LEFT_OUT_AT_DEFAULT: dict[str, Any] = {"documents": "files"}
 READING_FIELDS = tuple(field.name for field in fields(Reading))
 
 OnProgress = Callable[[int, int], None]
@@ -43,9 +45,10 @@ class CorpusOptions:
             raise SettingError(f"--valid: must be at least 0 and below 1 ({self.valid_fraction:g})")
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options as JSON data, those of the reading among the others."""
+        """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
         options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reading"}
-        return options | to_json(self.reading)
+        options |= to_json(self.reading)
+        return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
 
 
 class Recorded(NamedTuple):

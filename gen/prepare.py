@@ -30,7 +30,8 @@ from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged, hash_files
 from gen.data.report import FileReport, Report
 from gen.data.sources import Skipped, SourceFile, find_sources
-from gen.data.store import Store, StoreWriter, open_store, stores_folder
+from gen.data.store import Store, open_store, stores_folder
+from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, SettingError
 from gen.music import rules
 from gen.prepare_parts import Encoder, OnProgress, Progress, Weights, survey
@@ -80,6 +81,8 @@ def prepare(
         codec = replace(codec, reading=reading)
     with closing(find_sources(sources)) as found:
         choice = _music_or_text(found.files, codec)
+        if _is_music(choice) and reading.documents != "files":
+            raise SettingError(f"--documents: only for text ({reading.documents})", hint="leave it out")
         files, left_out = _suited(found.files, choice, is_auto=codec == "auto")
         if reading.labels == "none":
             files = [file._replace(label=None) for file in files]
@@ -161,7 +164,8 @@ def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) -
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
-    made_of = json.dumps([made_by, reading.encoding, files], sort_keys=True)
+    documents = [] if reading.documents == "files" else [{"documents": reading.documents}]
+    made_of = json.dumps([made_by, reading.encoding, files, *documents], sort_keys=True)
     if not _is_music(codec):
         return [hashlib.sha256(made_of.encode()).hexdigest()]
     versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
@@ -240,7 +244,7 @@ def _as_found(store: Store, read: Sequence[SourceFile], skipped: Sequence[Skippe
     used = [file for report, file in zip(reports, read, strict=True) if report.is_used]
     return replace(
         store,
-        names=tuple(file.name for file in used),
+        files=tuple(file.name for file in used),
         paths=tuple(file.path for file in used),
         report=Report((*reports, *_skips(skipped))),
     )

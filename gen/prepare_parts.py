@@ -14,18 +14,19 @@ import numpy as np
 from gen.codec import Codec, Part
 from gen.codecs import beat_layout
 from gen.codecs import text as char
+from gen.codecs.documents import document_parts
 from gen.codecs.text import UnknownCharacterError
-from gen.codecs.textfile import text_parts
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged
 from gen.data.report import FileReport
-from gen.data.store import StoreWriter
+from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, MidiError
 from gen.music import rules
 from gen.prepare_workers import EncodeFile
 
 OnProgress = Callable[[int, int], None]
 
+EMPTY_DOCUMENTS = "empty documents left out"
 _REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # the findings that changed something; the others only count
 _TELLS = 200  # how often `on_progress` is called for a corpus, about
 
@@ -87,7 +88,7 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
 
 
 class Encoder:
-    """Adds files to a store, a document each.
+    """Adds files to a store.
 
     Args:
         encode_file: the codec's own, or what does the same elsewhere.
@@ -110,19 +111,23 @@ class Encoder:
         tokens = num_units = 0
         findings: Counter[str] = Counter()
         try:
+            self._writer.open_file(label=hashed.file.label)
             parts = self._encode_file(hashed.file.path)
             for part in _readable(hashed, parts, self._progress, self._progress.weights.encode):
-                self._writer.add(part.ids)
+                self._writer.add(part.ids, part.ends, part.labels)
                 tokens += len(part.ids)
                 num_units += self._count_units(part)
                 findings.update(part.findings)
         except _RefusedError as refusal:
-            self._writer.drop_document()
+            self._writer.drop_file()
             return FileReport(name, "refused", str(refusal))
-        self._writer.close_document(name, label=hashed.file.label)
+        written = self._writer.close_file(name)
+        findings[EMPTY_DOCUMENTS] += written.num_empty
         found = dict(+findings)
         is_repaired = not _REPAIRS.isdisjoint(found)
-        return FileReport(name, "repaired" if is_repaired else "kept", None, tokens, num_units, found)
+        return FileReport(
+            name, "repaired" if is_repaired else "kept", None, tokens, num_units, found, written.num_documents
+        )
 
     def _count_units(self, part: Part) -> int:
         if self._units_a_token is not None:
@@ -131,7 +136,7 @@ class Encoder:
 
 
 def _as_code_points(path: Path, reading: Reading) -> Iterator[Part]:
-    for part in text_parts(path, reading):
+    for part in document_parts(path, reading):
         yield Part(char.code_points(part.text), part.findings)
 
 

@@ -23,15 +23,15 @@ _COUNTS = ("num_tokens", "num_units", "num_documents", "num_train_targets", "num
 def describe(material: Material) -> dict[str, Any]:
     """Returns what a training checkpoint keeps of a corpus: the options, and enough to notice and name a change."""
     store = material.store
-    is_small = len(store.names) <= NAMED_DOCUMENTS
+    names = map(store.name, range(store.num_documents)) if store.num_documents <= NAMED_DOCUMENTS else None
     return {
         "options": material.options.to_json(),
         "key": store.key,
         "valid_key": material.valid.store.key,
         "num_tokens": len(store.ids),
         "num_units": store.units,
-        "num_documents": len(store.names),
-        "documents": dict(zip(store.names, np.diff(store.starts).tolist(), strict=True)) if is_small else None,
+        "num_documents": store.num_documents,
+        "documents": dict(zip(names, np.diff(store.starts).tolist(), strict=True)) if names else None,
         "num_train_targets": material.train.num_targets,
         "num_valid_targets": material.valid.num_targets,
     }

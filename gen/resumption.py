@@ -7,7 +7,7 @@ from typing import Any
 
 from gen.config import ModelConfig, TrainingConfig, from_json, to_json
 from gen.errors import CheckpointError, SettingError
-from gen.material import CorpusOptions
+from gen.material import LEFT_OUT_AT_DEFAULT, CorpusOptions
 
 LIMITS = ("steps", "epochs", "minutes")
 FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")
@@ -15,6 +15,7 @@ READING_OPTIONS = {
     "codec": "codec",
     "encoding": "encoding",
     "labels": "labels",
+    "documents": "documents",
     "valid_fraction": "valid",
     "valid_file": "valid file",
     "test_file": "test file",
@@ -37,8 +38,10 @@ def settings_of(path: Path, header: Mapping[str, Any], given: Mapping[str, Any])
 
 def check_same_reading(header: Mapping[str, Any], recorded: CorpusOptions, given: CorpusOptions) -> None:
     """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
-    then = replace(recorded, codec=header["codec"]["name"]).to_json()
-    now, defaults = given.to_json(), CorpusOptions(()).to_json()
+    then, now, defaults = (
+        LEFT_OUT_AT_DEFAULT | options.to_json()
+        for options in (replace(recorded, codec=header["codec"]["name"]), given, CorpusOptions(()))
+    )
     for name, option in READING_OPTIONS.items():
         if now[name] not in (defaults[name], then[name]):
             raise _cannot_change(option, then[name], now[name])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mido
+import numpy as np
 import pytest
 
 import gen.data.store
@@ -62,7 +63,7 @@ def test_documents_come_back_as_they_were(codec: str, here: Path) -> None:
     write("f/b.txt", "\u8a69\r\n")
     store = prepare(["f"], codec=codec)
     assert texts(store) == ["Stra\u00dfe\n", "\u8a69\n"]
-    assert store.names == ("f/a.txt", "f/b.txt")
+    assert store.files == ("f/a.txt", "f/b.txt")
     assert [path.name for path in store.paths] == ["a.txt", "b.txt"]
     assert store.units == len(store.ids) == store.report.units
     assert store.report.findings == {"line ends made LF": 1}
@@ -71,6 +72,59 @@ def test_documents_come_back_as_they_were(codec: str, here: Path) -> None:
 def test_a_text_of_many_parts_comes_back_as_it_was(here: Path) -> None:
     text = "".join(f"line {number} \u00e9\n" for number in range(50000))
     assert texts(prepare([write("a.txt", text)])) == [text]
+
+
+@pytest.mark.parametrize("codec", ["auto", "byte"])
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ("lines", ["Stra\u00dfe", "a", "b", "\u8a69", "a"]),
+        ("blank", ["Stra\u00dfe\na", "b", "\u8a69\na"]),
+        ("a", ["Str", "\u00dfe\n", "\nb\n", "\u8a69\n"]),
+    ],
+)
+def test_a_text_is_as_many_documents_as_it_is_asked_to_be(
+    codec: str, documents: str, expected: list[str], here: Path
+) -> None:
+    write("f/x.txt", "Stra\u00dfe\r\na\r\n\r\nb\r\n")
+    write("f/y.txt", "\u8a69\na")
+    store = prepare(["f"], codec=codec, reading=Reading(documents=documents))
+    assert texts(store) == expected
+    assert store.name(0) == "f/x.txt:1"
+    assert [file.documents for file in store.report.files] == np.diff(store.firsts).tolist()
+    assert "\n" not in store.codec_spec.get("alphabet", "") or documents != "lines"
+
+
+def test_empty_documents_are_left_out_and_counted(here: Path) -> None:
+    write("f/a.txt", "one\n\n\ntwo\n")
+    write("f/b.txt", "\n\n")
+    store = prepare(["f"], reading=Reading(documents="lines"))
+    assert texts(store) == ["one", "two"]
+    assert store.report.findings == {"empty documents left out": 2}
+    assert statuses(store)["f/b.txt"] == ("refused", "empty")
+
+
+def test_documents_of_a_file_have_the_label_of_its_folder_and_know_their_equals(here: Path) -> None:
+    write("f/x/names", "Ada\nBob\nAda")
+    write("f/y/names", "Bob\nCy\n")
+    store = prepare(["f"], reading=Reading(documents="lines"))
+    assert store.label_names == ("x", "y")
+    assert store.labels.tolist() == [1, 1, 1, 2, 2]
+    assert store.twins.tolist() == [0, 1, 0, 1, 4]
+
+
+def test_a_store_of_other_documents_is_another(here: Path) -> None:
+    write("a.txt", "one\n\ntwo\n")
+    stores = [prepare(["a.txt"], reading=Reading(documents=way)) for way in ("files", "lines", "blank", "two")]
+    assert len({store.key for store in stores}) == 4
+    assert [store.num_documents for store in stores] == [1, 2, 2, 1]
+
+
+@pytest.mark.parametrize("codec", ["auto", "beat"])
+def test_music_is_never_parted_into_documents(codec: str, here: Path) -> None:
+    write_midi("a.mid")
+    with pytest.raises(SettingError, match=r"--documents: only for text \(lines\)"):
+        prepare(["a.mid"], codec=codec, reading=Reading(documents="lines"))
 
 
 @pytest.mark.parametrize(("num_characters", "codec"), [(8192, "char"), (8193, "byte")])
@@ -118,7 +172,7 @@ def test_music_that_cannot_be_used_is_refused_and_the_run_goes_on(here: Path) ->
     assert found["f/a.mid"] == ("kept", None)
     assert found["f/b.mid"][0] == found["c.mid"][0] == "refused"
     assert "b.mid" not in str(found["f/b.mid"][1])
-    assert store.names == ("f/a.mid",)
+    assert store.files == ("f/a.mid",)
 
 
 def test_a_corpus_of_drums_keeps_them(here: Path) -> None:
@@ -253,7 +307,7 @@ def test_equal_contents_under_other_names_are_not_prepared_again(here: Path) -> 
     os.mkfifo("g/pipe")
     second = prepare(["g"])
     assert (second.key, made_at(second)) == (first.key, made_at(first))
-    assert second.names == ("g/b/1.txt", "g/c/3.txt")
+    assert second.files == ("g/b/1.txt", "g/c/3.txt")
     assert statuses(second) == {
         "g/b/1.txt": ("kept", None),
         "g/c/2.text": ("refused", "not utf-8 (0xff at byte 1, line 1)"),

@@ -100,7 +100,7 @@ def test_the_store_is_the_same_whatever_the_number_of_workers(here: Path, monkey
     for num_workers in (0, 1, 2, 5):
         monkeypatch.setenv("GEN_CACHE", str(here / f"cache{num_workers}"))
         stores.append(prepare(["mixed"], num_workers=num_workers))
-    assert len(stores[0].names) == 21
+    assert len(stores[0].files) == 21
     for store in stores[1:]:
         assert store.report == stores[0].report
         assert contents(store) == contents(stores[0])
@@ -310,4 +310,4 @@ def test_workers_end_with_what_started_them(number: signal.Signals, is_clean: bo
     stores = list(gen.data.store.stores_folder().iterdir())
     assert not [folder for folder in stores if not folder.name.startswith(".unfinished-")]
     assert not (is_clean and stores)
-    assert len(prepare(["large"], num_workers=0).names) == LARGE_FILES
+    assert len(prepare(["large"], num_workers=0).files) == LARGE_FILES

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from gen.cli.parameters import CodecName, Encoding, Labels, argument, option
+from gen.cli.parameters import CodecName, Documents, Encoding, Labels, argument, option, separator
 
 if TYPE_CHECKING:
     from gen.codec import Codec
@@ -23,6 +23,7 @@ def corpus(
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
     labels: Labels = "folders",
+    documents: Documents = "files",
     json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
 ) -> None:
     """Show what was read, repaired and refused of a corpus.
@@ -39,7 +40,7 @@ def corpus(
     from gen.config import Reading
     from gen.prepare import prepare
 
-    reading = Reading(encoding=encoding, labels=labels)
+    reading = Reading(encoding=encoding, labels=labels, documents=separator(documents))
     with reading_display() as on_progress:
         store = prepare(sources, codec=codec, reading=reading, on_progress=on_progress)
     used = load_codec(store.codec_spec)
@@ -89,7 +90,7 @@ def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
         "reason": codec_reason(store),
         "symbols": len(codec.vocab),
         "unit": codec.unit,
-        "documents": len(store.starts) - 1,
+        "documents": store.num_documents,
         "labels": list(store.label_names),
     }
 
@@ -103,7 +104,7 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
     reason = codec_reason(store)
     lines = [
         f"codec      {codec.name}, {len(codec.vocab)} symbols{f'; {reason}' if reason else ''}",
-        f"documents  {len(store.starts) - 1:,}",
+        f"documents  {store.num_documents:,}",
         f"tokens     {report.tokens:,}",
         f"{codec.unit + 's':<10} {report.units:,}",
         f"labels     {_listed(store.label_names) or 'none'}",
@@ -146,7 +147,8 @@ def _file_line(file: "FileReport") -> str:
     if not file.is_used:
         return f"  {file.status:<8}  {file.name}: {file.reason}"
     found = ", ".join(f"{count:,} {name}" for name, count in file.findings.items())
-    return f"  {file.status:<8}  {file.name}: {file.tokens:,} tokens{f'; {found}' if found else ''}"
+    documents = f" in {file.documents:,} documents" if file.documents > 1 else ""
+    return f"  {file.status:<8}  {file.name}: {file.tokens:,} tokens{documents}{f'; {found}' if found else ''}"
 
 
 def _capped(lines: list[str]) -> list[str]:

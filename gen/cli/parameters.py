@@ -1,5 +1,6 @@
 """Options and arguments as all commands declare them: the help line itself names range and default."""
 
+import re
 from functools import partial
 from typing import Annotated, Literal
 
@@ -7,6 +8,8 @@ import typer
 
 option = partial(typer.Option, show_default=False)
 argument = partial(typer.Argument, show_default=False)
+
+_ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\"}
 
 # Of `gen train` and `gen corpus`: how files are read.
 CodecName = Annotated[
@@ -17,6 +20,15 @@ Encoding = Annotated[str, option("--encoding", metavar="NAME", help="Read text i
 Labels = Annotated[
     Literal["folders", "none"],
     option("--labels", help="Label documents by sub-folder or not at all  [default folders]"),
+]
+Documents = Annotated[
+    str,
+    option(
+        "--documents",
+        metavar="files|lines|blank|SEPARATOR",
+        help="Make documents of files, lines, what stands between blank lines, or between separators (\\n for a line "
+        "end, \\t for a tab, \\\\ for \\)  [default files]",
+    ),
 ]
 
 # Of `gen sample` and `gen play`.
@@ -34,3 +46,8 @@ TopP = Annotated[
 MinP = Annotated[
     float | None, option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]")
 ]
+
+
+def separator(documents: str) -> str:
+    """Returns the value of `--documents` with a line end for \\n, a tab for \\t, and \\ for two of them."""
+    return re.sub(r"\\[nrt\\]", lambda match: _ESCAPES[match[0]], documents)

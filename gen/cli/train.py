@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gen.cli.parameters import CodecName, Encoding, Labels, argument, option
+from gen.cli.parameters import CodecName, Documents, Encoding, Labels, argument, option, separator
 
 
 def train(
@@ -24,6 +24,7 @@ def train(
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
     labels: Labels = "folders",
+    documents: Documents = "files",
     cell: Annotated[
         Literal["rnn", "lstm", "gru"] | None, option("--cell", help="Choose the recurrent cell  [default lstm]")
     ] = None,
@@ -144,7 +145,7 @@ def train(
     options = CorpusOptions(
         tuple(corpus or ()),
         codec=codec,
-        reading=Reading(encoding=encoding, labels=labels),
+        reading=Reading(encoding=encoding, labels=labels, documents=separator(documents)),
         valid_fraction=VALID_FRACTION if valid is None else valid,
         valid_file=valid_file,
         test_file=test_file,

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
+from gen.codecs.documents import document_parts
 from gen.codecs.plain import PlainText
-from gen.codecs.textfile import line_at, read_text, text_parts, write_text
+from gen.codecs.text import code_points
+from gen.codecs.textfile import line_at, read_text, write_text
 from gen.codecs.utf8 import Utf8Grammar
 from gen.config import Reading
 from gen.errors import CorpusError, SettingError
@@ -65,13 +67,13 @@ class ByteCodec(PlainText):
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        for part in text_parts(path, self.reading):
+        for part in document_parts(path, self.reading):
             try:
                 ids = np.frombuffer(part.text.encode("utf-8"), np.uint8)
             except UnicodeEncodeError as err:  # only some encodings, such as utf-7, can give a lone surrogate
-                line = line_at(path, part.start + err.start, self.reading)
+                line = line_at(path, part.place(err.start), self.reading)
                 raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
-            yield Part(ids, part.findings)
+            yield Part(ids, part.findings, _places(part.text, part.ends, num_bytes=len(ids)), part.labels)
 
     def join(self, pieces: Iterable[str]) -> str:
         """Joins decoded characters."""
@@ -109,6 +111,15 @@ class ByteDecoder:
     def finish(self) -> tuple[str, ...]:
         """Returns U+FFFD if the last character is not whole."""
         return tuple(self._decoder.decode(b"", final=True))
+
+
+def _places(text: str, offsets: NDArray[np.int64], *, num_bytes: int) -> NDArray[np.int64]:
+    """Returns where places among the characters of a text are among its bytes."""
+    if num_bytes == len(text) or not len(offsets):
+        return offsets
+    codes = code_points(text)
+    sizes = 1 + (codes >= 0x80).astype(np.int64) + (codes >= 0x800) + (codes >= 0x10000)
+    return np.concatenate(([0], np.cumsum(sizes)))[offsets]
 
 
 def _surrogate(err: UnicodeEncodeError) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
+from gen.codecs.documents import document_parts
 from gen.codecs.plain import PlainText
-from gen.codecs.textfile import line_at, read_text, text_parts, write_text
+from gen.codecs.textfile import line_at, read_text, write_text
 from gen.config import Reading
 from gen.errors import CheckpointError, CorpusError, SettingError
 
@@ -87,13 +88,13 @@ class CharCodec(PlainText):
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        for part in text_parts(path, self.reading):
+        for part in document_parts(path, self.reading):
             ids, unknown = self._lookup(part.text)
             if unknown is not None:
-                line = line_at(path, part.start + unknown, self.reading)
+                line = line_at(path, part.place(unknown), self.reading)
                 where = _unknown(part.text[unknown], line=line)
                 raise UnknownCharacterError(f"{path}: {where}", hint=self._hint())
-            yield Part(ids, part.findings)
+            yield Part(ids, part.findings, part.ends, part.labels)
 
     def join(self, pieces: Iterable[str]) -> str:
         """Joins decoded characters."""

@@ -10,10 +10,14 @@ Files are read in small parts, so that the size of a file does not matter.
 
 import codecs
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import NO_ENDS
 from gen.config import Reading
 from gen.errors import CorpusError
 from gen.files import reason, write_atomically
@@ -41,6 +45,13 @@ class TextPart(NamedTuple):
     text: str
     start: int  # how many characters stand before it
     findings: Mapping[str, int]
+    ends: NDArray[np.int64] = NO_ENDS  # as in `gen.codec.Part`
+    gaps: NDArray[np.int64] = NO_ENDS  # how many characters, left out here, follow each of these documents
+    labels: Sequence[str | None] | None = None  # as in `gen.codec.Part`
+
+    def place(self, offset: int) -> int:
+        """Returns how many characters of the file stand before one of the text."""
+        return self.start + offset + int(self.gaps[self.ends <= offset].sum())
 
 
 def text_parts(path: Path, reading: Reading) -> Iterator[TextPart]:

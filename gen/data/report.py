@@ -18,6 +18,7 @@ class FileReport:
             looked into.
         reason: why it was refused or skipped.
         findings: counts of what reading it found.
+        documents: how many it gave.
     """
 
     name: str
@@ -26,6 +27,7 @@ class FileReport:
     tokens: int = 0
     units: int = 0
     findings: Mapping[str, int] = field(default_factory=dict)
+    documents: int = 0
 
     @property
     def is_used(self) -> bool:
@@ -86,7 +88,8 @@ class Report:
     def rows(self) -> list[tuple[Any, ...]]:
         """Returns the report as JSON data that takes little room, for there may be very many files."""
         return [
-            (file.name, file.status, file.reason, file.tokens, file.units, dict(file.findings)) for file in self.files
+            (file.name, file.status, file.reason, file.tokens, file.units, dict(file.findings), file.documents)
+            for file in self.files
         ]
 
 

@@ -1,53 +1,67 @@
 """The token ids of a corpus on disk: memory-mapped, kept by the contents that they were made of.
 
     STORES/KEY/ids.bin       the ids of all documents, one after another, in the narrowest unsigned type
-    STORES/KEY/index.json    {"checksum", "index"}: each document's start, label, name and hash; the codec, the report;
-                             the checksum is of the bytes of the index
+    STORES/KEY/starts.bin    int64: where each document starts, and where the last one stops
+    STORES/KEY/labels.bin    int32: each document's label; not there without labels
+    STORES/KEY/twins.bin     int32, or int64 beyond 2^31 documents: the first document that is equal to each
+    STORES/KEY/index.json    {"checksum", "index"}: the files, how many documents each of them is, the names of labels,
+                             the hashes of the other files, the codec, the report; the checksum is of the index itself
 
-A store is written to a folder beside its place and renamed, so that one under its own name is whole. It is checked
-against its hashes when it is opened: a damaged one is an error, which `gen.prepare` answers by making it again.
+A store is written to a folder beside its place and renamed (`gen.data.store_writer`), so that one under its own name is
+whole. It is checked against its hashes when it is opened: a damaged one is an error, which `gen.prepare` answers by
+making it again. There may be very many documents: nothing here is an object for each.
+
+Stores of format 2, which held all but the ids in their index, are read; every document of theirs is a file.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
 from gen.data.report import Report, report_of
+from gen.data.twins import place_type
 from gen.errors import CorpusError
-from gen.files import cache_root, reason
+from gen.files import cache_root
 
-FORMAT = 2
-_IDS, _INDEX = "ids.bin", "index.json"
-_CHECKSUM, _BODY, _TAIL = '{"checksum": "', '", "index": ', "}"  # what stands around the two in the file
-_UNFINISHED = ".unfinished-"
-_ABANDONED_SECONDS = 24 * 3600.0
+FORMAT = 3
+IDS, STARTS, LABELS, TWINS, INDEX = "ids.bin", "starts.bin", "labels.bin", "twins.bin", "index.json"
+START_TYPE, LABEL_TYPE = np.dtype("<i8"), np.dtype("<i4")
+CHECKSUM, BODY, TAIL = '{"checksum": "', '", "index": ', "}"  # what stands around the two in the index
+_EVERY_DOCUMENT_IN_INDEX: Final = 2  # the format before
+_CHUNK_BYTES: Final = 1 << 18
+
+
+class _Columns(NamedTuple):
+    """What a store says of each document, and of each file; as the fields of `Store`."""
+
+    starts: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    twins: NDArray[np.signedinteger]
+    files: tuple[str, ...]
+    firsts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """A prepared corpus of D documents.
+    """A prepared corpus of D documents in F files.
 
     Args:
         ids: all documents' ids, one after another, without begin and end; read from disk as they are used.
         starts: (D + 1,) where each document starts; the last is where the last one stops.
         labels: (D,) 0 for none, k for label_names[k - 1].
         twins: (D,) the first document of equal contents, itself in most cases.
-        names: (D,) the files that the documents come from.
+        files: (F,) the names of the files that the documents come from.
+        firsts: (F + 1,) the first document of each file, and D.
         units: how many characters, bytes or notes there are in all.
         key: the hash of the contents and options that it was made of.
-        paths: (D,) where `gen.prepare` found the files just now; empty in a store opened by its folder.
+        paths: (F,) where `gen.prepare` found the files just now; empty in a store opened by its folder.
         older_keys: those of the same files, read as before: by earlier versions of the rules for MIDI.
     """
 
@@ -56,14 +70,26 @@ class Store:
     ids: IdArray
     starts: NDArray[np.int64]
     labels: NDArray[np.int32]
-    twins: NDArray[np.int64]
+    twins: NDArray[np.signedinteger]
     label_names: tuple[str, ...]
-    names: tuple[str, ...]
+    files: tuple[str, ...]
+    firsts: NDArray[np.int64]
     units: int
     codec_spec: dict[str, Any]
     report: Report
     paths: tuple[Path, ...] = ()
     older_keys: tuple[str, ...] = ()
+
+    @property
+    def num_documents(self) -> int:
+        """D."""
+        return len(self.starts) - 1
+
+    def name(self, document: int) -> str:
+        """Returns a document's name: that of its file, and its number there if that has several: `names.txt:17`."""
+        file = int(np.searchsorted(self.firsts, document, side="right")) - 1
+        is_alone = self.firsts[file + 1] - self.firsts[file] == 1
+        return self.files[file] if is_alone else f"{self.files[file]}:{document - self.firsts[file] + 1}"
 
 
 def stores_folder() -> Path:
@@ -76,26 +102,23 @@ def open_store(folder: Path, *, is_checked: bool = True) -> Store:
 
     Args:
         folder: stores_folder() / key.
-        is_checked: whether the ids are read through and compared with their hashes (about 1 GB/s).
+        is_checked: whether its files are read through and compared with their hashes (about 1 GB/s).
 
     Raises:
         CorpusError: it is missing, damaged or of another format.
     """
     try:
-        index = _read_index(folder / _INDEX)
-        dtype = np.dtype(index["dtype"])
-        starts = np.array(index["starts"], np.int64)
-        if is_checked and _digests(folder / _IDS, starts * dtype.itemsize) != index["digests"]:
-            raise ValueError(f"{_IDS} is not what was written")
+        index = _read_index(folder / INDEX)
+        if index["format"] == _EVERY_DOCUMENT_IN_INDEX:
+            columns = _columns_of_index(folder, index, is_checked=is_checked)
+        else:
+            columns = _mapped_columns(folder, index, is_checked=is_checked)
         return Store(
             folder=folder,
             key=index["key"],
-            ids=np.memmap(folder / _IDS, dtype=dtype, mode="r"),
-            starts=starts,
-            labels=np.array(index["labels"], np.int32),
-            twins=np.array(index["twins"], np.int64),
+            ids=np.memmap(folder / IDS, dtype=np.dtype(index["dtype"]), mode="r"),
+            **columns._asdict(),
             label_names=tuple(index["label_names"]),
-            names=tuple(index["names"]),
             units=index["units"],
             codec_spec=index["codec"],
             report=report_of(index["report"]),
@@ -104,173 +127,74 @@ def open_store(folder: Path, *, is_checked: bool = True) -> Store:
         raise CorpusError(f"{folder}: no usable prepared corpus ({err})", hint="prepare the corpus again") from err
 
 
-class StoreWriter:
-    """Writes a store document by document; used in a `with`, it leaves nothing behind unless `commit` was reached.
-
-    Args:
-        folder: where the store shall be; its name is the key.
-        num_symbols: how many different ids there can be.
-
-    Raises:
-        CorpusError: at any call, when the disk is full or cannot be written.
-    """
-
-    def __init__(self, folder: Path, *, num_symbols: int) -> None:
-        self._folder = folder
-        self._dtype = np.dtype(np.min_scalar_type(max(num_symbols - 1, 0)))
-        self._starts = [0]
-        self._labels: list[str | None] = []
-        self._names: list[str] = []
-        self._digests: list[str] = []
-        self._open_document()
-        with _disk_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(folder.parent)
-            self._beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
-            self._file: BinaryIO = (self._beside / _IDS).open("wb")
-
-    def __enter__(self) -> "StoreWriter":
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        with suppress(OSError):  # a full disk again; what it could not write is removed now
-            self._file.close()
-        shutil.rmtree(self._beside, ignore_errors=True)
-
-    @property
-    def num_documents(self) -> int:
-        """How many documents have been closed."""
-        return len(self._names)
-
-    def add(self, ids: IdArray) -> None:
-        """Appends (N,) ids to the document that is being written."""
-        data = np.ascontiguousarray(ids, self._dtype)
-        with _disk_errors(self._folder):
-            self._file.write(data.data)
-        self._hash.update(data.data)
-        self._num_pending += len(data)
-
-    def close_document(self, name: str, *, label: str | None) -> None:
-        """Ends the document."""
-        self._names.append(name)
-        self._labels.append(label)
-        self._digests.append(self._hash.hexdigest())
-        self._starts.append(self._starts[-1] + self._num_pending)
-        self._open_document()
-
-    def drop_document(self) -> None:
-        """Takes back what was added to the document."""
-        with _disk_errors(self._folder):
-            self._file.flush()
-            self._file.seek(self._starts[-1] * self._dtype.itemsize)
-            self._file.truncate()
-        self._open_document()
-
-    def commit(self, *, codec_spec: Mapping[str, Any], report: Report) -> Store:
-        """Finishes the store, puts it in its place and opens it.
-
-        Labels count only when at least two are in use.
-        """
-        names = sorted({label for label in self._labels if label is not None})
-        label_names = names if len(names) > 1 else []
-        with _disk_errors(self._folder):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            _write_index(self._beside / _INDEX, self._index(label_names, codec_spec, report))
-            self._file.close()
-            _put_in_place(self._beside, self._folder)
-        return open_store(self._folder, is_checked=False)
-
-    def _index(self, label_names: Sequence[str], codec_spec: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        numbers = {name: number for number, name in enumerate(label_names, 1)}
-        return {
-            "format": FORMAT,
-            "key": self._folder.name,
-            "dtype": self._dtype.str,
-            "digests": self._digests,
-            "starts": self._starts,
-            "labels": [0 if label is None else numbers.get(label, 0) for label in self._labels],
-            "twins": _firsts(self._digests),
-            "label_names": label_names,
-            "names": self._names,
-            "units": report.units,
-            "codec": dict(codec_spec),
-            "report": report.rows(),
-        }
-
-    def _open_document(self) -> None:
-        self._num_pending = 0
-        self._hash = hashlib.sha256()
+def file_digest(path: Path) -> str:
+    """Returns the hash of a file; read, not mapped, so that it does not count as our memory."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while data := file.read(_CHUNK_BYTES):
+            digest.update(data)
+    return digest.hexdigest()
 
 
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as err:
-        what = reason(err)
-        hint = "make room there, or set GEN_CACHE to a folder on another disk"
-        raise CorpusError(f"{folder.parent}: cannot write the prepared corpus ({what})", hint=hint) from err
+def _mapped_columns(folder: Path, index: Mapping[str, Any], *, is_checked: bool) -> _Columns:
+    for name, digest in index["digests"].items() if is_checked else ():
+        if file_digest(folder / name) != digest:
+            raise ValueError(f"{name} is not what was written")
+    starts = np.asarray(np.memmap(folder / STARTS, dtype=START_TYPE, mode="r"))
+    num_documents = len(starts) - 1
+    return _Columns(
+        starts,
+        labels=_labels(folder / LABELS, num_documents) if index["label_names"] else _no_labels(num_documents),
+        twins=np.asarray(np.memmap(folder / TWINS, dtype=place_type(num_documents).newbyteorder("<"), mode="r")),
+        files=tuple(index["files"]),
+        firsts=np.concatenate(([0], np.cumsum(index["documents"], dtype=np.int64))),
+    )
 
 
-def _write_index(path: Path, index: Mapping[str, Any]) -> None:
-    body = json.dumps(index)  # at once: written piece by piece it takes ten times as long
-    with path.open("w", encoding="ascii") as file:
-        for text in (_CHECKSUM, hashlib.sha256(body.encode()).hexdigest(), _BODY, body, _TAIL):
-            file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="ascii")
-    start = text.index(_BODY) + len(_BODY)
-    checksum = hashlib.sha256(text[start : -len(_TAIL)].encode()).hexdigest()
-    if text[: start - len(_BODY)] != _CHECKSUM + checksum:
-        raise ValueError(f"{_INDEX} is not what was written")
-    index: dict[str, Any] = json.JSONDecoder().raw_decode(text, start)[0]
-    if index["format"] != FORMAT:
-        raise ValueError(f"format {index['format']}, not {FORMAT}")
-    return index
-
-
-def _firsts(digests: Sequence[str]) -> list[int]:
-    first: dict[str, int] = {}
-    return [first.setdefault(digest, place) for place, digest in enumerate(digests)]
+def _columns_of_index(folder: Path, index: Mapping[str, Any], *, is_checked: bool) -> _Columns:
+    starts = np.array(index["starts"], np.int64)
+    if is_checked and _digests(folder / IDS, starts * np.dtype(index["dtype"]).itemsize) != index["digests"]:
+        raise ValueError(f"{IDS} is not what was written")
+    return _Columns(
+        starts,
+        labels=np.array(index["labels"], np.int32),
+        twins=np.array(index["twins"], np.int64),
+        files=tuple(index["names"]),
+        firsts=np.arange(len(starts)),
+    )
 
 
 def _digests(path: Path, offsets: NDArray[np.int64]) -> list[str]:
-    """Returns the hash of each stretch of a file; read, not mapped, so that it does not count as our memory."""
+    """Returns the hash of each stretch of a file."""
     digests = []
     with path.open("rb") as file:
         for size in np.diff(offsets).tolist():
             digest, missing = hashlib.sha256(), size
-            while missing and (data := file.read(min(missing, 1 << 16))):
+            while missing and (data := file.read(min(missing, _CHUNK_BYTES))):
                 digest.update(data)
                 missing -= len(data)
             digests.append(digest.hexdigest())
         if file.read(1):
-            raise ValueError(f"{_IDS} is too long")
+            raise ValueError(f"{IDS} is too long")
     return digests
 
 
-def _put_in_place(beside: Path, folder: Path) -> None:
-    """Renames a finished store to its place; gives way to a sound one that another process made meanwhile."""
-    try:
-        beside.rename(folder)
-        return
-    except OSError:
-        if not folder.exists():
-            raise
-    try:
-        open_store(folder)
-    except CorpusError:
-        shutil.rmtree(folder, ignore_errors=True)
-        beside.rename(folder)
+def _labels(path: Path, num_documents: int) -> NDArray[np.int32]:
+    return np.asarray(np.memmap(path, dtype=LABEL_TYPE, mode="r", shape=(num_documents,)))
 
 
-def _remove_abandoned(stores: Path) -> None:
-    """Removes what killed processes left, once it is a day old."""
-    for folder in stores.glob(f"{_UNFINISHED}*"):
-        if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+def _no_labels(num_documents: int) -> NDArray[np.int32]:
+    """Returns a zero a document in the memory of one."""
+    return np.broadcast_to(np.zeros(1, np.int32), (num_documents,))
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="ascii")
+    start = text.index(BODY) + len(BODY)
+    checksum = hashlib.sha256(text[start : -len(TAIL)].encode()).hexdigest()
+    if text[: start - len(BODY)] != CHECKSUM + checksum:
+        raise ValueError(f"{INDEX} is not what was written")
+    index: dict[str, Any] = json.JSONDecoder().raw_decode(text, start)[0]
+    if index["format"] not in (FORMAT, _EVERY_DOCUMENT_IN_INDEX):
+        raise ValueError(f"format {index['format']}, not {FORMAT}")
+    return index

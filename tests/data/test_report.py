@@ -43,4 +43,5 @@ def test_programs_get_totals_and_each_file_by_field() -> None:
         "tokens": 0,
         "units": 0,
         "findings": {},
+        "documents": 0,
     }

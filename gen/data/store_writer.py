@@ -1,0 +1,275 @@
+"""Writes a store of token ids, file by file, in parts that hold the ends of any number of documents."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import NO_ENDS, IdArray
+from gen.data.report import Report
+from gen.data.store import (
+    BODY,
+    CHECKSUM,
+    FORMAT,
+    IDS,
+    INDEX,
+    LABEL_TYPE,
+    LABELS,
+    START_TYPE,
+    STARTS,
+    TAIL,
+    TWINS,
+    Store,
+    file_digest,
+    open_store,
+)
+from gen.data.twins import DocumentHashes, first_equals
+from gen.errors import CorpusError
+from gen.files import reason
+
+# Of each document, until all are known: its hash, and its label by the order in which labels came.
+_HASHES, _NUMBERS = "hashes", "numbers"
+_HASH_TYPE: Final = np.dtype("<u8")
+_UNFINISHED: Final = ".unfinished-"
+_ABANDONED_SECONDS: Final = 24 * 3600.0
+_CHUNK: Final = 1 << 20  # documents whose labels are numbered at once
+
+
+class Written(NamedTuple):
+    """How many documents a file gave."""
+
+    num_documents: int
+    num_empty: int  # that were left out
+
+
+class _Place(NamedTuple):
+    """Where the writer stands."""
+
+    num_ids: int
+    num_documents: int
+    digest: "hashlib._Hash"
+
+
+class StoreWriter:
+    """Writes a store file by file; used in a `with`, it leaves nothing behind unless `commit` was reached.
+
+    Args:
+        folder: where the store shall be; its name is the key.
+        num_symbols: how many different ids there can be.
+
+    Raises:
+        CorpusError: at any call, when the disk is full or cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, num_symbols: int) -> None:
+        self._folder = folder
+        self._dtype = np.dtype(np.min_scalar_type(max(num_symbols - 1, 0)))
+        self._files: list[str] = []
+        self._documents: list[int] = []  # of each file
+        self._label_numbers: dict[str | None, int] = {None: 0}
+        self._hashes = DocumentHashes()
+        self._place = _Place(0, 0, hashlib.sha256())
+        with _disk_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(folder.parent)
+            self._beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
+            names = (IDS, STARTS, _NUMBERS, _HASHES)
+            self._out: dict[str, BinaryIO] = {name: (self._beside / name).open("wb") for name in names}
+            self._out[STARTS].write(np.zeros(1, START_TYPE).data)
+        self._begin_file(None)
+
+    def __enter__(self) -> "StoreWriter":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for file in self._out.values():
+            with suppress(OSError):  # a full disk again; what it could not write is removed now
+                file.close()
+        shutil.rmtree(self._beside, ignore_errors=True)
+
+    @property
+    def num_documents(self) -> int:
+        """How many documents there are of the files that have been closed."""
+        return self._place.num_documents
+
+    def open_file(self, *, label: str | None) -> None:
+        """Begins a file; its label is that of all its documents that have none of their own."""
+        self._begin_file(label)
+
+    def add(self, ids: IdArray, ends: NDArray[np.int64] = NO_ENDS, labels: Sequence[str | None] | None = None) -> None:
+        """Appends (N,) ids, among which (E,) documents end, with labels of their own or with that of the file."""
+        data = np.ascontiguousarray(ids, self._dtype)
+        with _disk_errors(self._folder):
+            self._out[IDS].write(data.data)
+        self._digest.update(data.data)
+        hashes = self._hashes.push(data, ends)
+        if len(ends):
+            numbers = [self._label] * len(ends) if labels is None else [self._number(label) for label in labels]
+            self._end_documents(self._num_ids + ends, hashes, np.array(numbers, LABEL_TYPE))
+        self._num_ids += len(data)
+
+    def close_file(self, name: str) -> Written:
+        """Ends the file, and with it its last document."""
+        self.add(np.empty(0, self._dtype), np.zeros(int(self._num_ids > self._start), np.int64))
+        num_documents = self._num_documents - self._place.num_documents
+        self._files.append(name)
+        self._documents.append(num_documents)
+        self._place = _Place(self._num_ids, self._num_documents, self._digest)
+        return Written(num_documents, self._num_empty)
+
+    def drop_file(self) -> None:
+        """Takes back what was added since the file began."""
+        num_documents = self._place.num_documents
+        sizes = {
+            IDS: self._place.num_ids * self._dtype.itemsize,
+            STARTS: (num_documents + 1) * START_TYPE.itemsize,
+            _NUMBERS: num_documents * LABEL_TYPE.itemsize,
+            _HASHES: num_documents * _HASH_TYPE.itemsize,
+        }
+        with _disk_errors(self._folder):
+            for name, size in sizes.items():
+                self._out[name].flush()
+                self._out[name].seek(size)
+                self._out[name].truncate()
+
+    def commit(self, *, codec_spec: Mapping[str, Any], report: Report) -> Store:
+        """Finishes the store, puts it in its place and opens it.
+
+        Labels count only when at least two are in use.
+        """
+        with _disk_errors(self._folder):
+            for file in self._out.values():
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+            self._write_twins()
+            label_names = self._write_labels()
+            digests = {IDS: self._place.digest.hexdigest()}
+            names = (STARTS, TWINS, *([LABELS] if label_names else []))
+            digests |= {name: file_digest(self._beside / name) for name in names}
+            _write_index(self._beside / INDEX, self._index(label_names, digests, codec_spec, report))
+            for name in (_HASHES, _NUMBERS):
+                (self._beside / name).unlink()
+            _put_in_place(self._beside, self._folder)
+        return open_store(self._folder, is_checked=False)
+
+    def _begin_file(self, label: str | None) -> None:
+        self._label = self._number(label)
+        self._num_ids, self._num_documents, digest = self._place
+        self._start = self._num_ids  # of the document that is being written
+        self._digest = digest.copy()
+        self._num_empty = 0
+        self._hashes.begin_anew()
+
+    def _number(self, label: str | None) -> int:
+        return self._label_numbers.setdefault(label, len(self._label_numbers))
+
+    def _end_documents(self, stops: NDArray[np.int64], hashes: NDArray[np.uint64], labels: NDArray[np.int32]) -> None:
+        is_kept = np.diff(stops, prepend=self._start) > 0
+        self._start = int(stops[-1])
+        self._num_empty += int((~is_kept).sum())
+        self._num_documents += int(is_kept.sum())
+        with _disk_errors(self._folder):
+            for name, column, kind in (
+                (STARTS, stops, START_TYPE),
+                (_NUMBERS, labels, LABEL_TYPE),
+                (_HASHES, hashes, _HASH_TYPE),
+            ):
+                self._out[name].write(np.ascontiguousarray(column[is_kept], kind).data)
+
+    def _write_twins(self) -> None:
+        twins = first_equals(np.fromfile(self._beside / _HASHES, _HASH_TYPE))
+        _write(self._beside / TWINS, [twins.astype(twins.dtype.newbyteorder("<"), copy=False)])
+
+    def _write_labels(self) -> list[str]:
+        """Writes the labels' numbers, in the order of their names, unless there are none; returns the names."""
+        counts = np.zeros(len(self._label_numbers), np.int64)
+        for part in self._numbers():
+            counts += np.bincount(part, minlength=len(counts))
+        used = {label: number for label, number in self._label_numbers.items() if label is not None and counts[number]}
+        names = sorted(used)
+        if len(names) < 2:
+            return []
+        table = np.zeros(len(self._label_numbers), LABEL_TYPE)
+        table[[used[name] for name in names]] = np.arange(1, len(names) + 1)
+        _write(self._beside / LABELS, (table[part] for part in self._numbers()))
+        return names
+
+    def _numbers(self) -> Iterator[NDArray[np.int32]]:
+        with (self._beside / _NUMBERS).open("rb") as file:
+            while len(part := np.fromfile(file, LABEL_TYPE, _CHUNK)):
+                yield part
+
+    def _index(
+        self, label_names: Sequence[str], digests: Mapping[str, str], codec_spec: Mapping[str, Any], report: Report
+    ) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "key": self._folder.name,
+            "dtype": self._dtype.str,
+            "digests": digests,
+            "label_names": label_names,
+            "files": self._files,
+            "documents": self._documents,
+            "units": report.units,
+            "codec": dict(codec_spec),
+            "report": report.rows(),
+        }
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        what = reason(err)
+        hint = "make room there, or set GEN_CACHE to a folder on another disk"
+        raise CorpusError(f"{folder.parent}: cannot write the prepared corpus ({what})", hint=hint) from err
+
+
+def _write(path: Path, columns: Iterable[NDArray[np.generic]]) -> None:
+    with path.open("wb") as file:
+        for column in columns:
+            file.write(column.data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_index(path: Path, index: Mapping[str, Any]) -> None:
+    body = json.dumps(index)  # at once: written piece by piece it takes ten times as long
+    with path.open("w", encoding="ascii") as file:
+        for text in (CHECKSUM, hashlib.sha256(body.encode()).hexdigest(), BODY, body, TAIL):
+            file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put_in_place(beside: Path, folder: Path) -> None:
+    """Renames a finished store to its place; gives way to a sound one that another process made meanwhile."""
+    try:
+        beside.rename(folder)
+        return
+    except OSError:
+        if not folder.exists():
+            raise
+    try:
+        open_store(folder)
+    except CorpusError:
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+
+
+def _remove_abandoned(stores: Path) -> None:
+    """Removes what killed processes left, once it is a day old."""
+    for folder in stores.glob(f"{_UNFINISHED}*"):
+        if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)

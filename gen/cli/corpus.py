@@ -111,18 +111,27 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
         f"files      {', '.join(f'{report.count(status):,} {status}' for status in STATUSES)}",
     ]
     if trip is not None:
-        num_files, losses = trip
-        where = "" if num_files == len(store.paths) else f" in {num_files:,} of the files"
-        lines.append(
-            f"round trip {losses.kept:,} of {losses.notes:,} notes come back{where}, "
-            f"{losses.exact:,} at their very tick; onset off by "
-            f"{losses.onset_error_ms_median:.2f} ms (at most {losses.onset_error_ms_max:.2f}), velocity by "
-            f"{losses.velocity_error_median:.0f} (at most {losses.velocity_error_max})"
-        )
+        lines += _round_trip_lines(*trip, num_in_all=len(store.paths))
     if report.findings:
         lines += ["", "found:", *_capped([f"  {count:>8,}  {name}" for name, count in report.findings.most_common()])]
     lines += _problem_lines(report)
     return lines + _file_lines(report)
+
+
+def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> list[str]:
+    """Returns what encoding and decoding lose."""
+    where = "" if num_files == num_in_all else f" in {num_files:,} of the files"
+    kept = (
+        f"round trip {losses.kept:,} of {losses.notes:,} notes come back{where}, {losses.exact:,} at their very tick; "
+        f"{losses.exact_lengths:,} of {losses.lengths:,} have their very length"
+    )
+    errors = (
+        f"errors     onsets {losses.onset_error_ms_median:.2f} ms (at most {losses.onset_error_ms_max:.2f}), "
+        f"lengths {losses.length_error_ms_median:.2f} ms (at most {losses.length_error_ms_max:.2f}), "
+        f"velocity {losses.velocity_error_median:.0f} (at most {losses.velocity_error_max}), "
+        f"ends of pieces {losses.end_error_seconds_median:.2f} s (at most {losses.end_error_seconds_max:.2f})"
+    )
+    return [kept, errors]
 
 
 def _problem_lines(report: "Report") -> list[str]:

@@ -31,12 +31,15 @@ from gen.codecs.beat_vocab import (
     PITCH,
     POSITION,
     PROGRAM,
+    SIGNATURES,
     TEMPO,
     TIME_SIGNATURE,
     VELOCITY,
+    bar_ticks,
     level_velocity,
+    signature_at,
 )
-from gen.music.metre import COMMON_TIME, POSITION_TICKS, SIGNATURES, bar_ticks, signature_at
+from gen.music.metre import POSITION_TICKS
 from gen.music.score import Tempo, TimeSignature
 
 _SHORTEST: Final = POSITION_TICKS
@@ -80,7 +83,7 @@ class BeatCursor:
 
     phase: Phase = Phase.START
     bar_start: int = 0
-    bar_length: int = bar_ticks(SIGNATURES.index(COMMON_TIME))
+    bar_length: int = bar_ticks(SIGNATURES.index((4, 4)))
     signature: int | None = None
     tempo: int | None = None
     time: int = -1  # of what was said last

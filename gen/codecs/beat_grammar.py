@@ -47,11 +47,12 @@ from gen.codecs.beat_vocab import (
     PITCH,
     POSITION,
     PROGRAM,
+    SIGNATURES,
     TEMPO,
     TIME_SIGNATURE,
     VELOCITY,
 )
-from gen.music.metre import GRID_TICKS, POSITION_TICKS, SIGNATURES
+from gen.music.metre import GRID_TICKS, POSITION_TICKS
 from gen.music.score import DEFAULT_TEMPO, Tempo
 
 _NO_LIMIT = 1 << 62

@@ -1,9 +1,11 @@
 """A score as the beat codec can say it: notes of programs in bars, with tempo, and what that changed.
 
-The rules, beside those for bars in `gen.music.metre`; each that bears on a file is counted under the name in quotes:
+The rules, beside those for bars in `gen.codecs.beat_bars`; each that bears on a file is counted by the name in quotes:
 
 - Onsets are rounded to the nearest of 384 ticks a quarter, which is exact for a file of 24, 48, 96, 192 or 384 ticks
   and for its triplets in any other: "onsets rounded".
+- The sustain pedal is applied to lengths, as in `gen.music.rules`: a note that it holds sounds until the pedal rises or
+  its program strikes the pitch again, whichever is first: "notes held by the pedal".
 - Lengths are rounded to the nearest 24th of a quarter, and are one at least: "lengths rounded". None is longer than
   `MAX_POSITIONS`: "notes shortened".
 - Drums have no length, for a drum rings as it does however long its key is down; the decoder gives each
@@ -14,8 +16,9 @@ The rules, beside those for bars in `gen.music.metre`; each that bears on a file
   voice" where the two are of different tracks.
 - Past `MAX_PROGRAMS` programs, all that a MIDI file has channels for, those with the fewest notes are left out: "notes
   of further programs left out".
-- The pedal is left out: notes have the length that is written, as in print. "pedal spans left out".
 - More than `MAX_SILENT_BARS` bars in a row in which nothing begins or sounds are cut to as many: "silences cut".
+- A tempo that the codec is too slow or too fast for becomes one in another note value (`gen.codecs.beat_grid`), and no
+  second changes: "tempos in another note value".
 - A tempo becomes the nearest level: "tempos rounded". It begins at the nearest position: "tempos moved"; of several
   there the last counts, and those that begin after the last note are left out: "tempos left out".
 - More than `MAX_BARS` bars are refused.
@@ -28,20 +31,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codecs.beat_vocab import DRUMS, LEVEL_US, tempo_levels
+from gen.codecs.beat_bars import SIGNATURES_MOVED, SIGNATURES_REPLACED, stretches
+from gen.codecs.beat_grid import Grid, grid_of, tempo_changes
+from gen.codecs.beat_vocab import DRUMS, LEVEL_US, MAX_BAR_POSITIONS, bar_ticks, note_values, tempo_levels
 from gen.errors import MidiError
-from gen.music.metre import (
-    GRID_TICKS,
-    POSITION_TICKS,
-    POSITIONS,
-    SIGNATURES_MOVED,
-    SIGNATURES_REPLACED,
-    bar_ticks,
-    stretches,
-    to_grid,
-)
-from gen.music.rules import NOTES, OVERLAPS, SILENCES, UNISONS, VOICE_CUTS
-from gen.music.score import DEFAULT_TEMPO, Score, Tempo, Track, differences
+from gen.music.metre import POSITION_TICKS, POSITIONS
+from gen.music.rules import NOTES, OVERLAPS, PEDALLED, SILENCES, UNISONS, VOICE_CUTS, held_ends
+from gen.music.score import Score, Track, differences
 
 MAX_POSITIONS: Final = 256 * POSITIONS  # that a note lasts: 64 bars of 4/4
 MAX_SILENT_BARS: Final = 8
@@ -54,7 +50,7 @@ ONSETS_ROUNDED: Final = "onsets rounded"
 LENGTHS_ROUNDED: Final = "lengths rounded"
 NOTES_SHORTENED: Final = "notes shortened"
 PROGRAMS_LEFT_OUT: Final = "notes of further programs left out"
-PEDAL_LEFT_OUT: Final = "pedal spans left out"
+TEMPOS_IN_OTHER_VALUES: Final = "tempos in another note value"
 TEMPOS_ROUNDED: Final = "tempos rounded"
 TEMPOS_MOVED: Final = "tempos moved"
 TEMPOS_LEFT_OUT: Final = "tempos left out"
@@ -62,6 +58,7 @@ TEMPOS_LEFT_OUT: Final = "tempos left out"
 REPAIRS: Final = frozenset({OVERLAPS, SILENCES, NOTES_SHORTENED, SIGNATURES_MOVED, SIGNATURES_REPLACED})
 
 _NEVER = 1 << 62
+_MOST_TICKS = (MAX_BARS + 1) * MAX_BAR_POSITIONS * POSITION_TICKS + (MAX_POSITIONS + 1) * POSITION_TICKS
 
 Ints = NDArray[np.int64]
 
@@ -98,10 +95,12 @@ class BeatLayout:
     """A score in the terms of the codec.
 
     Args:
+        grid: how the score lies on it, before silences were cut.
         tempos: (T, 2) where each begins and its level, ascending; the first at 0, no two neighbours equal.
         cuts: (C, 2) silences that were cut: a tick of the score on the grid, and how much went before it.
     """
 
+    grid: Grid
     bars: Bars
     notes: Notes
     tempos: Ints
@@ -113,13 +112,18 @@ def lay_out_beats(score: Score) -> BeatLayout:
     """Returns a score with at least one note by the rules above. Raises MidiError where it has too many bars."""
     findings: Counter[str] = Counter()
     tracks = _kept(score, findings)
-    notes = _settled(tracks, score.ticks_per_beat, findings)
-    bars = _bars(score, notes, findings)
-    tempos = _tempos(score, notes, bars, findings)
+    grid = score_grid(score)
+    notes = _settled(tracks, grid, findings)
+    bars = _bars(score, grid, notes, findings)
+    tempos = _tempos(score, grid, notes, bars, findings)
     findings[NOTES] = len(notes.onsets)
-    findings[PEDAL_LEFT_OUT] = sum(len(track.pedal) for track in score.tracks)
-    layout = BeatLayout(bars, notes, tempos, np.zeros((0, 2), np.int64), +findings)
+    layout = BeatLayout(grid, bars, notes, tempos, np.zeros((0, 2), np.int64), +findings)
     return _without_silences(layout)
+
+
+def score_grid(score: Score) -> Grid:
+    """Returns how a score lies on the grid, as far as the codec takes it."""
+    return grid_of(score, most_ticks=_MOST_TICKS)
 
 
 def has_notes(score: Score) -> bool:
@@ -141,46 +145,54 @@ def _kept(score: Score, findings: Counter[str]) -> list[Track]:
     return [track for track in tracks if track.is_drum or track.program in chosen]
 
 
-def _settled(tracks: list[Track], ticks_per_beat: int, findings: Counter[str]) -> Notes:
+def _settled(tracks: list[Track], grid: Grid, findings: Counter[str]) -> Notes:
     """Returns the notes on the grid, unisons joined and each cut at the next of its pitch and program."""
     onset_ticks, durations, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
     sizes = [len(track.notes) for track in tracks]
     programs = np.repeat([DRUMS if track.is_drum else track.program for track in tracks], sizes)
-    onsets, ends = to_grid(np.stack((onset_ticks, onset_ticks + durations)), ticks_per_beat=ticks_per_beat)
-    positions = _positions(durations, programs, ticks_per_beat, findings)
-    findings[ONSETS_ROUNDED] = int(np.count_nonzero(onset_ticks * GRID_TICKS % ticks_per_beat))
+    exact = grid.exact(np.stack((onset_ticks, onset_ticks + durations, held_ends(tracks))))
+    findings[ONSETS_ROUNDED] = int(np.count_nonzero(exact[0] % grid.unit))
+    onsets, ends, _ = grid.nearest(exact)
+    lengths, held = exact[1:] - exact[0]
 
     places = programs << 7 | pitches
     order = np.argsort(places << 48 | onsets, kind="stable")
-    places, onsets, ends, positions, velocities = (a[order] for a in (places, onsets, ends, positions, velocities))
-    voices = np.repeat(np.arange(len(tracks)), sizes)[order]
+    columns = (places, onsets, ends, lengths, held, velocities, np.repeat(np.arange(len(tracks)), sizes))
+    places, onsets, ends, lengths, held, velocities, voices = (a[order] for a in columns)
     is_first = _is_first(places, onsets)
     if not is_first.all():
         first = np.flatnonzero(is_first)
         findings[UNISONS] = len(onsets) - len(first)
         places, onsets, voices = places[first], onsets[first], voices[first]
-        ends, positions, velocities = (np.maximum.reduceat(a, first) for a in (ends, positions, velocities))
+        ends, lengths, held, velocities = (np.maximum.reduceat(a, first) for a in (ends, lengths, held, velocities))
 
+    is_pitched = places < DRUMS << 7
     limits = np.full_like(onsets, _NEVER)
     limits[:-1][places[1:] == places[:-1]] = onsets[1:][places[1:] == places[:-1]]  # the pitch is struck again
-    cut = np.flatnonzero((ends > limits) & (places < DRUMS << 7))
+    cut = np.flatnonzero((ends > limits) & is_pitched)
     findings[OVERLAPS] = int(np.count_nonzero(voices[cut] == voices[np.minimum(cut + 1, len(voices) - 1)]))
     findings[VOICE_CUTS] = len(cut) - findings[OVERLAPS]
-    positions = np.minimum(positions, (limits - onsets) // POSITION_TICKS)
+    room = np.minimum(limits - onsets, _MOST_TICKS)
+    positions = _positions(np.where(is_pitched, held, 0), room, grid, findings)
+    findings[PEDALLED] = int(np.count_nonzero(is_pitched & (np.minimum(held, room * grid.unit) > lengths)))
+    positions[~is_pitched] = 0
     programs, pitches = places >> 7, places & 127
-    positions[programs == DRUMS] = 0
     order = np.argsort(onsets << 15 | places)
     return Notes(*(a[order] for a in (onsets, positions, programs, pitches, velocities)))
 
 
-def _positions(durations: Ints, programs: Ints, ticks_per_beat: int, findings: Counter[str]) -> Ints:
-    """Returns how many positions each of (N,) notes lasts."""
-    positions = (durations * (2 * POSITIONS) + ticks_per_beat) // (2 * ticks_per_beat)
-    is_pitched = programs != DRUMS
+def _positions(held: Ints, room: Ints, grid: Grid, findings: Counter[str]) -> Ints:
+    """Returns how many positions each of (N,) notes lasts.
+
+    Args:
+        held: how long each is held, in units of the grid; 0 for drums.
+        room: ticks of the grid until its pitch is struck again.
+    """
+    positions = np.minimum(grid.nearest(held, ticks=POSITION_TICKS), room // POSITION_TICKS)
     is_long = positions > MAX_POSITIONS
-    is_rounded = positions * ticks_per_beat != durations * POSITIONS
-    findings[NOTES_SHORTENED] = int(np.count_nonzero(is_pitched & is_long))
-    findings[LENGTHS_ROUNDED] = int(np.count_nonzero(is_pitched & is_rounded & ~is_long))
+    is_rounded = positions * (POSITION_TICKS * grid.unit) != np.minimum(held, room * grid.unit)
+    findings[NOTES_SHORTENED] = int(np.count_nonzero(is_long))
+    findings[LENGTHS_ROUNDED] = int(np.count_nonzero(is_rounded & ~is_long))
     return np.clip(positions, 1, MAX_POSITIONS)
 
 
@@ -199,9 +211,9 @@ def _is_first(places: Ints, onsets: Ints) -> NDArray[np.bool_]:
     return is_first
 
 
-def _bars(score: Score, notes: Notes, findings: Counter[str]) -> Bars:
+def _bars(score: Score, grid: Grid, notes: Notes, findings: Counter[str]) -> Bars:
     """Returns the bars up to the one that holds the last onset."""
-    found, said = stretches(score, until=int(notes.onsets[-1]) + EARLY_TICKS)
+    found, said = stretches(score, grid, until=int(notes.onsets[-1]) + EARLY_TICKS)
     num_bars = sum(stretch.num_bars for stretch in found)
     if num_bars > MAX_BARS:
         raise MidiError(f"score: more than {MAX_BARS} bars ({num_bars})")
@@ -211,16 +223,17 @@ def _bars(score: Score, notes: Notes, findings: Counter[str]) -> Bars:
     return Bars(np.cumsum(lengths) - lengths, lengths, signatures)
 
 
-def _tempos(score: Score, notes: Notes, bars: Bars, findings: Counter[str]) -> Ints:
+def _tempos(score: Score, grid: Grid, notes: Notes, bars: Bars, findings: Counter[str]) -> Ints:
     """Returns where each tempo begins, and its level, as in `BeatLayout`."""
-    is_said = bool(score.tempos) and score.tempos[0].onset_ticks == 0
-    changes = score.tempos if is_said else (Tempo(0, DEFAULT_TEMPO), *score.tempos)
-    onset_ticks, tempos_us = np.array(changes, dtype=np.int64).T
-    exact = onset_ticks * POSITIONS
-    positions = (2 * exact + score.ticks_per_beat) // (2 * score.ticks_per_beat)
+    onset_ticks, tempos_us = tempo_changes(score)
+    halvings = note_values(tempos_us)
+    findings[TEMPOS_IN_OTHER_VALUES] = int(np.count_nonzero(halvings))
+    tempos_us = np.ldexp(tempos_us, halvings)
+    exact = grid.exact(onset_ticks)
+    positions = grid.nearest(exact, ticks=POSITION_TICKS)
     starts, levels = positions * POSITION_TICKS, tempo_levels(tempos_us)
     findings[TEMPOS_ROUNDED] = int(np.count_nonzero(LEVEL_US[levels] != tempos_us))
-    findings[TEMPOS_MOVED] = int(np.count_nonzero(positions * score.ticks_per_beat != exact))
+    findings[TEMPOS_MOVED] = int(np.count_nonzero(positions * (POSITION_TICKS * grid.unit) != exact))
     is_used = starts <= max(notes.onsets[-1], bars.starts[-1])
     is_used[:-1] &= starts[1:] != starts[:-1]
     findings[TEMPOS_LEFT_OUT] = int(np.count_nonzero(~is_used))
@@ -242,6 +255,7 @@ def _without_silences(layout: BeatLayout) -> BeatLayout:
     tempos = _moved_tempos(layout.tempos, bars, kept, starts)
     is_cut = differences(moves) > 0
     return BeatLayout(
+        layout.grid,
         Bars(starts, lengths, bars.signatures[kept]),
         notes._replace(onsets=notes.onsets - moves[np.cumsum(kept)[onset_bars] - 1]),
         tempos,

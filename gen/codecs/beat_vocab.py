@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, Vocab
-from gen.music.metre import MAX_BAR_POSITIONS, POSITION_TICKS, SIGNATURES
+from gen.music.metre import GRID_TICKS, POSITION_TICKS, POSITIONS
+from gen.music.score import TimeSignature
 
 NUM_PITCHES: Final = 128
 NUM_PROGRAMS: Final = 128
@@ -30,6 +31,15 @@ NUM_PLAYERS: Final = NUM_PROGRAMS + 1
 VELOCITY_WIDTH: Final = 4  # MIDI velocities to a symbol
 NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
 MAX_DURATION: Final = 96  # positions that one symbol says
+MAX_BAR_POSITIONS: Final = 8 * POSITIONS  # 4/2
+DENOMINATORS: Final = (1, 2, 4, 8, 16, 32)
+_MAX_NUMERATOR = 24
+SIGNATURES: Final = tuple(
+    (numerator, denominator)
+    for denominator in DENOMINATORS
+    for numerator in range(1, _MAX_NUMERATOR + 1)
+    if numerator * 4 * POSITIONS <= MAX_BAR_POSITIONS * denominator
+)
 NUM_TEMPOS: Final = 176
 EARLIEST: Final = -POSITION_TICKS // 2  # of MicroTiming, in ticks
 LATEST: Final = EARLIEST + POSITION_TICKS - 1
@@ -51,6 +61,7 @@ _LOWEST_BPM = 15
 _LEVELS_AN_OCTAVE = 35
 _BPM = [_LOWEST_BPM * 2 ** (level / _LEVELS_AN_OCTAVE) for level in range(NUM_TEMPOS)]
 LEVEL_US: Final = np.array([round(60e6 / bpm) for bpm in _BPM])  # microseconds a quarter of each level, descending
+_HALF_A_LEVEL = 2 ** (0.5 / _LEVELS_AN_OCTAVE)
 MICRO_TIMINGS: Final = tuple(ticks for ticks in range(EARLIEST, LATEST + 1) if ticks)
 # By ticks less EARLIEST; 0 has none.
 MICRO_TIMING_IDS: Final = np.array(
@@ -79,11 +90,29 @@ def beat_vocab(added: Sequence[str] = ()) -> Vocab:
     )
 
 
-def tempo_levels(tempos_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def tempo_levels(tempos_us: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Returns the level nearest by ratio to each of (N,) tempos in microseconds a quarter."""
     octaves = np.log2(60e6 / _LOWEST_BPM / tempos_us)
     levels = np.clip(np.rint(octaves * _LEVELS_AN_OCTAVE), 0, NUM_TEMPOS - 1)
     return np.asarray(levels, dtype=np.int64)
+
+
+def note_values(tempos_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns how often notes at each of (N,) tempos are halved, so that it is within the levels; below 0, doubled."""
+    halved = np.ceil(np.log2(LEVEL_US[-1] / _HALF_A_LEVEL / tempos_us))
+    doubled = np.ceil(np.log2(tempos_us / (LEVEL_US[0] * _HALF_A_LEVEL)))
+    return np.asarray(np.maximum(halved, 0) - np.maximum(doubled, 0), dtype=np.int64)
+
+
+def bar_ticks(signature: int) -> int:
+    """Returns how many ticks of the grid a bar has, given the place of its signature in `SIGNATURES`."""
+    numerator, denominator = SIGNATURES[signature]
+    return numerator * 4 * GRID_TICKS // denominator
+
+
+def signature_at(onset_ticks: int, signature: int) -> TimeSignature:
+    """Returns a signature by its place in `SIGNATURES` as a piece of a score."""
+    return TimeSignature(onset_ticks, *SIGNATURES[signature])
 
 
 def level_velocity(level: int) -> int:

@@ -1,20 +1,12 @@
-"""The metric grid: where a score's bars begin, and where on the grid its notes stand.
+"""Where a score's bars begin: the one place that counts them, for pictures, the terminal, primers and the beat codec.
 
-A quarter has 24 positions, which hold 32nds (every third) and triplets down to those of 16ths (every fourth), and a
-position has 16 ticks, so that a quarter has `GRID_TICKS` = 384 of them. All times here are such ticks.
-
-Bars, from the time signatures of a score:
-
-- A time signature begins a bar, on the position nearest to it. Without one the metre is 4/4.
-- A bar that the next time signature cuts short is a bar of the length that is left: one of 4/4 that is cut after a
-  quarter is one of 1/4. Where no signature says that length, the new one waits for the next bar line: "time signatures
-  moved".
-- A signature that `SIGNATURES` lacks becomes as many bars as it takes of an equal part of it that is there: 10/4 is two
-  of 5/4. Where there is none, as for 5/64, it becomes 4/4: "time signatures replaced" counts both.
+Bars follow the time signatures of the score, in its own ticks; without one, and before the first, the metre is 4/4. A
+time signature begins a bar where it stands and cuts short the one before. One that stands within `SLACK` of a bar line
+means that bar line: programs round such places to their ticks. Of several at one place the last counts.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,69 +14,87 @@ from numpy.typing import NDArray
 
 from gen.music.score import Score, TimeSignature
 
-POSITIONS: Final = 24  # to a quarter
+POSITIONS: Final = 24  # to a quarter: they hold 32nds (every third) and triplets down to those of 16ths (every fourth)
 POSITION_TICKS: Final = 16
 GRID_TICKS: Final = POSITIONS * POSITION_TICKS  # to a quarter
-MAX_BAR_POSITIONS: Final = 8 * POSITIONS  # 4/2
-COMMON_TIME: Final = (4, 4)
-
-_DENOMINATORS = (1, 2, 4, 8, 16, 32)
-_MAX_NUMERATOR = 24
-SIGNATURES: Final = tuple(
-    (numerator, denominator)
-    for denominator in _DENOMINATORS
-    for numerator in range(1, _MAX_NUMERATOR + 1)
-    if numerator * 4 * POSITIONS <= MAX_BAR_POSITIONS * denominator
-)
-
-SIGNATURES_REPLACED: Final = "time signatures replaced"
-SIGNATURES_MOVED: Final = "time signatures moved"
-
-_INDEX = {signature: index for index, signature in enumerate(SIGNATURES)}
-
-Ints = NDArray[np.int64]
+COMMON_TIME: Final = TimeSignature(0, 4, 4)
+SLACK: Final = Fraction(1, 2 * POSITIONS)  # of a quarter
 
 
-class Stretch(NamedTuple):
-    """Equal bars, one after another."""
+class Metre(NamedTuple):
+    """Equal bars by one time signature, one after another without an end."""
 
-    start: int
-    num_bars: int
-    signature: int  # its place in SIGNATURES
+    signature: TimeSignature
+    start: Fraction  # ticks; that of the signature, or the bar line that it means
+    first_bar: int  # the number of the bar that begins there; that of the first of a piece is 1
+    ticks_per_beat: int
 
     @property
-    def end(self) -> int:
-        """Where the last of them ends."""
-        return self.start + self.num_bars * bar_ticks(self.signature)
+    def bar_ticks(self) -> Fraction:
+        """How long a bar is."""
+        return Fraction(4 * self.ticks_per_beat * self.signature.numerator, self.signature.denominator)
+
+    def start_of(self, bar: int) -> Fraction:
+        """Returns where a bar begins, given its number."""
+        return self.start + (bar - self.first_bar) * self.bar_ticks
+
+    def then(self, signature: TimeSignature) -> "Metre":
+        """Returns the metre that a later time signature begins."""
+        past = max(signature.onset_ticks - self.start, Fraction(0))
+        num_bars, rest = divmod(past, self.bar_ticks)
+        slack = max(SLACK * self.ticks_per_beat, Fraction(1, 2))
+        if min(rest, self.bar_ticks - rest) <= slack:
+            num_bars, rest = num_bars + (2 * rest > self.bar_ticks), Fraction(0)
+        start = self.start + num_bars * self.bar_ticks + rest
+        return Metre(signature, start, self.first_bar + num_bars + (rest > 0), self.ticks_per_beat)
 
 
-def bar_ticks(signature: int) -> int:
-    """Returns how long a bar is, given the place of its signature in `SIGNATURES`."""
-    numerator, denominator = SIGNATURES[signature]
-    return numerator * 4 * GRID_TICKS // denominator
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The bars of a piece; those of a metre end where the next metre starts."""
+
+    metres: tuple[Metre, ...]  # one at least, each with a bar at least
+    num_bars: int
+
+    def start_of(self, bar: int) -> Fraction:
+        """Returns the tick at which a bar begins, given its number, from 1 to `num_bars` + 1, which is the end."""
+        return next(metre for metre in reversed(self.metres) if metre.first_bar <= bar).start_of(bar)
+
+    def starts(self) -> NDArray[np.float64]:
+        """Returns the (B,) ticks at which the bars begin."""
+        ends = [*(metre.first_bar for metre in self.metres[1:]), self.num_bars + 1]
+        return np.concatenate(
+            [
+                float(metre.start) + np.arange(end - metre.first_bar) * float(metre.bar_ticks)
+                for metre, end in zip(self.metres, ends, strict=True)
+            ]
+        )
 
 
-def to_grid(ticks: Ints, *, ticks_per_beat: int) -> Ints:
-    """Returns (N,) ticks of a score as the nearest ticks of the grid."""
-    return (ticks * (2 * GRID_TICKS) + ticks_per_beat) // (2 * ticks_per_beat)
+def opening_metre(ticks_per_beat: int) -> Metre:
+    """Returns the metre of a piece until a time signature says another."""
+    return Metre(COMMON_TIME, Fraction(0), 1, ticks_per_beat)
 
 
-def stretches(score: Score, *, until: int) -> tuple[list[Stretch], Counter[str]]:
-    """Returns the bars of a score from 0 on, up to and with the one that holds the tick `until`, and what was found."""
-    findings: Counter[str] = Counter()
-    found: list[Stretch] = []
-    start, signature = 0, _INDEX[COMMON_TIME]
-    for at, following in _changes(score, findings):
-        if at > until:
+def bars_of(score: Score) -> Bars:
+    """Returns the bars of a score, up to and with the one in which the last note ends."""
+    ends = [int((track.columns[0] + track.columns[1]).max()) for track in score.tracks if track.notes]
+    return bars_before(score, max(ends, default=1))
+
+
+def bars_before(score: Score, tick: int) -> Bars:
+    """Returns the bars that begin before a tick, which is 1 or more."""
+    found: list[Metre] = []
+    metre = opening_metre(score.ticks_per_beat)
+    for signature in score.time_signatures:
+        following = metre.then(signature)
+        if following.start >= tick:
             break
-        for stretch in _up_to(at, start, signature):
-            found.append(stretch)
-            start = stretch.end
-        findings[SIGNATURES_MOVED] += start > at
-        signature = following
-    if start <= until:
-        found.append(Stretch(start, (until - start) // bar_ticks(signature) + 1, signature))
-    return found, +findings
+        if following.first_bar > metre.first_bar:
+            found.append(metre)
+        metre = following
+    num_bars = metre.first_bar - 1 - int((metre.start - tick) // metre.bar_ticks)  # rounded up
+    return Bars((*found, metre), num_bars)
 
 
 def grid_share(score: Score) -> float:
@@ -94,48 +104,3 @@ def grid_share(score: Score) -> float:
     is_off = np.abs(nearest * score.ticks_per_beat - onsets * POSITIONS)
     slack = 0 if score.ticks_per_beat % POSITIONS == 0 else POSITIONS - 1  # a triplet may be 341 of 1024 ticks
     return float(np.mean(is_off <= slack))
-
-
-def _changes(score: Score, findings: Counter[str]) -> Iterator[tuple[int, int]]:
-    """Yields where each signature is to begin, on a position, and its place in `SIGNATURES`."""
-    for onset_ticks, numerator, denominator in score.time_signatures:
-        signature = _INDEX.get((numerator, denominator))
-        if signature is None:
-            findings[SIGNATURES_REPLACED] += 1
-            signature = _equal_part(numerator, denominator)
-        position = (onset_ticks * 2 * POSITIONS + score.ticks_per_beat) // (2 * score.ticks_per_beat)
-        yield position * POSITION_TICKS, signature
-
-
-def _equal_part(numerator: int, denominator: int) -> int:
-    for divisor in range(1, numerator + 1):
-        if numerator % divisor == 0 and (numerator // divisor, denominator) in _INDEX:
-            return _INDEX[numerator // divisor, denominator]
-    return _INDEX[COMMON_TIME]
-
-
-def _up_to(at: int, start: int, signature: int) -> Iterator[Stretch]:
-    """Yields the bars from `start` up to `at`, or to the first bar line after it."""
-    length = bar_ticks(signature)
-    num_bars, rest = divmod(max(0, at - start), length)
-    short = _of_length(rest, SIGNATURES[signature][1]) if rest else None
-    num_bars += rest > 0 and short is None
-    if num_bars:
-        yield Stretch(start, num_bars, signature)
-    if short is not None:
-        yield Stretch(at - rest, 1, short)
-
-
-def _of_length(ticks: int, denominator: int) -> int | None:
-    """Returns the signature of a bar of some ticks, in notes of the given length or shorter ones."""
-    while denominator <= _DENOMINATORS[-1]:
-        numerator, rest = divmod(ticks * denominator, 4 * GRID_TICKS)
-        if rest == 0:
-            return _INDEX.get((numerator, denominator))
-        denominator *= 2
-    return None
-
-
-def signature_at(onset_ticks: int, signature: int) -> TimeSignature:
-    """Returns a signature by its place in `SIGNATURES` as a piece of a score."""
-    return TimeSignature(onset_ticks, *SIGNATURES[signature])

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.music.score import Score, TimeSignature
+from gen.music.metre import Bars, bars_of
+from gen.music.score import Score
 
 SECONDS_PER_INCH = 2.2
 SYSTEM_INCHES = 10.0
@@ -43,11 +44,10 @@ class System(NamedTuple):
 
 def rule(score: Score) -> Ruling:
     """Returns the lines of a score: bars and beats, or seconds where it has no time signature."""
-    ticks = max((int((track.columns[0] + track.columns[1]).max()) for track in score.tracks if track.notes), default=0)
-    if score.time_signatures and ticks:
-        lengths = [_bar_ticks(metre, score.ticks_per_beat) for metre in score.time_signatures]
-        if ticks / min(lengths) <= _MAX_BARS:
-            return _metric_ruling(score, ticks)
+    if score.time_signatures and score.num_notes:
+        bars = bars_of(score)
+        if bars.num_bars <= _MAX_BARS:
+            return _metric_ruling(bars)
     return _timed_ruling(max(score.duration_seconds, 1.0))
 
 
@@ -72,30 +72,18 @@ def _nearest(bars: float, num_bars: int) -> int:
     return max(least, min(_BARS_IN_SYSTEM, key=lambda choice: abs(np.log(choice / bars))))
 
 
-def _bar_ticks(metre: TimeSignature, ticks_per_beat: int) -> float:
-    return ticks_per_beat * 4 * metre.numerator / metre.denominator
-
-
-def _metric_ruling(score: Score, ticks: int) -> Ruling:
-    """Returns bars and beats up to the end of the bar in which the last note ends."""
-    metres = [metre for metre in score.time_signatures if metre.onset_ticks < ticks]
-    if not metres or metres[0].onset_ticks > 0:
-        metres = [TimeSignature(0, 4, 4), *metres]  # what MIDI assumes until it is told
-    bars: list[float] = []
-    beats: list[float] = []
-    end = 0.0
-    for metre, following in zip(metres, (*metres[1:], None), strict=True):
-        length = _bar_ticks(metre, score.ticks_per_beat)
-        count = int(np.ceil(((following.onset_ticks if following else ticks) - metre.onset_ticks) / length - 1e-9))
-        stop = following.onset_ticks if following else metre.onset_ticks + count * length
-        starts = metre.onset_ticks + np.arange(count) * length
-        inner = (starts[:, None] + length / metre.numerator * np.arange(1, metre.numerator)).ravel()
-        bars += starts.tolist()
-        beats += inner[inner < stop].tolist()  # a bar may be cut short by the next time signature
-        end = float(stop)
-    labels = [str(number) for number in range(1, len(bars) + 1)]
-    said = {float(metre.onset_ticks): f"{metre.numerator}/{metre.denominator}" for metre in metres}
-    return Ruling(np.array([*bars, end]), np.array(beats), labels, said, is_metric=True)
+def _metric_ruling(bars: Bars) -> Ruling:
+    """Returns bars and beats."""
+    starts = np.append(bars.starts(), float(bars.start_of(bars.num_bars + 1)))
+    firsts = [metre.first_bar - 1 for metre in bars.metres]
+    beats = [np.zeros(0)]
+    for metre, first, stop in zip(bars.metres, firsts, (*firsts[1:], bars.num_bars), strict=True):
+        numerator = metre.signature.numerator
+        inner = starts[first:stop, None] + float(metre.bar_ticks) / numerator * np.arange(1, numerator)
+        beats.append(inner[inner < starts[first + 1 : stop + 1, None]])  # the next metre may cut a bar short
+    said = {float(metre.start): f"{metre.signature.numerator}/{metre.signature.denominator}" for metre in bars.metres}
+    labels = [str(number) for number in range(1, bars.num_bars + 1)]
+    return Ruling(starts, np.concatenate(beats), labels, said, is_metric=True)
 
 
 def _timed_ruling(seconds: float) -> Ruling:

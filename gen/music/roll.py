@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gen.music.instruments import instrument_name
+from gen.music.metre import opening_metre
 from gen.music.score import DEFAULT_TEMPO, NoteEvent, Tempo, TimeSignature, pitch_name
 
 LINES_PER_BEAT = 4
@@ -66,9 +67,9 @@ class ScrollingRoll:
         self._ticks_per_beat = ticks_per_beat
         self._tempo = Tempo(0, DEFAULT_TEMPO)
         self._tempo_seconds = 0.0  # when that tempo began
-        self._metre: TimeSignature | None = None
+        self._metre = opening_metre(ticks_per_beat)
+        self._has_metre = False  # it was told
         self._bar = 0  # number of the last bar that began, from 1
-        self._next_bar = 0.0  # its successor's tick
         self._line = 0
         self._since_head = _LINES_PER_HEAD
         self._sounding: list[_Sounding] = []
@@ -84,7 +85,9 @@ class ScrollingRoll:
             self._tempo_seconds = self._seconds(piece.onset_ticks)
             self._tempo = piece
         elif isinstance(piece, TimeSignature):
-            self._metre, self._next_bar = piece, piece.onset_ticks
+            self._metre = self._metre.then(piece)
+            if not self._has_metre:
+                self._has_metre, self._bar = True, self._metre.first_bar - 1
         else:
             self._add(piece)
 
@@ -160,15 +163,14 @@ class ScrollingRoll:
 
     def _label(self, stop: float) -> tuple[bool, str]:
         """Returns whether a bar begins in the line that ends at that tick, and what stands at its left."""
-        if self._metre is None:
+        if not self._has_metre:
             first, last = self._seconds(self._start(self._line)), self._seconds(stop)
             whole = math.ceil(first - 1e-6)
             return False, f"{whole} s" if whole < last - 1e-6 else ""
-        is_bar = False
-        while self._next_bar < stop:
-            is_bar = True
+        before = self._bar
+        while self._metre.start_of(self._bar + 1) < stop:
             self._bar += 1
-            self._next_bar += self._ticks_per_beat * 4 * self._metre.numerator / self._metre.denominator
+        is_bar = self._bar > before
         return is_bar, f"{self._bar}" if is_bar else ""
 
     def _cells(self, *, is_bar: bool) -> list[_Cell]:

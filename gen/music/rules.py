@@ -229,6 +229,13 @@ def lay_out(score: Score, *, is_drums: bool, frames_per_second: int) -> Layout:
     return Layout(onsets - removed, ends - removed, pitches, velocities, cuts, +findings)
 
 
+def held_ends(tracks: Sequence[Track]) -> Ints:
+    """Returns until when each of the (N,) notes of tracks is held, by its key or by the pedal."""
+    pedals = {id(track.pedal): track.pedal for track in tracks}  # one for all tracks of a channel
+    spans = {key: np.array(pedal, dtype=np.int64).reshape(-1, 2).T for key, pedal in pedals.items()}
+    return np.concatenate([_held(spans[id(track.pedal)], track.columns[0] + track.columns[1]) for track in tracks])
+
+
 def _stray_offs(groups: Ints, is_on: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Returns which of the (N,) events, ordered by group, then time, are note-offs with nothing to end.
 
@@ -252,12 +259,7 @@ def _sounding(score: Score, tracks: Sequence[Track], *, frames_per_second: int) 
     onset_ticks, durations, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
     sizes = [len(track.notes) for track in tracks]
     end_ticks = onset_ticks + durations
-    pedals = {id(track.pedal): track.pedal for track in tracks}  # one for all tracks of a channel
-    spans = {key: np.array(pedal, dtype=np.int64).reshape(-1, 2).T for key, pedal in pedals.items()}
-    parts = np.split(end_ticks, np.cumsum(sizes[:-1]))
-    held = [_held(spans[id(track.pedal)], ends) for track, ends in zip(tracks, parts, strict=True)]
-
-    seconds = score.seconds(np.concatenate((onset_ticks, end_ticks, *held)))
+    seconds = score.seconds(np.concatenate((onset_ticks, end_ticks, held_ends(tracks))))
     onsets, ends, held_until = np.floor(seconds * frames_per_second + 0.5).astype(np.int64).reshape(3, -1)
     ends = np.maximum(ends, onsets + 1)
     return _Sounding(

@@ -17,6 +17,7 @@ from gen.errors import SettingError
 DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 a minute: what MIDI assumes until it is told
 MAX_TICKS_PER_BEAT = 0x7FFF
 MAX_TEMPO = 0xFFFFFF
+DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 
 # Of onset, duration, pitch and velocity; a sum of two of them stays far within 64 bits.
 _LEAST = np.array(((0,), (1,), (0,), (1,)))
@@ -232,6 +233,9 @@ class Score:
         for tempo in self.tempos:
             if not 1 <= tempo.tempo_us_per_beat <= MAX_TEMPO:
                 raise SettingError(f"score: a tempo must be 1 to {MAX_TEMPO} us a beat ({tempo.tempo_us_per_beat})")
+        for _, numerator, denominator in self.time_signatures:
+            if numerator < 1 or denominator not in DENOMINATORS:
+                raise SettingError(f"score: no time signature ({numerator}/{denominator})")
 
     @property
     def num_notes(self) -> int:

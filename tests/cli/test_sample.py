@@ -10,7 +10,8 @@ import pytest
 from gen.kernels.stepping import has_step_kernel
 from gen.music.excerpt import before_bar
 from gen.music.midi import read_midi
-from gen.music.score import Score
+from gen.music.midi_write import write_midi
+from gen.music.score import Note, Score, TimeSignature, Track
 from tests.cli.conftest import Gen
 
 needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
@@ -232,6 +233,17 @@ def test_a_primer_goes_on_from_one_of_its_bars(gen: Gen, music_run: Path, music_
     assert opening <= after
     assert after - opening
     assert min(after - opening) >= max(opening)
+
+
+def test_a_bar_of_a_primer_is_the_one_that_a_picture_numbers(gen: Gen, music_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    notes = tuple(Note(480 * quarter, 480, 60 + quarter % 5, 64) for quarter in range(36))
+    write_midi(tmp_path / "x.mid", Score((Track(notes),), 480, time_signatures=(TimeSignature(0, 12, 4),)))
+    gen("export", tmp_path / "x.mid", "--out", tmp_path / "x.svg")
+    numbers = re.findall(r">(\d+)</text>", (tmp_path / "x.svg").read_text())
+    assert numbers == ["1", "2", "3"]
+    outcome = gen("sample", music_run, "--prompt-file", tmp_path / "x.mid", "--from-bar", "4")
+    assert (outcome.code, outcome.err) == (2, "error: --from-bar: must be 1 to 3, the bars of the primer (4)\n")
 
 
 def sounds(score: Score) -> set[tuple[Fraction, int]]:

@@ -112,9 +112,54 @@ def test_what_is_changed_is_counted() -> None:
     assert found(piano(Note(0, 16, 60, 64), tempos=(Tempo(0, 501_000),))) == {"tempos rounded": 1}
     assert found(piano(Note(0, 16, 60, 64), tempos=(Tempo(99, 500_000),))) == {"tempos moved": 1, "tempos left out": 1}
     assert found(Score((Track((Note(1, 1, 60, 64),)),), 1000)) == {"onsets rounded": 1, "lengths rounded": 1}
-    assert found(Score((Track((Note(0, 16, 60, 64),), pedal=(PedalSpan(0, 9),)),), QUARTER)) == {
-        "pedal spans left out": 1
+    assert found(Score((Track((Note(0, 16, 60, 64),), pedal=(PedalSpan(0, 32),)),), QUARTER)) == {
+        "notes held by the pedal": 1
     }
+    assert found(piano(Note(0, 16, 60, 64), tempos=(Tempo(0, 62_500),))) == {
+        "tempos in another note value": 1,
+        "lengths rounded": 1,
+    }
+
+
+def test_the_pedal_holds_a_note_until_it_rises_or_the_pitch_is_struck_again() -> None:
+    notes = (Note(0, 96, 60, 64), Note(96, 96, 64, 64), Note(384, 96, 60, 64), Note(768, 96, 67, 64))
+    layout = lay_out_beats(Score((Track(notes, pedal=(PedalSpan(48, 528),)),), QUARTER))
+    assert layout.notes.positions.tolist() == [24, 30, 12, 6]  # struck again, rises at 576 twice, no pedal
+    assert layout.findings == {"notes": 4, "notes held by the pedal": 3}
+
+
+def test_the_pedal_holds_the_notes_of_its_own_track_and_no_drums() -> None:
+    pedal = (PedalSpan(0, 1536),)
+    tracks = (
+        Track((Note(0, 96, 60, 64), Note(0, 96, 62, 64)), 5, pedal=pedal),
+        Track((Note(384, 96, 60, 64),), 7),  # another program strikes the same pitch
+        Track((Note(768, 96, 60, 64),), 5),  # another track of the program does
+        Track((Note(0, 96, 36, 64),), is_drum=True, pedal=pedal),
+    )
+    layout = lay_out_beats(Score(tracks, QUARTER))
+    lengths = zip(layout.notes.programs.tolist(), layout.notes.pitches.tolist(), layout.notes.positions, strict=True)
+    assert sorted(lengths) == [(5, 60, 6), (5, 60, 48), (5, 62, 96), (7, 60, 6), (128, 36, 0)]
+    assert layout.findings["notes held by the pedal"] == 2
+
+
+def test_a_note_held_past_the_longest_length_is_counted() -> None:
+    pedal = (PedalSpan(0, 300 * QUARTER),)
+    score = Score((Track((Note(0, 96, 60, 64), Note(299 * QUARTER, 96, 62, 64)), pedal=pedal),), QUARTER)
+    layout = lay_out_beats(score)
+    assert layout.notes.positions.tolist() == [MAX_POSITIONS, 24]
+    assert layout.findings["notes shortened"] == 1
+
+
+@pytest.mark.parametrize(
+    ("us", "said"),
+    [
+        (60_000, "4/16 Tempo_249.7 Position_6 Program_0 Velocity_16 Pitch_60 Duration_6"),
+        (120_000, "4/8 Tempo_249.7 Position_12 Program_0 Velocity_16 Pitch_60 Duration_12"),
+        (6_000_000, "4/2 Tempo_20.19 Position_48 Program_0 Velocity_16 Pitch_60 Duration_48"),
+    ],
+)
+def test_a_tempo_too_fast_or_too_slow_is_said_in_another_note_value(us: int, said: str) -> None:
+    assert symbols(piano(Note(384, 384, 60, 64), tempos=(Tempo(0, us),))) == f"Bar TimeSignature_{said}"
 
 
 def test_a_pitch_of_two_tracks_of_a_program_is_one() -> None:
@@ -161,7 +206,7 @@ def test_bars_in_which_a_note_sounds_are_no_silence() -> None:
 
 
 def test_a_score_of_too_many_bars_is_refused_with_its_place(tmp_path: Path) -> None:
-    score = Score((Track((Note(4 * MAX_BARS, 1, 60, 64),)),), 1, (Tempo(0, 1),))
+    score = Score((Track((Note(4 * MAX_BARS, 1, 60, 64),)),), 1, (Tempo(0, 125_000),))
     with pytest.raises(MidiError, match=rf"^score: more than {MAX_BARS} bars \({MAX_BARS + 1}\)$"):
         CODEC.encode(score)
     path = tmp_path / "long.mid"
@@ -209,7 +254,8 @@ def test_without_silences_every_onset_is_within_half_a_tick_of_the_score(score: 
     layout = lay_out_beats(score)
     if layout.findings["silences cut"]:
         return
-    onsets = np.concatenate([track.columns[0] for track in score.tracks]) * (QUARTER / score.ticks_per_beat)
+    grid = layout.grid
+    onsets = grid.exact(np.concatenate([track.columns[0] for track in score.tracks])) / grid.unit
     nearest = np.abs(layout.notes.onsets[:, None] - onsets[None]).min(axis=1)
     assert nearest.max() <= 0.5
 

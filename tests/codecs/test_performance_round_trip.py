@@ -7,7 +7,7 @@ from gen.codecs.performance import PerformanceCodec
 from gen.codecs.round_trip import Losses, RoundTrip, round_trip, sum_up
 from gen.errors import MidiError
 from gen.music.midi import read_midi
-from gen.music.score import Note, Score, Tempo, Track
+from gen.music.score import Note, PedalSpan, Score, Tempo, Track
 from tests.music.scores import scores
 
 CODEC = PerformanceCodec()
@@ -29,6 +29,15 @@ def test_errors_are_measured_against_the_score() -> None:
     assert result.velocity_errors.tolist() == [2, 1]
 
 
+def test_lengths_are_compared_as_the_pedal_holds_them() -> None:
+    notes = (Note(0, 100, 60, 66), Note(204, 100, 62, 66), Note(1000, 50, 60, 66))
+    score = Score((Track(notes, pedal=(PedalSpan(50, 1953),)),), 500, (Tempo(0, 500_000),))
+    result = round_trip(score, CODEC)
+    assert (result.lengths, result.exact_lengths) == (3, 1)  # struck again at 1 s; up at 2.003 s
+    assert result.length_errors_seconds == pytest.approx([0, 0.003, 0.001])
+    assert result.end_error_seconds == pytest.approx(0.003)
+
+
 def test_a_unison_is_lost_and_the_loudest_counts() -> None:
     result = trip(Note(100, 100, 60, 10), Note(102, 100, 60, 90))
     assert (result.notes, result.kept, result.velocity_errors.tolist()) == (2, 1, [0])
@@ -40,7 +49,7 @@ def test_a_silence_that_was_cut_is_no_error() -> None:
 
 
 def test_a_score_without_notes_loses_nothing() -> None:
-    assert sum_up([round_trip(Score(()), CODEC)]) == Losses(0, 0, 0, 0.0, 0.0, 0.0, 0)
+    assert sum_up([round_trip(Score(()), CODEC)]) == Losses()
 
 
 @given(scores())

@@ -1,97 +1,131 @@
-"""Bars and the grid."""
-
-from collections import Counter
+"""Bars as all count them."""
 
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from gen.music.metre import (
-    GRID_TICKS,
-    SIGNATURES,
-    SIGNATURES_MOVED,
-    SIGNATURES_REPLACED,
-    Stretch,
-    bar_ticks,
-    grid_share,
-    stretches,
-    to_grid,
-)
-from gen.music.score import Note, Score, TimeSignature, Track
-from tests.music.scores import scores
+from gen.codecs.beat_layout import lay_out_beats
+from gen.errors import SettingError
+from gen.music.excerpt import before_bar
+from gen.music.metre import bars_before, bars_of, grid_share
+from gen.music.page import rule
+from gen.music.roll import ScrollingRoll
+from gen.music.score import Note, NoteEvent, Score, TimeSignature, Track
 
-QUARTER = 384
+QUARTER = 480
 
 
-def bars(*signatures: TimeSignature, until: int = 0, ticks_per_beat: int = QUARTER) -> list[tuple[int, int, str]]:
-    """Returns where each stretch starts, how many bars it has, and its signature."""
-    score = Score((), ticks_per_beat, (), signatures)
-    return [(start, num, "{}/{}".format(*SIGNATURES[at])) for start, num, at in stretches(score, until=until)[0]]
+def a_piece(*signatures: TimeSignature, quarters: int = 36, ticks_per_beat: int = QUARTER) -> Score:
+    """Returns a piece of quarters."""
+    notes = tuple(Note(tick * ticks_per_beat, ticks_per_beat, 60, 64) for tick in range(quarters))
+    return Score((Track(notes),), ticks_per_beat, time_signatures=signatures)
 
 
-def found(*signatures: TimeSignature, until: int) -> Counter[str]:
-    return stretches(Score((), QUARTER, (), signatures), until=until)[1]
+def starts(*signatures: TimeSignature, quarters: int = 36, ticks_per_beat: int = QUARTER) -> list[float]:
+    return list(bars_of(a_piece(*signatures, quarters=quarters, ticks_per_beat=ticks_per_beat)).starts())
+
+
+def drawn_bars(score: Score) -> int:
+    """Returns the number of the last bar that the terminal shows, of a score of one track at 120."""
+    roll = ScrollingRoll(ticks_per_beat=score.ticks_per_beat)
+    notes = [
+        NoteEvent(onset / score.ticks_per_beat / 2, length / score.ticks_per_beat / 2, pitch, velocity)
+        for onset, length, pitch, velocity in score.tracks[0].notes
+    ]
+    end = len(notes) * score.ticks_per_beat
+    signatures = [signature for signature in score.time_signatures if signature.onset_ticks < end]
+    ticks = [signature.onset_ticks for signature in signatures] + [note.onset_ticks for note in score.tracks[0].notes]
+    pieces = [*signatures, *notes]
+    lines = [line for place in np.argsort(ticks, kind="stable") for line in roll.push(pieces[place])]
+    labels = [line[:6].strip() for line in [*lines, *roll.finish()]]
+    return max(int(label) for label in labels if label.isdigit())
 
 
 def test_the_metre_is_four_four_until_it_is_said() -> None:
-    assert bars(until=4 * QUARTER) == [(0, 2, "4/4")]
-    assert bars(TimeSignature(8 * QUARTER, 3, 4), until=9 * QUARTER) == [(0, 2, "4/4"), (8 * QUARTER, 1, "3/4")]
+    assert starts(quarters=9) == [0, 1920, 3840]
+    assert starts(TimeSignature(1920, 3, 4), quarters=10) == [0, 1920, 3360]
 
 
-def test_the_last_bar_is_the_one_that_holds_the_last_tick() -> None:
-    three = TimeSignature(0, 3, 4)
-    assert bars(three, until=3 * QUARTER - 1) == [(0, 1, "3/4")]
-    assert bars(three, until=3 * QUARTER) == [(0, 2, "3/4")]
+def test_a_bar_of_twelve_quarters_is_one() -> None:
+    assert starts(TimeSignature(0, 12, 4)) == [0, 12 * QUARTER, 24 * QUARTER]
 
 
-def test_a_bar_that_is_cut_short_says_its_length() -> None:
-    upbeat = (TimeSignature(0, 4, 4), TimeSignature(QUARTER, 4, 4))
-    assert bars(*upbeat, until=QUARTER) == [(0, 1, "1/4"), (QUARTER, 1, "4/4")]
-    assert bars(TimeSignature(5 * QUARTER // 2, 3, 4), until=5 * QUARTER // 2)[0] == (0, 1, "5/8")
-    assert bars(TimeSignature(QUARTER // 8, 3, 4), until=QUARTER // 8)[0] == (0, 1, "1/32")
+def test_a_signature_in_the_middle_of_a_bar_ends_it() -> None:
+    assert starts(TimeSignature(0, 4, 4), TimeSignature(QUARTER, 4, 4), quarters=8) == [0, 480, 2400]
 
 
-def test_a_length_that_no_signature_says_makes_the_next_one_wait_for_the_bar_line() -> None:
-    late = TimeSignature(QUARTER // 3, 3, 4)
-    assert bars(late, until=4 * QUARTER) == [(0, 1, "4/4"), (4 * QUARTER, 1, "3/4")]
-    assert found(late, until=4 * QUARTER) == {SIGNATURES_MOVED: 1}
+def test_of_two_signatures_at_one_place_the_last_counts() -> None:
+    assert starts(TimeSignature(960, 5, 4), TimeSignature(960, 2, 4), quarters=6) == [0, 960, 1920]
 
 
-def test_signatures_that_wait_for_the_same_bar_line_leave_the_last() -> None:
-    both = (TimeSignature(QUARTER // 3, 3, 4), TimeSignature(QUARTER // 2, 2, 4))
-    assert bars(*both, until=5 * QUARTER) == [(0, 1, "4/4"), (4 * QUARTER, 1, "2/4")]
+def test_a_signature_that_means_a_bar_line_adds_none() -> None:
+    assert starts(TimeSignature(0, 2, 4), TimeSignature(963, 3, 4), quarters=5) == [0, 960]
+    assert starts(TimeSignature(0, 2, 4), TimeSignature(957, 3, 4), quarters=5) == [0, 960]
+    assert starts(TimeSignature(0, 2, 4), TimeSignature(975, 3, 4), quarters=5) == [0, 960, 975]
 
 
-@pytest.mark.parametrize(
-    ("said", "taken"),
-    [((10, 4), "5/4"), ((12, 4), "6/4"), ((11, 4), "1/4"), ((4, 1), "2/1"), ((5, 64), "4/4"), ((255, 8), "15/8")],
-)
-def test_a_signature_that_is_not_there_is_parted_or_replaced(said: tuple[int, int], taken: str) -> None:
-    assert bars(TimeSignature(0, *said))[0][2] == taken
-    assert found(TimeSignature(0, *said), until=0) == {SIGNATURES_REPLACED: 1}
+def test_bars_of_no_whole_number_of_ticks_do_not_drift() -> None:
+    """Three bars of 7/32 at 100 ticks are 262.5; the file says 262 or 263."""
+    for said in (262, 263):
+        bars = bars_before(Score((), 100, (), (TimeSignature(0, 7, 32), TimeSignature(said, 4, 4))), 300)
+        assert bars.starts().tolist() == [0, 87.5, 175, 262.5]
 
 
-def test_a_signature_stands_on_the_position_nearest_to_it() -> None:
-    assert bars(TimeSignature(1027, 3, 4), until=2 * QUARTER, ticks_per_beat=1024)[0] == (0, 1, "1/4")
+def test_a_signature_after_the_last_note_changes_nothing() -> None:
+    late = TimeSignature(37 * QUARTER, 7, 8)
+    assert starts(TimeSignature(0, 4, 4), late) == starts(TimeSignature(0, 4, 4))
 
 
-def test_every_bar_is_of_whole_positions_and_has_192_at_most() -> None:
-    lengths = np.array([bar_ticks(at) for at in range(len(SIGNATURES))])
-    assert not (lengths % 16).any()
-    assert lengths.max() == 192 * 16
-    assert lengths[SIGNATURES.index((6, 8))] == 3 * GRID_TICKS
+def test_bars_are_numbered_from_one_and_the_last_ends_where_another_would_begin() -> None:
+    bars = bars_of(a_piece(TimeSignature(0, 5, 64), quarters=1))
+    assert [bars.start_of(bar) for bar in (1, 2, 5)] == [0, 150, 600]
+    assert bars.num_bars == 4
 
 
-@given(scores())
-def test_bars_follow_one_another_without_a_gap(score: Score) -> None:
-    until = int(to_grid(max(track.columns[0].max() for track in score.tracks), ticks_per_beat=score.ticks_per_beat))
-    listed, _ = stretches(score, until=until)
-    assert [stretch.start for stretch in listed] == [0, *(stretch.end for stretch in listed[:-1])]
-    assert listed[-1].start <= until < listed[-1].end
+@pytest.mark.parametrize(("numerator", "denominator"), [(0, 4), (4, 3), (4, 128)])
+def test_a_signature_that_is_none_is_refused(numerator: int, denominator: int) -> None:
+    with pytest.raises(SettingError, match=f"no time signature .{numerator}/{denominator}"):
+        Score((), 480, time_signatures=(TimeSignature(0, numerator, denominator),))
 
 
-def test_a_stretch_ends_after_its_bars() -> None:
-    assert Stretch(100, 2, SIGNATURES.index((3, 4))).end == 100 + 6 * QUARTER
+@st.composite
+def metric_pieces(draw: st.DrawFn) -> Score:
+    """Pieces of quarters at 120, in metres that change anywhere, after the last note too."""
+    ticks_per_beat = draw(st.sampled_from((1, 24, 96, 100, 480, 1024)))
+    quarters = draw(st.integers(1, 40))
+    places = [0, *sorted(draw(st.lists(st.integers(0, 45 * ticks_per_beat), max_size=4)))]
+    signatures = (TimeSignature(tick, draw(st.integers(1, 26)), 2 ** draw(st.integers(0, 6))) for tick in places)
+    return a_piece(*signatures, quarters=quarters, ticks_per_beat=ticks_per_beat)
+
+
+@given(metric_pieces())
+def test_all_count_the_same_bars(score: Score) -> None:
+    bars = bars_of(score)
+    assert bars.starts().tolist() == [float(bars.start_of(bar)) for bar in range(1, bars.num_bars + 1)]
+    assert rule(score).bars.tolist()[:-1] == bars.starts().tolist()
+    assert drawn_bars(score) == bars.num_bars
+    with pytest.raises(SettingError, match=f"must be 1 to {bars.num_bars}, the bars of the primer"):
+        before_bar(score, bars.num_bars + 1)
+
+
+@given(metric_pieces(), st.integers(2, 50))
+def test_a_primer_ends_where_the_bar_begins_that_a_picture_numbers(score: Score, bar: int) -> None:
+    starts = rule(score).bars[:-1]
+    if bar > len(starts):
+        return
+    onsets = score.tracks[0].columns[0]
+    assert before_bar(score, bar).num_notes == np.count_nonzero(onsets < starts[bar - 1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 80), st.integers(1, 8), st.sampled_from((4, 8))), max_size=4))
+def test_the_beat_codec_has_the_bars_that_a_picture_shows(changes: list[tuple[int, int, int]]) -> None:
+    """Where it has signatures for them: here metres begin anywhere on eighths."""
+    changes = [(0, 4, 4), *sorted(changes)]
+    score = a_piece(*(TimeSignature(eighth * QUARTER // 2, *metre) for eighth, *metre in changes), quarters=40)
+    shown = rule(score).bars[:-1]
+    ours = lay_out_beats(score).bars.starts * QUARTER / 384
+    assert ours.tolist() == shown[shown <= 39 * QUARTER].tolist()
 
 
 @pytest.mark.parametrize(
@@ -100,10 +134,3 @@ def test_a_stretch_ends_after_its_bars() -> None:
 )
 def test_onsets_are_on_the_grid_as_nearly_as_the_file_can_say(ticks_per_beat: int, onset: int, share: float) -> None:
     assert grid_share(Score((Track((Note(onset, 1, 60, 64),)),), ticks_per_beat)) == share
-
-
-@given(scores())
-def test_ticks_are_rounded_to_the_nearest(score: Score) -> None:
-    ticks = np.concatenate([track.columns[0] for track in score.tracks])
-    off = to_grid(ticks, ticks_per_beat=score.ticks_per_beat) - ticks * GRID_TICKS / score.ticks_per_beat
-    assert np.abs(off).max() <= 0.5

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,13 @@ class Part(NamedTuple):
     findings: Mapping[str, int]  # additive counts: {"notes": 812, "overlaps cut": 3}; {} when nothing to say
     ends: NDArray[np.int64] = NO_ENDS  # (E,) ascending: ids[:end] are of documents that end here or before
     labels: Sequence[str | None] | None = None  # of these E documents; None for that of the file
+
+
+class Known(NamedTuple, Generic[Whole]):
+    """A prompt as a model knows it."""
+
+    whole: Whole  # the prompt itself where it knows all of it
+    unknown: tuple[str, ...]  # a line for what it does not know, and what goes on in place of that
 
 
 class StreamDecoder(Protocol[Piece_co]):
@@ -171,6 +178,21 @@ class Codec(Protocol[Whole, Piece]):
         ...
 
     def decoder(self) -> StreamDecoder[Piece]: ...
+
+    def known(self, prompt: Whole) -> Known[Whole]:
+        """Returns a prompt as a model of this codec reads it: with what the corpus had in place of what it had not."""
+        ...
+
+    def gone_on(self, prompt: Whole, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Whole:
+        """Returns a prompt, just as it is, and what ids that go on from `known(prompt)` add to it.
+
+        Args:
+            prompt: what was gone on from.
+            tokens: ids beyond those of the prompt.
+            name: who wrote them.
+            with_prompt: False for what they add alone.
+        """
+        ...
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Grammar | None:
         """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document.

@@ -19,6 +19,7 @@ from gen.config import ModelConfig, SamplingConfig, from_json
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
 from gen.generation.guidance import GuidedStepper
+from gen.generation.prompt import Prompt
 from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
 from gen.material import (
@@ -120,7 +121,7 @@ class Run:
         asked = read_envelopes(controls or {}, self.codec.controls)
         return generate(
             self._guided(self.stepper_in(precision)) if asked else self.stepper_in(precision),
-            prompt=self._prompt_ids(prompt),
+            prompt=self.prompt(prompt).ids,
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end if self.header["can_end"] else None,
             length=length,
@@ -170,20 +171,8 @@ class Run:
         return stop_at(pieces, stops) if stops else pieces
 
     def decoded(self, prompt: Any, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
-        """Decodes tokens that go on from a prompt; returns the pieces beyond it, or with it.
-
-        The last note of a prompt may be among those beyond it: what is drawn can make it longer.
-        """
-        decoder = self.codec.decoder()
-        for token in self._prompt_ids(prompt):
-            pieces = decoder.push(token)
-            if with_prompt:
-                yield from pieces
-        for token in tokens:
-            if token == self.codec.vocab.end:
-                break
-            yield from decoder.push(token)
-        yield from decoder.finish()
+        """Decodes tokens that go on from a prompt as they come; returns the pieces beyond it, or with it."""
+        return self.prompt(prompt).pieces(tokens, with_prompt=with_prompt)
 
     def sample(
         self,
@@ -198,9 +187,11 @@ class Run:
         controls: Controls | None = None,
         min_length: int = 0,
     ) -> list[Any]:
-        """Returns whole samples, the prompt among them: texts, or Scores. Arguments as in `generate`."""
-        start = self._prompt_ids(prompt)
-        rows: list[list[int]] = [list(start) for _ in range(num_samples)]
+        """Returns whole samples: texts, or Scores, the prompt as it was, then what was drawn.
+
+        Arguments as in `generate`.
+        """
+        rows: list[list[int]] = [[] for _ in range(num_samples)]
         for item in self.generate(
             prompt,
             length=length,
@@ -213,7 +204,8 @@ class Run:
             min_length=min_length,
         ):
             rows[item.row].append(item.token)
-        return [decode(self.codec, row) for row in rows]
+        start = self.prompt(prompt)
+        return [start.gone_on(row, name=self.name) for row in rows]
 
     def evaluate(
         self,
@@ -266,6 +258,13 @@ class Run:
             )
         return other_excerpt([str(options.test_file)], self.codec, options, self.label_names)
 
+    def prompt(self, whole: Any) -> Prompt:
+        """Returns a text or a Score as the model reads it; None for nothing. Raises SettingError or MidiError."""
+        if whole is not None and isinstance(whole, str) != (self.codec.suffix == ".txt"):
+            wanted = "a text" if self.codec.suffix == ".txt" else "a Score (gen.load(...).codec.read(path))"
+            raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(whole).__name__})")
+        return Prompt.of(self.codec, whole)
+
     def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Returns texts as the model would write them. Raises SettingError if it never writes one."""
         if texts and self.codec.suffix != ".txt":
@@ -299,15 +298,6 @@ class Run:
     def _guided(self, stepper: Stepper) -> GuidedStepper | Stepper:
         neutral = self.codec.neutral()
         return stepper if neutral is None else GuidedStepper(stepper, neutral)
-
-    def _prompt_ids(self, prompt: Any) -> list[int]:
-        if prompt is None:
-            return []
-        if isinstance(prompt, str) != (self.codec.suffix == ".txt"):
-            wanted = "a text" if self.codec.suffix == ".txt" else "a Score (gen.load(...).codec.read(path))"
-            raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(prompt).__name__})")
-        ids: list[int] = self.codec.encode(prompt).tolist()
-        return ids
 
     def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:
         """Takes back out of a temperature what made the network less sure (`gen.analysis.calibrate` tells why)."""

@@ -8,11 +8,11 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gen.codec import Codec, decode
+from gen.codec import Codec, decode, stream
 from gen.errors import CorpusError, SettingError
 from gen.files import write_atomically
 
@@ -72,12 +72,14 @@ def write_out(
     codec: Codec[Any, Any],
     whole: Any,
     tokens: Sequence[int] | None = None,
+    pieces: Iterable[Any] | None = None,
     font: Path | None = None,
 ) -> None:
     """Writes a document in the format of the path's suffix; the file appears whole or not at all.
 
     Args:
         tokens: those of the document, where they are known.
+        pieces: of music, what its lines are made of; None for those of the document.
         font: the SoundFont for .wav; None takes one that this machine has.
     """
     check_kind(path, codec)
@@ -98,9 +100,8 @@ def write_out(
 
         write_pianoroll(path, whole)
     elif is_music(codec):
-        decoded = codec.decoder()
-        lines = [str(piece) for token in codec.encode(whole) for piece in decoded.push(int(token))]
-        _write_text(path, "".join(f"{line}\n" for line in [*lines, *map(str, decoded.finish())]))
+        lines = stream(codec, codec.encode(whole).tolist()) if pieces is None else pieces
+        _write_text(path, "".join(f"{line}\n" for line in lines))
     else:
         codec.write(path, whole)
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,9 @@ from gen.cli.keyboard import arrow_keys
 from gen.cli.knobs import Knobs
 from gen.cli.output import is_music
 from gen.cli.progress import clock
-from gen.cli.prompt import read_prompt
+from gen.cli.prompt import read_prompt, say_unknown
 from gen.cli.sampling import MOST_SEED, parse_length
-from gen.codec import Envelope, stream
+from gen.codec import Envelope
 from gen.codecs.envelope import read_envelopes
 from gen.config import SamplingConfig
 from gen.errors import SettingError
@@ -94,11 +94,13 @@ def play_live(request: Request) -> None:
         hands = stack.enter_context(input_port(request.input)) if request.input is not None else None
         run = loaded_music(request.run)
         seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
+        primer = None if request.prompt_file is None else read_prompt(request.prompt_file, run)
+        say_unknown(run, run.prompt(primer))
         knobs, controls = steered(request, run)
         stop = stack.enter_context(_noted_signals())
         pieces = endless_pieces(
             run,
-            primer=None if request.prompt_file is None else read_prompt(request.prompt_file, run),
+            primer=primer,
             limit=limit,
             seed=seed,
             label=request.label,
@@ -164,9 +166,9 @@ def endless_pieces(
         drawn = run.generate(
             primer, length=left.tokens, sampling=sampling, seed=seed + number, label=label, controls=controls
         )
-        opening = () if primer is None else stream(run.codec, run.codec.encode(primer).tolist())
         begin, end = None, shift
-        for piece in chain(opening, run.decoded(primer, left.counted(drawn, run.codec.vocab.end, stop))):
+        tokens = left.counted(drawn, run.codec.vocab.end, stop)
+        for piece in run.decoded(primer, tokens, with_prompt=True):
             if not isinstance(piece, NoteEvent):
                 yield piece
                 continue

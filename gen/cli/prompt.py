@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from gen.cli.console import say
 from gen.cli.output import MIDI_SUFFIXES, is_music
 from gen.data.sources import STDIN_NAME, announce_terminal, begins_as_midi, spool, standard_input
 from gen.errors import GenError, SettingError
 
 if TYPE_CHECKING:
+    from gen.generation.prompt import Prompt
     from gen.run import Run
 
 STDIN = Path("-")
@@ -31,6 +33,12 @@ def read_prompt(path: Path, run: "Run") -> Any:
     with path.open("rb") as stream:
         announce_terminal(stream)
         return _read_once(stream, run, name=str(path))
+
+
+def say_unknown(run: "Run", prompt: "Prompt") -> None:
+    """Says on stderr what a run does not know of a prompt."""
+    for line in prompt.unknown:
+        say(f"{run.name} does not know {line}")
 
 
 def _read(path: Path, run: "Run", *, name: str | None = None) -> Any:

@@ -72,6 +72,9 @@ def sample(
         list[str] | None,
         option("--stop", metavar="TEXT", help="Stop before this text would be written; of several, before the first"),
     ] = None,
+    no_prompt: Annotated[
+        bool, option("--no-prompt", help="Leave out the prompt, and write what was drawn alone; music then begins at 0")
+    ] = False,
     out: Annotated[
         Path | None,
         option(
@@ -90,7 +93,8 @@ def sample(
     """Stream text or notes from a run, or write them to files.
 
     Each piece is printed as it is drawn, the prompt first. Several samples are drawn side by side and printed one
-    after the other; with --out they get -1, -2, ... before the suffix.
+    after the other; with --out they get -1, -2, ... before the suffix. In a .mid, .wav or picture a primer stays as it
+    is, note for note, in its own tracks.
     """
     from gen.cli.sampling import Request, write_samples
 
@@ -109,6 +113,7 @@ def sample(
             label=label,
             controls={name: asked for name, asked in (("density", density), ("key", key)) if asked is not None},
             stops=tuple(stop or ()),
+            is_alone=no_prompt,
             out=out,
             font=soundfont,
             is_rolling=roll,

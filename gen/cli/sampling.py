@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
 from gen.cli.output import check_kind, check_out, is_music, numbered, write_out
-from gen.cli.prompt import read_prompt
-from gen.codec import stream
+from gen.cli.prompt import read_prompt, say_unknown
 from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
+from gen.music.score import NoteEvent
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
+    from gen.generation.prompt import Prompt
     from gen.models.stepper import StepPrecision
     from gen.run import Run
 
@@ -50,6 +51,7 @@ class Request:
     label: str | None
     controls: Mapping[str, str]
     stops: tuple[str, ...]
+    is_alone: bool
     out: Path | None
     font: Path | None
     is_rolling: bool
@@ -97,26 +99,32 @@ def write_samples(request: Request) -> None:
     stops = run.stops(request.stops)
     if request.is_rolling and not is_music(run.codec):
         raise SettingError(f"--roll: {run.name} writes text, not music")
-    prompt = _prompt(request, run)
+    prompt = run.prompt(_prompt(request, run))
+    say_unknown(run, prompt)
+    count = request.num_samples
     seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
     tally = Tally()
     drawn = run.generate(
-        prompt,
+        prompt.whole,
         length=limit,
         sampling=request.sampling,
         seed=seed,
         label=request.label,
-        num_samples=request.num_samples,
+        num_samples=count,
         precision=request.precision,
         controls=request.controls,
         min_length=request.min_length,
     )
-    rows = split_rows(tally.counted(drawn), request.num_samples)
+    rows = [
+        _told(row, run, place=place, is_prompted=prompt.whole is not None)
+        for row, place in zip(split_rows(tally.counted(drawn), count), _places(paths, count), strict=True)
+    ]
+    with_prompt = not request.is_alone
     if paths:
         for path, row in zip(paths, rows, strict=True):
-            _write_file(path, row, run, prompt=prompt, stops=stops, font=request.font)
+            _write_file(path, row, run, prompt=prompt, stops=stops, with_prompt=with_prompt, font=request.font)
     else:
-        samples = [_pieces(row, run, prompt=prompt, stops=stops) for row in rows]
+        samples = [_pieces(row, prompt, stops=stops, with_prompt=with_prompt) for row in rows]
         if request.is_rolling:
             samples = [_rolled(pieces, run) for pieces in samples]
         _write_stream(samples, is_text=not is_music(run.codec))
@@ -132,6 +140,13 @@ def parse_length(text: str) -> int | None:
         return int(text)
     except ValueError as err:
         raise SettingError(f"--length: neither a whole number nor inf ({text})") from err
+
+
+def _places(paths: Sequence[Path], count: int) -> list[str]:
+    """Returns what stands before a message about each of the samples."""
+    if paths:
+        return [f"{path}: " for path in paths]
+    return [f"sample {number} of {count}: " for number in range(1, count + 1)] if count > 1 else [""]
 
 
 def split_rows(drawn: Iterator["Sampled"], count: int) -> list[Iterator[int]]:
@@ -190,14 +205,44 @@ def _prompt(request: Request, run: "Run") -> Any:
     return before_bar(primer, request.from_bar)
 
 
-def _pieces(tokens: Iterator[int], run: "Run", *, prompt: Any, stops: Sequence[str]) -> Iterator[Any]:
+def _pieces(tokens: Iterator[int], prompt: "Prompt", *, stops: Sequence[str], with_prompt: bool) -> Iterator[Any]:
     """Yields the prompt, then what was drawn, up to one of `stops`, which are looked for in what was drawn only."""
     from gen.generation.stop import stop_at
 
-    if not stops:
-        return run.decoded(prompt, tokens, with_prompt=True)
-    opening = () if prompt is None else stream(run.codec, run.codec.encode(prompt).tolist())
-    return chain(opening, stop_at(run.decoded(prompt, tokens), stops))
+    if stops:
+        opening = (prompt.whole,) if with_prompt and prompt.whole is not None else ()
+        return chain(opening, stop_at(prompt.pieces(tokens), stops))
+    pieces = prompt.pieces(tokens, with_prompt=with_prompt)
+    return pieces if with_prompt or prompt.whole is None else _from_the_start(pieces)
+
+
+def _from_the_start(pieces: Iterator[Any]) -> Iterator[Any]:
+    """Yields pieces that go on from a prompt as if they began a document: the first note at 0."""
+    start: float | None = None
+    for piece in pieces:
+        if isinstance(piece, NoteEvent):
+            start = piece.onset_seconds if start is None else start
+            yield piece._replace(onset_seconds=piece.onset_seconds - start)
+        else:
+            yield piece
+
+
+def _told(tokens: Iterator[int], run: "Run", *, place: str, is_prompted: bool) -> Iterator[int]:
+    """Passes the tokens of a sample on; says on stderr if they add nothing."""
+    units = run.codec.units()
+    what = f"{place}nothing was {'added' if is_prompted else 'drawn'}"
+    num_tokens, has_unit = 0, False
+    for token in tokens:
+        if token == run.codec.vocab.end:
+            if num_tokens == 0:
+                say(f"{what}: the model ended at once; --min-length N forbids that")
+            yield token
+            return
+        num_tokens += 1
+        has_unit = has_unit or bool(units[token])
+        yield token
+    if num_tokens and not has_unit:
+        say(f"{what}: no {run.codec.unit} in {num_tokens} tokens; a greater --length has room for more")
 
 
 def _rolled(pieces: Iterator[Any], run: "Run") -> Iterator[str]:
@@ -230,17 +275,23 @@ def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
 
 
 def _write_file(
-    path: Path, tokens: Iterator[int], run: "Run", *, prompt: Any, stops: Sequence[str], font: Path | None
+    path: Path,
+    tokens: Iterator[int],
+    run: "Run",
+    *,
+    prompt: "Prompt",
+    stops: Sequence[str],
+    with_prompt: bool,
+    font: Path | None,
 ) -> None:
-    """Writes one sample, its prompt first."""
-    ids: list[int] = [] if prompt is None else run.codec.encode(prompt).tolist()
-
-    def kept() -> Iterator[int]:
-        for token in tokens:
-            if token != run.codec.vocab.end:
-                ids.append(token)
-            yield token
-
-    whole = run.codec.join(_pieces(kept(), run, prompt=prompt, stops=stops))
-    write_out(path, codec=run.codec, whole=whole, tokens=ids if not stops else None, font=font)
+    """Writes one sample, its prompt first unless that is to be left out."""
+    if stops:
+        whole = run.codec.join(_pieces(tokens, prompt, stops=stops, with_prompt=with_prompt))
+        write_out(path, codec=run.codec, whole=whole)
+    else:
+        drawn = [token for token in tokens if token != run.codec.vocab.end]
+        whole = prompt.gone_on(drawn, name=run.name, with_prompt=with_prompt)
+        ids = [*prompt.ids, *drawn] if with_prompt else drawn
+        lines = _pieces(iter(drawn), prompt, stops=(), with_prompt=with_prompt)
+        write_out(path, codec=run.codec, whole=whole, tokens=ids, pieces=lines, font=font)
     say(f"wrote {path}")

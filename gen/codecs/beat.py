@@ -8,7 +8,7 @@ canonical: equal layouts give equal ids.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Part, Variation, Vocab
+from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Known, Part, Variation, Vocab, stream
+from gen.codecs.beat_continuation import further, placed
 from gen.codecs.beat_controls import with_control_ids
 from gen.codecs.beat_decoder import BeatDecoder, Piece
 from gen.codecs.beat_grammar import EVERYTHING, BeatGrammar, Limits
@@ -38,7 +39,9 @@ from gen.codecs.beat_vocab import (
 )
 from gen.codecs.controls import ControlIds, control_symbols, ordered_controls
 from gen.codecs.settings import ALL_PITCHES, settings_of, settings_spec
+from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
+from gen.music.continuation import gone_on, gone_on_alone, refined
 from gen.music.metre import GRID_TICKS
 from gen.music.midi import read_midi
 from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
@@ -165,6 +168,24 @@ class BeatCodec:
                     signatures.append(piece)
         empty = Score((), GRID_TICKS, tuple(tempos), tuple(signatures))
         return replace(empty, tracks=_tracks(notes, empty)) if notes else empty
+
+    def known(self, prompt: Score) -> Known[Score]:
+        """Returns a primer played by the programs that the corpus had; what is unknown of it where that is known."""
+        if self.seen is None:
+            return Known(prompt, ())
+        _, _, programs, drums = (self._seen_of(kind) for kind in _CHOSEN)
+        return played_by(prompt, programs=np.flatnonzero(programs).tolist(), has_drums=bool(drums.any()))
+
+    def gone_on(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
+        """Returns the primer, note for note, and what goes on from it on its beat; or the latter alone."""
+        read = self.known(prompt).whole
+        start = self.encode(read).tolist()
+        opening = list(stream(self, start))
+        pieces = further(list(stream(self, [*start, *tokens])), opening)
+        ticks_per_beat = refined(prompt).ticks_per_beat
+        layout = lay_out_beats(read) if start else None
+        added = placed(self.join(pieces), opening, layout, ticks_per_beat=ticks_per_beat)
+        return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def decoder(self) -> BeatDecoder:
         """Returns a decoder that stands at time 0."""

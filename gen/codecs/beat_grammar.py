@@ -185,7 +185,10 @@ class BeatGrammar:
         costs[player] = 2 + (cursor.levels[player] < 0)
         self._free_from[player] = ends[player].min()
         if len(ends) - (DRUMS in ends) >= MAX_PROGRAMS:
-            self._may_play[:DRUMS] &= np.isin(np.arange(NUM_PROGRAMS), [*ends])
+            is_playing = np.isin(np.arange(NUM_PROGRAMS), [*ends])
+            can_go_on = self._may_play[:DRUMS] & is_playing
+            # A primer may be of programs that the corpus lacks; then they go on.
+            self._may_play[:DRUMS] = can_go_on if can_go_on.any() or not self._limits.programs.any() else is_playing
 
     def _allow_opening(self, room: int) -> None:
         """Allows what follows a bar, its metre or its tempo."""

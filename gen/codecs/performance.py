@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import NOTHING_ASKED, Envelope, IdArray, Part, Variation, Vocab
+from gen.codec import NOTHING_ASKED, Envelope, IdArray, Known, Part, Variation, Vocab, stream
 from gen.codecs.controls import ControlIds, ordered_controls
 from gen.codecs.performance_controls import with_control_ids
 from gen.codecs.performance_decoder import PerformanceDecoder
@@ -33,15 +33,18 @@ from gen.codecs.performance_vocab import (
     performance_vocab,
 )
 from gen.codecs.settings import ALL_PITCHES, settings_of, settings_spec
+from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
 from gen.music import rules
+from gen.music.continuation import gone_on, gone_on_alone, refined
 from gen.music.midi import may_have_pitched_notes, read_midi
 from gen.music.rules import Layout, lay_out
-from gen.music.score import Note, NoteEvent, Score, Tempo, Track, differences
+from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track, differences
 
 REPAIRS = rules.REPAIRS  # the findings that changed something; the others only count
 TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
 _TICKS_PER_SECOND = 1000
+_PIANO = 0
 _VERSION = 1
 _VERSION_OF_CONTROLS = 2  # since they stand where a span begins
 _NEARLY_ALL = 0.99  # of the notes of a corpus are no longer than those that are sampled
@@ -149,6 +152,26 @@ class PerformanceCodec:
         track = Track(tuple(sorted(notes)), is_drum=self.is_drums)
         tempo = Tempo(0, TICKS_PER_BEAT * 1_000_000 // _TICKS_PER_SECOND)
         return Score((track,), ticks_per_beat=TICKS_PER_BEAT, tempos=(tempo,))
+
+    def known(self, prompt: Score) -> Known[Score]:
+        """Returns the primer, and which of its instruments are not the one that goes on."""
+        kept = played_by(prompt, programs=[] if self.is_drums else [_PIANO], has_drums=self.is_drums)
+        return Known(prompt, kept.unknown)
+
+    def gone_on(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
+        """Returns the primer, note for note, and what goes on from it in its time; or the latter alone."""
+        start = self.encode(prompt).tolist()
+        num_notes = sum(1 for _ in stream(self, start))
+        events = list(stream(self, [*start, *tokens]))[num_notes:]
+        cut_seconds = float(self._lay_out(prompt).cut_seconds[:, 1].sum())
+        score = refined(prompt)
+        onsets = np.array([event.onset_seconds for event in events]) + cut_seconds
+        seconds = np.array([event.duration_seconds for event in events])
+        starts, ends = score.ticks(onsets), score.ticks(onsets + seconds)
+        columns = [starts, np.maximum(ends - starts, 1), *np.array([event[2:4] for event in events]).reshape(-1, 2).T]
+        track = Track(Notes(np.stack(columns).astype(np.int64)[:, np.lexsort(columns[::-1])]), is_drum=self.is_drums)
+        added = Score((track,) if events else (), score.ticks_per_beat)
+        return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def decoder(self) -> PerformanceDecoder:
         """Returns a decoder that stands at time 0."""

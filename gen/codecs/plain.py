@@ -1,8 +1,9 @@
 """What a codec of text lacks: controls, variations, anything to learn of a corpus."""
 
+from collections.abc import Sequence
 from typing import Self
 
-from gen.codec import IdArray
+from gen.codec import Codec, IdArray, Known, decode
 from gen.errors import SettingError
 
 
@@ -24,6 +25,21 @@ class PlainText:
     def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
         """Returns None: a text has no variations."""
         return
+
+    def known(self, prompt: str) -> Known[str]:
+        """Returns the prompt: what a codec does not know of it, `encode` refuses."""
+        return Known(prompt, ())
+
+    def gone_on(
+        self: Codec[str, str],
+        prompt: str,
+        tokens: Sequence[int],
+        *,
+        name: str,  # noqa: ARG002 - a text does not say who wrote it
+        with_prompt: bool = True,
+    ) -> str:
+        """Returns the prompt as it was typed, and the text of the ids."""
+        return prompt * with_prompt + decode(self, tokens)
 
     def neutral(self) -> None:
         """Returns None: no id is of a control."""

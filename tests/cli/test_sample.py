@@ -1,6 +1,7 @@
 import json
 import re
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gen.music.excerpt import before_bar
 from gen.music.midi import read_midi
 from gen.music.midi_write import write_midi
 from gen.music.score import Note, Score, TimeSignature, Track
+from gen.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.cli.conftest import Gen
 
 needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
@@ -256,3 +258,80 @@ def test_a_bar_needs_a_primer(gen: Gen, text_run: Path) -> None:
     outcome = gen("sample", text_run, "--from-bar", "3")
     assert outcome.code == 2
     assert outcome.err == "error: --from-bar: only with --prompt-file FILE.mid\n"
+
+
+def ending(run: Path, folder: Path) -> Path:
+    """Returns a copy of a run whose model ends wherever it may."""
+    tensors, header = read_checkpoint(run / "model.safetensors", "model")
+    tensors["output.bias"][-1] = 1000.0
+    (folder / run.name).mkdir()
+    write_checkpoint(folder / run.name / "model.safetensors", "model", tensors, header | {"can_end": True})
+    return folder / run.name
+
+
+def test_a_text_to_which_nothing_is_added_is_said_and_comes_back(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    run = ending(text_run, tmp_path)
+    line = "nothing was added: the model ended at once; --min-length N forbids that\n"
+    assert gen("sample", run, "--prompt", "The fox ") == (0, "The fox ", line)
+    assert gen("sample", run, "--prompt", "The fox ", "--no-prompt") == (0, "", line)
+    assert gen("sample", run).err == line.replace("added", "drawn")
+    several = gen("sample", run, "--prompt", "The", "--num-samples", "2")
+    assert several.err == f"sample 1 of 2: {line}sample 2 of 2: {line}"
+    path = tmp_path / "on.txt"
+    assert gen("sample", run, "--prompt", "The", "--out", path).err == f"{path}: {line}wrote {path}\n"
+    assert path.read_text() == "The"
+
+
+def test_a_least_length_forbids_the_end_until_then(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    outcome = gen("sample", ending(text_run, tmp_path), "--prompt", "The", "--min-length", "7")
+    assert (outcome.code, len(outcome.out), outcome.err) == (0, 10, "")
+
+
+def test_a_least_length_above_the_length_is_refused(gen: Gen, text_run: Path) -> None:
+    outcome = gen("sample", text_run, "--min-length", "8", "--length", "7")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "error: --min-length: must be at most --length, 7 (8)\n"
+
+
+def test_a_complete_piece_to_which_nothing_is_added_comes_back(
+    gen: Gen, music_run: Path, music_folder: Path, tmp_path: Path
+) -> None:
+    run, primer, path = ending(music_run, tmp_path), music_folder / "bwv2.6.mid", tmp_path / "on.mid"
+    outcome = gen("sample", run, "--prompt-file", primer, "--out", path)
+    assert "nothing was added: the model ended at once" in outcome.err
+    assert read_midi(path)[0] == read_midi(primer)[0]
+    gen("sample", run, "--prompt-file", primer, "--min-length", "40", "--out", path)
+    assert read_midi(path)[0].num_notes > read_midi(primer)[0].num_notes
+
+
+def test_without_the_prompt_what_was_drawn_is_written_alone(
+    gen: Gen, text_run: Path, music_run: Path, music_folder: Path, tmp_path: Path
+) -> None:
+    text = ("sample", text_run, "--prompt", "The fox", "--length", "20", "--seed", "0")
+    assert "The fox" + gen(*text, "--no-prompt").out == gen(*text).out
+    music = ("sample", music_run, "--prompt-file", music_folder / "bwv2.6.mid", "--length", "40", "--seed", "0")
+    for name in ("whole", "alone"):
+        for suffix in (".json", ".mid"):
+            gen(*music, "--out", tmp_path / f"{name}{suffix}", *["--no-prompt"] * (name == "alone"))
+    whole, alone = (json.loads((tmp_path / f"{name}.json").read_text())["tokens"] for name in ("whole", "alone"))
+    assert 0 < len(alone) <= 40
+    assert whole[-len(alone) :] == alone
+    score, added = (read_midi(tmp_path / f"{name}.mid")[0] for name in ("whole", "alone"))
+    assert min(note.onset_ticks for track in added.tracks for note in track.notes) == 0
+    assert 0 < added.num_notes < score.num_notes
+    lines = gen(*music, "--no-prompt").out.splitlines()
+    assert len([line for line in lines if " velocity " in line]) == added.num_notes
+    assert any(line.startswith("     0.00 s") for line in lines)
+
+
+def test_an_unknown_instrument_of_a_primer_is_said(
+    gen: Gen, music_run: Path, music_folder: Path, tmp_path: Path
+) -> None:
+    primer = read_midi(music_folder / "bwv2.6.mid")[0]
+    choir = replace(primer, tracks=tuple(replace(track, program=52) for track in primer.tracks))
+    write_midi(tmp_path / "choir.mid", choir)
+    outcome = gen("sample", music_run, "--prompt-file", tmp_path / "choir.mid", "--out", tmp_path / "on.mid")
+    assert outcome.err.splitlines()[0] == ("tunes does not know choir aahs: acoustic grand piano goes on in its place")
+    whole = read_midi(tmp_path / "on.mid")[0]
+    assert whole.tracks[: len(choir.tracks)] == choir.tracks
+    assert {track.program for track in whole.tracks[len(choir.tracks) :]} <= {0}

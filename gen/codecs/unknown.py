@@ -1,0 +1,64 @@
+"""Instruments of a primer that a model does not know, and which of those that it knows goes on in place of each."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from gen.codec import Known
+from gen.music.instruments import instrument_name
+from gen.music.score import Score, Track
+
+FAMILY: Final = 8  # General MIDI names its programs in families of so many
+_DRUMS = "drums"
+_MOST_NAMED = 4
+
+
+def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Known[Score]:
+    """Returns a score played by what a model knows.
+
+    A program that it lacks becomes the nearest that it has. If it has none at all, what is pitched is left out, and so
+    are drums if it has no drums; but where that would leave nothing, all stays as it is.
+
+    Args:
+        score: any.
+        programs: that the model knows.
+        has_drums: whether it knows drums.
+    """
+    tracks = [track for track in score.tracks if len(track.notes)]
+    asked = sorted({track.program for track in tracks if not track.is_drum})
+    substitutes = {program: nearest(program, programs) for program in asked if programs and program not in programs}
+    left_out = [instrument_name(program) for program in asked if not programs]
+    if not has_drums and any(track.is_drum for track in tracks):
+        left_out.append(_DRUMS)
+    if not substitutes and not left_out:
+        return Known(score, ())
+    kept = [track for track in tracks if (has_drums if track.is_drum else programs)] or tracks
+    played = tuple(_played(track, substitutes) for track in kept)
+    return Known(replace(score, tracks=played), tuple(_lines(substitutes, left_out)))
+
+
+def nearest(program: int, known: Collection[int]) -> int:
+    """Returns the known program nearest to another: of its family, or of the family nearest to it."""
+    return min(known, key=lambda other: (abs(other // FAMILY - program // FAMILY), abs(other - program), other))
+
+
+def _played(track: Track, substitutes: Mapping[int, int]) -> Track:
+    return track if track.is_drum else replace(track, program=substitutes.get(track.program, track.program))
+
+
+def _lines(substitutes: Mapping[int, int], left_out: Sequence[str]) -> Iterator[str]:
+    by_substitute: defaultdict[int, list[str]] = defaultdict(list)
+    for program, substitute in substitutes.items():
+        by_substitute[substitute].append(instrument_name(program))
+    for substitute, names in by_substitute.items():
+        place = "its place" if len(names) == 1 else "their place"
+        yield f"{_listed(names)}: {instrument_name(substitute)} goes on in {place}"
+    if left_out:
+        yield f"{_listed(left_out)}: it goes on without"
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) > _MOST_NAMED:
+        names = [*names[: _MOST_NAMED - 1], f"{len(names) - _MOST_NAMED + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

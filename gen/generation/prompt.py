@@ -1,0 +1,63 @@
+"""A prompt as it was given, as a model reads it, and with what goes on from it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gen.codec import Codec, decode, stream
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a sample goes on from.
+
+    Args:
+        codec: of the model.
+        whole: a document of the codec; None for nothing.
+        ids: as the model reads it, without begin and end.
+        unknown: a line for what the model does not know of it.
+    """
+
+    codec: Codec[Any, Any]
+    whole: Any
+    ids: list[int]
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, codec: Codec[Any, Any], whole: Any) -> "Prompt":
+        """Returns the prompt. Raises SettingError or MidiError if the codec cannot say it."""
+        if whole is None:
+            return cls(codec, None, [])
+        known = codec.known(whole)
+        return cls(codec, whole, codec.encode(known.whole).tolist(), known.unknown)
+
+    def pieces(self, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
+        """Yields the pieces of tokens that go on from it as they come, after its own or alone."""
+        decoder = self.codec.decoder()
+        opening = [piece for token in self.ids for piece in decoder.push(token)]
+        num_held = sum(1 for _ in stream(self.codec, self.ids)) - len(opening)  # what is drawn may make them longer
+        if with_prompt and isinstance(self.whole, str):
+            yield self.whole
+        elif with_prompt and self.unknown:
+            yield from stream(self.codec, self.codec.encode(self.whole).tolist())
+        elif with_prompt:
+            yield from opening
+            num_held = 0
+        for piece in self._drawn(decoder, tokens):
+            if num_held:
+                num_held -= 1
+            else:
+                yield piece
+
+    def gone_on(self, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Any:
+        """Returns the document that tokens make of it, or what they add alone; `name` says who wrote them."""
+        if self.whole is None:
+            return decode(self.codec, tokens)
+        return self.codec.gone_on(self.whole, tokens, name=name, with_prompt=with_prompt)
+
+    def _drawn(self, decoder: Any, tokens: Iterator[int]) -> Iterator[Any]:
+        for token in tokens:
+            if token == self.codec.vocab.end:
+                break
+            yield from decoder.push(token)
+        yield from decoder.finish()

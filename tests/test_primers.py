@@ -255,3 +255,16 @@ def test_a_text_that_was_typed_comes_back_as_it_was(text: str) -> None:
     codec = CharCodec.build(text)
     assert codec.gone_on(text, codec.encode("b ").tolist(), name="any") == text + "b "
     assert codec.gone_on(text, codec.encode("b ").tolist(), name="any", with_prompt=False) == "b "
+
+
+@pytest.mark.parametrize(("tempo_us", "halvings"), [(60_000, 2), (30_000, 3), (500_000, 0), (8_000_000, -1)])
+def test_what_goes_on_is_in_the_note_values_of_the_primer(tempo_us: int, halvings: int) -> None:
+    codec = BeatCodec()
+    notes = tuple(Note(480 * n, 480, 60, 64) for n in range(4))
+    primer = Score((Track(notes),), 480, (Tempo(0, tempo_us),), (TimeSignature(0, 4, 4),))
+    written = ["Bar", "TimeSignature_3/8", "Tempo_122.4", "Position_0", "Pitch_62", "Duration_24"]
+    whole = codec.gone_on(primer, [codec.vocab.index[symbol] for symbol in written], name="me")
+    beat = 480 * 2**halvings if halvings >= 0 else 240  # a quarter of the codec
+    assert whole.tracks[0].notes == (*notes, Note(1920, beat, 62, 66))
+    assert whole.tempos == (Tempo(0, tempo_us), Tempo(1920, round(490_195 / 2**halvings)))
+    assert whole.time_signatures[1] == TimeSignature(1920, 3, round(8 / 2**halvings))

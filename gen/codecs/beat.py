@@ -41,7 +41,7 @@ from gen.codecs.controls import ControlIds, control_symbols, ordered_controls
 from gen.codecs.settings import ALL_PITCHES, settings_of, settings_spec
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
-from gen.music.continuation import gone_on, gone_on_alone, refined
+from gen.music.continuation import gone_on, gone_on_alone
 from gen.music.metre import GRID_TICKS
 from gen.music.midi import read_midi
 from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
@@ -182,9 +182,7 @@ class BeatCodec:
         start = self.encode(read).tolist()
         opening = list(stream(self, start))
         pieces = further(list(stream(self, [*start, *tokens])), opening)
-        ticks_per_beat = refined(prompt).ticks_per_beat
-        layout = lay_out_beats(read) if start else None
-        added = placed(self.join(pieces), opening, layout, ticks_per_beat=ticks_per_beat)
+        added = placed(self.join(pieces), opening, read)
         return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def decoder(self) -> BeatDecoder:

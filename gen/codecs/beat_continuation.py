@@ -1,18 +1,24 @@
 """What goes on from a score, from the grid of the beat codec back to the ticks of the score.
 
-The silences that the layout cut are there again, and the tempo is that of the score, so a note that goes on stands on
-the score's own beat.
+The silences that the layout cut are there again, and note values, metre and tempo are those of the score, so a note
+that goes on stands on the score's own beat.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gen.codecs.beat_decoder import Piece
-from gen.codecs.beat_layout import BeatLayout
-from gen.music.metre import GRID_TICKS
-from gen.music.score import NoteEvent, Notes, Score, Tempo, TimeSignature, Track
+from gen.codecs.beat_grid import Grid
+from gen.codecs.beat_layout import has_notes, lay_out_beats, score_grid
+from gen.music.continuation import refined
+from gen.music.score import DENOMINATORS, MAX_TEMPO, NoteEvent, Notes, Score, Tempo, TimeSignature, Track
+
+MAX_NUMERATOR = 255  # in a MIDI file
 
 Ints = NDArray[np.int64]
 
@@ -32,34 +38,73 @@ def further(pieces: Sequence[Piece], opening: Sequence[Piece]) -> list[Piece]:
     return kept
 
 
-def placed(added: Score, opening: Sequence[Piece], layout: BeatLayout | None, *, ticks_per_beat: int) -> Score:
-    """Returns what goes on from a score at its place in it.
+def placed(added: Score, opening: Sequence[Piece], score: Score) -> Score:
+    """Returns what goes on from a score at its place in it, in ticks of the refined score.
 
     Args:
         added: on the grid; its first tempos and time signatures are those of the opening, which are left out.
-        opening: what the score says.
-        layout: of the score; None if it has no notes.
-        ticks_per_beat: of the result, those of the score or a multiple of them.
+        opening: what the codec says of the score.
+        score: as the model reads it.
     """
-    moved = 0 if layout is None else int(layout.cuts[:, 1].sum())
-
-    def ticks(grid_ticks: int | Ints) -> Ints:
-        return np.asarray((2 * (grid_ticks + moved) * ticks_per_beat + GRID_TICKS) // (2 * GRID_TICKS))
-
-    def placed_track(track: Track) -> Track:
-        onsets, durations, pitches, velocities = track.columns
-        starts, ends = ticks(onsets), ticks(onsets + durations)
-        columns = np.stack((starts, np.maximum(ends - starts, 1), pitches, velocities))
-        return Track(Notes(columns), track.program, track.is_drum)
-
+    places = _Places.of(score)
     num_tempos = sum(isinstance(piece, Tempo) for piece in opening)
     num_signatures = sum(isinstance(piece, TimeSignature) for piece in opening)
     return Score(
-        tuple(placed_track(track) for track in added.tracks),
-        ticks_per_beat,
-        tuple(change._replace(onset_ticks=int(ticks(change.onset_ticks))) for change in added.tempos[num_tempos:]),
-        tuple(
-            change._replace(onset_ticks=int(ticks(change.onset_ticks)))
-            for change in added.time_signatures[num_signatures:]
-        ),
+        tuple(places.track(track) for track in added.tracks),
+        refined(score).ticks_per_beat,
+        tuple(places.tempo(tempo) for tempo in added.tempos[num_tempos:]),
+        tuple(places.signatures(added.time_signatures[num_signatures:])),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Where ticks of the codec lie in a score.
+
+    Args:
+        grid: of the score.
+        moved: how much the silences that were cut took, in ticks of the grid.
+        factor: ticks of the result to one of the score.
+        halvings: how often the grid halves lengths where the score ends; below 0, doubles.
+    """
+
+    grid: Grid
+    moved: int
+    factor: int
+    halvings: int
+
+    @classmethod
+    def of(cls, score: Score) -> "_Places":
+        factor = refined(score).ticks_per_beat // score.ticks_per_beat
+        if not has_notes(score):
+            return cls(score_grid(score), 0, factor, 0)
+        layout = lay_out_beats(score)
+        moved = int(layout.cuts[:, 1].sum())
+        end = (int(layout.notes.onsets[-1]) + moved) * layout.grid.unit
+        part = int(np.searchsorted(layout.grid.places, end, side="right")) - 1
+        return cls(layout.grid, moved, factor, int(layout.grid.halvings[max(part, 0)]))
+
+    def ticks(self, grid_ticks: Ints) -> Ints:
+        return np.floor(self.grid.score_ticks(grid_ticks + self.moved) * self.factor + 0.5).astype(np.int64)
+
+    def tick(self, grid_tick: int) -> int:
+        return int(self.ticks(np.array([grid_tick]))[0])
+
+    def track(self, track: Track) -> Track:
+        onsets, durations, pitches, velocities = track.columns
+        starts, ends = self.ticks(onsets), self.ticks(onsets + durations)
+        columns = np.stack((starts, np.maximum(ends - starts, 1), pitches, velocities))
+        return Track(Notes(columns), track.program, track.is_drum)
+
+    def tempo(self, tempo: Tempo) -> Tempo:
+        tempo_us = round(tempo.tempo_us_per_beat / 2.0**self.halvings)
+        return Tempo(self.tick(tempo.onset_ticks), min(max(tempo_us, 1), MAX_TEMPO))
+
+    def signatures(self, signatures: Iterable[TimeSignature]) -> Iterator[TimeSignature]:
+        """Yields the signatures in the note values of the score, but for those that a MIDI file cannot say."""
+        for tick, numerator, denominator in signatures:
+            length = Fraction(numerator, denominator) * Fraction(2) ** self.halvings
+            values = [value for value in DENOMINATORS if (length * value).denominator == 1]
+            value = min(values, key=lambda value: abs(math.log2(value * 2.0**self.halvings / denominator)), default=0)
+            if 1 <= length * value <= MAX_NUMERATOR:
+                yield TimeSignature(self.tick(tick), int(length * value), value)

@@ -4,9 +4,10 @@
 
 Without a codec both are measured. Per folder: files read and refused; notes that mido counts (NoteOn with velocity),
 notes encoded, how far the two are apart once what the findings say is left out ("off"); tokens. Then what comes back
-of the notes that are within the codec's limits; how many onsets are at the tick where they were; onset error median and
-maximum in milliseconds, velocity error likewise; what was found; and the processor's time for mido's parse beside
-that for reading and encoding. Files that mido refuses are not measured against it: "off" leaves them out.
+of the notes that are within the codec's limits; how many onsets are at the tick where they were; onset error median
+and maximum in milliseconds of the file, velocity error likewise; how many notes last as many ticks as they are heard,
+length error likewise; by how much pieces end earlier or later; what was found; and the processor's time for mido's
+parse beside that for reading and encoding. Files that mido refuses are not measured against it: "off" leaves them out.
 """
 
 import argparse
@@ -120,6 +121,11 @@ def describe(totals: Totals) -> list[str]:
         f"  onsets at their tick {lost.exact} ({100 * lost.exact / max(1, lost.kept):.2f} %), error median "
         f"{lost.onset_error_ms_median:.2f} ms, max {lost.onset_error_ms_max:.3f} ms; "
         f"velocity error median {lost.velocity_error_median:.0f}, max {lost.velocity_error_max}"
+    )
+    lines.append(
+        f"  lengths as heard {lost.exact_lengths} ({100 * lost.exact_lengths / max(1, lost.lengths):.2f} %), "
+        f"error median {lost.length_error_ms_median:.2f} ms, max {lost.length_error_ms_max:.3f} ms; "
+        f"ends of pieces off by {lost.end_error_seconds_median:.3f} s, max {lost.end_error_seconds_max:.3f} s"
     )
     lines.append("  findings: " + ", ".join(f"{name} {count}" for name, count in totals.findings.items()))
     parsed, ours = totals.seconds["mido"], totals.seconds["read and encode"]

@@ -27,8 +27,13 @@ grid; `MicroTiming_x` moves what follows by x 384ths of a quarter, so grace note
 kept too. A bar is `Bar`, `TimeSignature` and `Tempo` where they change, then at ascending times `Position`, perhaps
 `MicroTiming`, perhaps a new `Tempo`, and notes by program and pitch, drums last: `Program` and `Velocity` where they
 change, `Pitch` and `Duration`; or `Velocity` and `Drum`. Durations are in 24ths of a quarter; `Duration_96`, a whole
-note, is followed by what there is to add. No note hangs, and no pitch sounds twice at once in a program. What a file
-says beyond this is rounded or left out, and counted (`gen corpus`).
+note, is followed by what there is to add. A note that the pedal holds lasts until it rises or the pitch is struck
+again. No note hangs, and no pitch sounds twice at once in a program. What a file says beyond this is rounded or left
+out, and counted (`gen corpus`).
+
+A tempo becomes the nearest of 176 levels, 1 % faster or slower at most, so that a piece of three minutes may become
+1.8 s longer or shorter; `gen corpus` tells by how much. One below 15 or above 480 quarters a minute is said in another
+note value: at 1000, a quarter is written as a 16th at 250, and a bar of 4/4 as one of 4/16.
 
 For example, one bar of bass and drums: `Bar TimeSignature_4/4 Tempo_120 Position_0 Program_33 Velocity_20 Pitch_40
 Duration_48 Velocity_25 Drum_36 Position_48 Pitch_43 Duration_48 Drum_38`.

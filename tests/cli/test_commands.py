@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from gen.music.midi_write import write_midi
+from gen.music.score import Note, Score, Tempo, Track
 from tests.cli.conftest import Gen
 
 
@@ -58,6 +60,21 @@ def test_corpus_measures_the_round_trip_of_music(gen: Gen, music_folder: Path) -
     assert facts["round_trip"]["exact"] == facts["round_trip"]["exact_lengths"] == facts["units"]
     assert 0 < facts["round_trip"]["onset_error_ms_max"] < 500  # the tempo is rounded
     assert facts["round_trip"]["velocity_error_max"] <= 2
+
+
+def test_corpus_tells_people_by_how_much_a_tempo_is_off(gen: Gen, tmp_path: Path) -> None:
+    """121 quarters a minute come back as 120, so that 240 quarters last 120 s and not 119.008."""
+    notes = tuple(Note(480 * quarter, 480, 60 + quarter % 12, 66) for quarter in range(240))
+    write_midi(tmp_path / "x.mid", Score((Track(notes),), 480, (Tempo(0, 495_868),)))
+    lines = gen("corpus", tmp_path / "x.mid", "--codec", "beat").out.splitlines()
+    assert lines[6:9] == [
+        "round trip 240 of 240 notes come back, 240 at their very tick; 240 of 240 have their very length",
+        (
+            "time off   onsets 493.77 ms (at most 987.55), lengths 4.13 ms (at most 4.13), "
+            "ends of pieces 0.99 s (at most 0.99)"
+        ),
+        "velocity   off by 0 (at most 0)",
+    ]
 
 
 def test_corpus_of_text_tells_alphabet_and_sizes(gen: Gen, text_file: Path) -> None:

@@ -218,6 +218,13 @@ class Codec(Protocol[Whole, Piece]):
         """Returns the codec with what its grammar may learn of a corpus: (N,) its ids; itself if nothing."""
         ...
 
+    def knowing(self, spec: Mapping[str, Any]) -> "Codec[Whole, Piece]":
+        """Returns the codec that also knows what another of its name does: its symbols, and what that was fitted to.
+
+        Raises CheckpointError if the spec describes none; SettingError if the two are of different music.
+        """
+        ...
+
     def units(self) -> NDArray[np.int64]:
         """Returns (V,) how many units each id completes: 1 for a character or a NoteOn, else 0."""
         ...

@@ -42,6 +42,7 @@ from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.training.distributed import Peers, join
 from gen.training.header import check_header
 from gen.training.recipe import Choice, choose_device, choose_recipe
+from gen.tuning import Base
 
 MODEL_SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")
 RUN_NAME = re.compile(r"[\w][\w.+-]*")
@@ -88,6 +89,9 @@ def train_session(
                 found = _read_training(out / run / TRAINING_FILE) if resume else None
         start = _Start(out / run, lock, device, peers, on_progress)
         resumed = _shared(found, peers)
+        with peers.together():
+            if resumed and from_run is not None:
+                raise SettingError(f"--from: only for a new run ({run} goes on)", hint="leave out --from or --resume")
         session = _resume(start, options, given, resumed) if resumed else _begin(start, options, given, from_run)
         if_it_fails.pop_all()
     return session
@@ -111,7 +115,16 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
             raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
         if from_run is not None and peers.is_first:
             source = _source(find_model_file(from_run))
-    material = _open_material(start, options)
+    base = peers.first(lambda: source and Base.of_header(source[1]).to_json())
+    with peers.together():
+        if base is not None:
+            options = _based(options, Base.of_header(base), str(from_run))
+    try:
+        material = _open_material(start, options)
+    except CorpusError as err:
+        if options.base is None or err.hint is not None:
+            raise
+        raise CorpusError(str(err), hint=f"--from {from_run}: it reads with the codec {options.codec}") from err
     choices: Sequence[Choice] = ()
 
     def decide() -> dict[str, Any]:
@@ -135,6 +148,12 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
     return Session(start.folder, material, model, training, choices, None, start.lock, peers)
 
 
+def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
+    """Returns the options of a run that starts from another, whose codec and controls it has."""
+    codec = base.codec_name(options.codec, run)
+    return replace(options, codec=codec, controls=base.controls(options.controls), base=base)
+
+
 def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], resumed: Checkpoint) -> Session:
     tensors, header = resumed
     path = start.folder / TRAINING_FILE
@@ -146,6 +165,7 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
     corpus = header["corpus"]
     trained_on = Recorded(
         load_codec(header["codec"]),
+        tuple(header["labels"]),
         corpus["key"],
         corpus["valid_key"],
         is_corpus_named=bool(options.sources),
@@ -289,7 +309,7 @@ def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name:
         tensors,
         vocab=material.codec.vocab,
         old_vocab=load_codec(header["codec"]).vocab,
-        labels=material.store.label_names,
+        labels=material.label_names,
         old_labels=tuple(header["labels"]),
     )
     return Choice("from", name, f"it knows {known} of the {len(material.codec.vocab)} symbols")
@@ -310,9 +330,9 @@ def _corpus_choices(material: Material) -> list[Choice]:
     rows.append(Choice("codec", codec.name, f"{len(codec.vocab)} symbols{f'; {reason}' if reason else ''}"))
     if codec.controls:
         rows.append(Choice("controls", ", ".join(codec.controls), "gen sample may set them"))
-    if store.label_names:
-        shown = ", ".join(store.label_names[:8]) + (", ..." if len(store.label_names) > 8 else "")
-        rows.append(Choice("labels", str(len(store.label_names)), shown))
+    if names := material.label_names:
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        rows.append(Choice("labels", str(len(names)), shown))
     return rows
 
 

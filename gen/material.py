@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import Codec, IdArray, decode
@@ -16,6 +17,7 @@ from gen.data.store import Store, open_store, stores_folder
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.prepare import prepare
 from gen.training.recipe import MIN_BPTT, Facts
+from gen.tuning import Base
 
 VALID_FRACTION = 0.1
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
@@ -39,6 +41,7 @@ class CorpusOptions:
     valid_file: str | None = None
     test_file: str | None = None
     controls: tuple[str, ...] = ()  # that the codec puts into the ids
+    base: Base | None = None  # the run whose weights are those of the start
 
     def __post_init__(self) -> None:
         if not 0 <= self.valid_fraction < 1:
@@ -46,8 +49,10 @@ class CorpusOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
-        options = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "reading"}
-        options |= to_json(self.reading)
+        names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
+        options = {name: getattr(self, name) for name in names} | to_json(self.reading)
+        if self.base is not None:
+            options["base"] = self.base.to_json()
         return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
 
 
@@ -55,6 +60,7 @@ class Recorded(NamedTuple):
     """What a run that goes on, or is measured, was trained on."""
 
     codec: Codec[Any, Any]
+    label_names: tuple[str, ...]
     key: str  # of its store
     valid_key: str
     is_corpus_named: bool = False  # its files are named anew, so they are read: the store is not merely looked up
@@ -80,6 +86,7 @@ class Material:
 
     options: CorpusOptions
     codec: Codec[Any, Any]
+    label_names: tuple[str, ...]
     train: Excerpt
     valid: Excerpt
 
@@ -108,18 +115,14 @@ def open_material(
     key = recorded and recorded.key
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
     store = kept or _prepared(options, key, on_progress)
-    if recorded is not None and key in (store.key, *store.older_keys):
-        codec = recorded.codec
-    else:
-        codec = load_codec(store.codec_spec).fitted(store.ids)
+    codec, label_names = _learnt(options, store, recorded)
     ids = neutral_ids(codec, store.ids)
+    labels = _matched_labels(store, label_names)
     if options.valid_file is not None:
-        valid = validation_file(options, codec, store.label_names, on_progress, recorded=recorded)
-        return Material(options, codec, Excerpt(store, whole(store.starts, store.labels), ids), valid)
-    parts = split(
-        store.starts, store.labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins
-    )
-    return Material(options, codec, Excerpt(store, parts.train, ids), Excerpt(store, parts.valid, ids))
+        valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
+        return Material(options, codec, label_names, Excerpt(store, whole(store.starts, labels), ids), valid)
+    parts = split(store.starts, labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins)
+    return Material(options, codec, label_names, Excerpt(store, parts.train, ids), Excerpt(store, parts.valid, ids))
 
 
 def validation_file(
@@ -182,11 +185,29 @@ def _prepared(options: CorpusOptions, known_key: str | None, on_progress: OnProg
     return prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress, known_key=known_key)
 
 
+def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[Codec[Any, Any], tuple[str, ...]]:
+    """Returns the codec and the labels of a run: those that it had, or else those of its corpus and of its base."""
+    if recorded is not None and recorded.key in (store.key, *store.older_keys):
+        return recorded.codec, recorded.label_names
+    codec = load_codec(store.codec_spec).fitted(store.ids)
+    if options.base is None:
+        return codec, store.label_names
+    return codec.knowing(options.base.spec), options.base.labels(store.label_names)
+
+
 def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> Excerpt:
     """Returns all of a store; its labels are matched to the model's by name."""
+    labels = _matched_labels(store, label_names)
+    return Excerpt(store, whole(store.starts, labels), neutral_ids(codec, store.ids))
+
+
+def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int32]:
+    """Returns (D,) the numbers that the labels of a store's documents have in a model; 0 for those that it lacks."""
+    if tuple(label_names) == store.label_names:
+        return store.labels
     known = {name: number for number, name in enumerate(label_names, 1)}
     numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
-    return Excerpt(store, whole(store.starts, numbers[store.labels]), neutral_ids(codec, store.ids))
+    return numbers[store.labels]
 
 
 def facts(material: Material) -> Facts:
@@ -203,7 +224,7 @@ def facts(material: Material) -> Facts:
         num_documents=len(lengths),
         typical_length=int(np.quantile(lengths, 0.75)),
         vocab_size=len(material.codec.vocab),
-        num_labels=len(material.store.label_names),
+        num_labels=len(material.label_names),
         can_augment=material.codec.variation(is_augmented=True) is not None,
     )
 
@@ -232,7 +253,8 @@ def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
     try:
         lists = {name: tuple(data.get(name, ())) for name in ("sources", "controls")}
         reading = {name: data[name] for name in READING_FIELDS if name in data}
-        others = {name: value for name, value in data.items() if name not in reading}
-        return CorpusOptions(**{**others, **lists}, reading=from_json(Reading, reading))
+        others = {name: value for name, value in data.items() if name not in (*reading, "base")}
+        base = Base.of_header(data["base"]) if "base" in data else None
+        return CorpusOptions(**{**others, **lists}, reading=from_json(Reading, reading), base=base)
     except (TypeError, SettingError) as err:
         raise CheckpointError(f"checkpoint: options of its corpus that this gen does not know ({err})") from err

@@ -55,6 +55,7 @@ def prepare(
     on_progress: OnProgress | None = None,
     num_workers: int | None = None,
     known_key: str | None = None,
+    alphabet: str = "",
 ) -> Store:
     """Returns the store of a corpus: made now, or found in the cache when the contents are known.
 
@@ -67,6 +68,7 @@ def prepare(
         on_progress: called with the bytes done and their total.
         num_workers: processes that encode MIDI beside this one, each file under a limit of time and memory; None for as
             many as make it faster, 0 for none and so no limits. The store does not depend on it.
+        alphabet: characters that the codec `char` shall have besides those of the corpus.
         known_key: of a store to use again if it is of the same files, though they would be read otherwise today.
 
     Raises:
@@ -91,7 +93,7 @@ def prepare(
         skipped = (*found.skipped, *left_out, *unreadable)
         if not read:
             raise _nothing_usable(sources, Report(_skips(skipped)))
-        key, *older_keys = _keys(read, choice, reading)
+        key, *older_keys = _keys(read, choice, reading, alphabet)
         known = _cached(stores_folder() / known_key) if known_key in older_keys else None
         store = (
             known
@@ -102,6 +104,7 @@ def prepare(
                 choice,
                 reading=reading,
                 sources=sources,
+                alphabet=alphabet,
                 num_workers=num_workers,
                 progress=progress,
             )
@@ -152,7 +155,7 @@ def _weights(codec: str | AnyCodec) -> Weights:
     return Weights(hash=1, survey=3 if codec in ("auto", "char") else 0, encode=3)
 
 
-def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) -> list[str]:
+def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, alphabet: str) -> list[str]:
     """Returns the hash of everything that decides what the store holds; of music, then those by older rules."""
     made_by: Any
     if not isinstance(codec, str):
@@ -164,8 +167,9 @@ def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading) -
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
-    documents = [] if reading.documents == "files" else [{"documents": reading.documents}]
-    made_of = json.dumps([made_by, reading.encoding, files, *documents], sort_keys=True)
+    more = {"documents": reading.documents} if reading.documents != "files" else {}
+    more |= {"alphabet": alphabet} if alphabet else {}
+    made_of = json.dumps([made_by, reading.encoding, files, *([more] if more else [])], sort_keys=True)
     if not _is_music(codec):
         return [hashlib.sha256(made_of.encode()).hexdigest()]
     versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
@@ -186,10 +190,11 @@ def _build(
     *,
     reading: Reading,
     sources: Sequence[str],
+    alphabet: str,
     num_workers: int | None,
     progress: Progress,
 ) -> Store:
-    chosen, reason, refused = _choose(read, codec, reading, progress)
+    chosen, reason, refused = _choose(read, codec, reading, progress, alphabet)
     num_workers = num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
         with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
@@ -208,7 +213,7 @@ def _build(
 
 
 def _choose(
-    read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, progress: Progress
+    read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, progress: Progress, known: str
 ) -> tuple[AnyCodec, str | None, dict[int, str]]:
     """Returns the codec, why if there was a choice, and which files are known to be of no use, with the reasons."""
     if not isinstance(codec, str):
@@ -218,7 +223,8 @@ def _choose(
         return *_choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
         return ByteCodec(reading), None, {}
-    alphabet, refused = survey(read, reading, progress)
+    found, refused = survey(read, reading, progress)
+    alphabet = "".join(sorted({*found, *known}))
     if codec == "auto" and len(alphabet) > MOST_CHARACTERS:
         return ByteCodec(reading), f"{len(alphabet):,} different characters", refused
     return CharCodec(alphabet, reading), None, refused

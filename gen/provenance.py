@@ -15,7 +15,7 @@ from gen.material import Excerpt, Material
 from gen.training.checkpoint import TRAINING_FILE, read_header
 
 NAMED_DOCUMENTS = 1000  # up to here a description names every document, so that a change can be pointed at
-PLACES = ("sources", "valid_file", "test_file")  # options that name files of this machine
+OWN = ("sources", "valid_file", "test_file", "base")  # options that name files of this machine, or only serve to go on
 _READ_OTHERWISE = "this version of gen reads MIDI otherwise"
 _COUNTS = ("num_tokens", "num_units", "num_documents", "num_train_targets", "num_valid_targets")
 
@@ -39,7 +39,7 @@ def describe(material: Material) -> dict[str, Any]:
 
 def to_share(description: Mapping[str, Any]) -> dict[str, Any]:
     """Returns of a description what a model file keeps: nothing that names a file or a folder."""
-    options = {name: value for name, value in description["options"].items() if name not in PLACES}
+    options = {name: value for name, value in description["options"].items() if name not in OWN}
     return {name: value for name, value in description.items() if name != "documents"} | {"options": options}
 
 

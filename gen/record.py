@@ -101,6 +101,9 @@ class Record:
         self._metrics.close()
 
     def _can_end(self) -> bool:
+        base = self._material.options.base
+        if base is not None and base.can_end:
+            return True
         return sum(stretch.is_closed for stretch in self._material.train.stretches) >= ENDS_NEEDED
 
     def _header(self, history: History) -> dict[str, Any]:
@@ -109,7 +112,7 @@ class Record:
             "codec": self._material.codec.spec(),
             "model": to_json(self._model.config),
             "training": to_json(self._training),
-            "labels": list(self._material.store.label_names),
+            "labels": list(self._material.label_names),
             "corpus": describe(self._material),
             "can_end": self._can_end(),
             "history": history.to_json(),

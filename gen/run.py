@@ -272,7 +272,7 @@ class Run:
         return tuple(self._stop(text) for text in texts)
 
     def _validation(self, options: CorpusOptions, recorded: Mapping[str, Any]) -> Excerpt:
-        trained_on = Recorded(self.codec, recorded["key"], recorded["valid_key"])
+        trained_on = Recorded(self.codec, self.label_names, recorded["key"], recorded["valid_key"])
         if options.valid_file is not None:
             excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:

@@ -38,7 +38,7 @@ from gen.codecs.beat_vocab import (
     beat_vocab,
 )
 from gen.codecs.controls import ControlIds, control_symbols, ordered_controls
-from gen.codecs.settings import ALL_PITCHES, settings_of, settings_spec
+from gen.codecs.settings import ALL_PITCHES, joined_settings, settings_of, settings_spec
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
 from gen.music.continuation import gone_on, gone_on_alone
@@ -129,6 +129,12 @@ class BeatCodec:
             pitches=(found[0], found[-1]) if found else ALL_PITCHES,
             densities=self._control_ids().levels_in(counts),
         )
+
+    def knowing(self, spec: Mapping[str, Any]) -> "BeatCodec":
+        """Returns the codec whose samples may also have what those of another may."""
+        other = self.from_spec(dict(spec))
+        seen = None if self.seen is None or other.seen is None else self.seen | other.seen
+        return replace(self, seen=seen, **joined_settings((self, other)))
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file. Raises MidiError."""

@@ -32,9 +32,9 @@ from gen.codecs.performance_vocab import (
     VELOCITY_WIDTH,
     performance_vocab,
 )
-from gen.codecs.settings import ALL_PITCHES, settings_of, settings_spec
+from gen.codecs.settings import ALL_PITCHES, joined_settings, settings_of, settings_spec
 from gen.codecs.unknown import played_by
-from gen.errors import CheckpointError, MidiError
+from gen.errors import CheckpointError, MidiError, SettingError
 from gen.music import rules
 from gen.music.continuation import gone_on, gone_on_alone, refined
 from gen.music.midi import may_have_pitched_notes, read_midi
@@ -117,6 +117,16 @@ class PerformanceCodec:
         pitches = (found[0], found[-1]) if found else ALL_PITCHES
         densities = self._control_ids().levels_in(counts)
         return replace(self, longest_note=longest_note, pitches=pitches, densities=densities)
+
+    def knowing(self, spec: Mapping[str, Any]) -> "PerformanceCodec":
+        """Returns the codec that also knows what another was fitted to. Raises SettingError if one is of drums."""
+        other = self.from_spec(dict(spec))
+        if other.is_drums != self.is_drums:
+            kinds = ("pitched notes", "drums")
+            raise SettingError(
+                f"--from: it was trained on {kinds[other.is_drums]}, and this corpus holds {kinds[self.is_drums]}"
+            )
+        return replace(self, **joined_settings((self, other)))
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file that has notes for this codec. Raises MidiError."""

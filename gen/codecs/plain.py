@@ -1,7 +1,7 @@
 """What a codec of text lacks: controls, variations, anything to learn of a corpus."""
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from gen.codec import Codec, IdArray, Known, decode
 from gen.errors import SettingError
@@ -46,5 +46,9 @@ class PlainText:
         return
 
     def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - a corpus has nothing to teach it
+        """Returns itself."""
+        return self
+
+    def knowing(self, spec: Mapping[str, Any]) -> Self:  # noqa: ARG002 - all texts are known
         """Returns itself."""
         return self

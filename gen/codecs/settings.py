@@ -3,13 +3,27 @@
 So the spec of a codec without controls, by which stores are known, is that of the versions before there were any.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final, Protocol
 
 from gen.codecs.envelope import CONTROLS
 from gen.errors import CheckpointError
 
 ALL_PITCHES: Final = (0, 127)
+
+
+class MusicSettings(Protocol):
+    """What codecs of music have in common; the fields are told of in their docstrings."""
+
+    @property
+    def longest_note(self) -> int | None: ...
+    @property
+    def pitches(self) -> tuple[int, int]: ...
+    @property
+    def controls(self) -> tuple[str, ...]: ...
+    @property
+    def densities(self) -> tuple[int, ...]: ...
 
 
 def settings_spec(
@@ -22,6 +36,20 @@ def settings_spec(
     if controls:
         settings |= {"controls": list(controls), "densities": list(densities)}
     return settings
+
+
+def joined_settings(codecs: Sequence["MusicSettings"]) -> dict[str, Any]:
+    """Returns those of these settings that hold for the music of several codecs."""
+    longest_notes = [codec.longest_note for codec in codecs]
+    lowest, highest = zip(*(codec.pitches for codec in codecs), strict=True)
+    densities = [codec.densities for codec in codecs if "density" in codec.controls]
+    names = {name for codec in codecs for name in codec.controls}
+    return {
+        "longest_note": None if None in longest_notes else max(filter(None, longest_notes)),
+        "pitches": (min(lowest), max(highest)),
+        "controls": tuple(name for name in CONTROLS if name in names),
+        "densities": tuple(sorted({*chain(*densities)})) if all(densities) else (),
+    }
 
 
 def settings_of(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Nothing is normalised but what `gen.codecs.textfile` states; a character outside
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -70,6 +70,11 @@ class CharCodec(PlainText):
         table = np.full(NUM_CODE_POINTS, size, np.min_scalar_type(size))
         table[code_points(self.alphabet)] = np.arange(size)
         return table
+
+    def knowing(self, spec: Mapping[str, Any]) -> Self:
+        """Returns the codec whose alphabet has the other's characters as well."""
+        alphabet = {*self.alphabet, *self.from_spec(dict(spec)).alphabet}
+        return self if len(alphabet) == len(self.alphabet) else replace(self, alphabet="".join(sorted(alphabet)))
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""

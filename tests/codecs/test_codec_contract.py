@@ -57,6 +57,16 @@ CASES = [
     Case("beat", lambda: BeatCodec(controls=("density", "key")), BAND, 7),
 ]
 
+OTHER_TUNE = Score(
+    (Track((Note(0, 9600, 30, 64),), program=70),), ticks_per_beat=384, time_signatures=(TimeSignature(0, 7, 8),)
+)
+OTHERS: dict[str, Codec[Any, Any]] = {
+    "char": CharCodec.build("other"),
+    "byte": ByteCodec(),
+    "performance": PerformanceCodec().fitted(PerformanceCodec().encode(OTHER_TUNE)),
+    "beat": BeatCodec().fitted(BeatCodec().encode(OTHER_TUNE)),
+}
+
 every_codec = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_codec_with_a_grammar = pytest.mark.parametrize(
     "case", [case for case in CASES if case.codec().grammar() is not None], ids=lambda case: case.name
@@ -69,6 +79,24 @@ def test_its_spec_as_json_makes_an_equal_codec(case: Case) -> None:
     again = load_codec(json.loads(json.dumps(codec.spec())))
     assert again == codec
     assert again.vocab == codec.vocab
+
+
+@every_codec
+def test_what_also_knows_another_corpus_has_the_symbols_and_samples_of_both(case: Case) -> None:
+    codec, other = case.codec(), OTHERS[case.name]
+    ids = codec.encode(case.whole)
+    both = codec.fitted(ids).knowing(other.spec())
+
+    assert {*both.vocab.symbols} == {*codec.vocab.symbols, *other.vocab.symbols}
+    assert load_codec(json.loads(json.dumps(both.spec()))) == both
+    assert both.knowing(other.spec()) == both
+    assert decode(both, both.encode(case.whole)) == decode(codec, ids)
+    grammar, plain = both.grammar(), other.grammar()
+    if grammar is not None and plain is not None and isinstance(case.whole, Score) and not codec.controls:
+        for token in other.encode(OTHER_TUNE).tolist():  # no note of which the first corpus has
+            assert grammar.allowed(None)[token] or not plain.allowed(None)[token]
+            grammar.advance(token)
+            plain.advance(token)
 
 
 @every_codec

@@ -112,8 +112,7 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
     ]
     if trip is not None:
         lines += _round_trip_lines(*trip, num_in_all=len(store.paths))
-    if report.findings:
-        lines += ["", "found:", *_capped([f"  {count:>8,}  {name}" for name, count in report.findings.most_common()])]
+    lines += _finding_lines(report)
     lines += _problem_lines(report)
     return lines + _file_lines(report)
 
@@ -132,6 +131,24 @@ def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> l
     )
     velocity = f"velocity   off by {losses.velocity_error_median:.0f} (at most {losses.velocity_error_max})"
     return [kept, time, velocity]
+
+
+def _finding_lines(report: "Report") -> list[str]:
+    """Returns what was found, which events were kept and which left out; of each the commonest first."""
+    from gen.music.census import KINDS
+    from gen.music.rules import NOTES
+
+    kept = KINDS | {NOTES}
+    gone = {name for name in report.findings if name.endswith(" left out")}
+    lines = []
+    for title, chosen in (
+        ("found:", report.findings.keys() - kept - gone),
+        ("kept:", report.findings.keys() & kept),
+        ("left out:", gone),
+    ):
+        counts = [f"  {count:>8,}  {name}" for name, count in report.findings.most_common() if name in chosen]
+        lines += ["", title, *_capped(counts)] if counts else []
+    return lines
 
 
 def _problem_lines(report: "Report") -> list[str]:
@@ -155,7 +172,10 @@ def _file_lines(report: "Report") -> list[str]:
 def _file_line(file: "FileReport") -> str:
     if not file.is_used:
         return f"  {file.status:<8}  {file.name}: {file.reason}"
-    found = ", ".join(f"{count:,} {name}" for name, count in file.findings.items())
+    from gen.music.census import KINDS, left_out
+
+    unused = {left_out(kind) for kind in KINDS}
+    found = ", ".join(f"{n:,} {name}" for name, n in file.findings.items() if name not in KINDS | unused)
     documents = f" in {file.documents:,} documents" if file.documents > 1 else ""
     return f"  {file.status:<8}  {file.name}: {file.tokens:,} tokens{documents}{f'; {found}' if found else ''}"
 

@@ -41,11 +41,13 @@ from gen.codecs.controls import ControlIds, control_symbols, ordered_controls
 from gen.codecs.settings import ALL_PITCHES, joined_settings, settings_of, settings_spec
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
+from gen.music.census import METRES, PEDALS, PLAYERS, PROGRAMS, TEMPOS
 from gen.music.continuation import gone_on, gone_on_alone
 from gen.music.metre import GRID_TICKS
-from gen.music.midi import read_midi
+from gen.music.midi import read_midi, read_midi_events
 from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
 
+_KEPT_KINDS = PLAYERS | {METRES, PEDALS, PROGRAMS, TEMPOS}  # of events beside notes
 _VERSION = 1
 _NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than those that are sampled
 _FITTED_AT_ONCE = 1 << 22  # ids
@@ -152,12 +154,12 @@ class BeatCodec:
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
-        score, findings = read_midi(path)
+        score, findings, census = read_midi_events(path)
         try:
             layout = lay_out_beats(score)
         except MidiError as err:
             raise MidiError(f"{path}: {str(err).removeprefix('score: ')}") from err
-        yield Part(self._ids(layout), findings + layout.findings)
+        yield Part(self._ids(layout), census.account(findings + layout.findings, kept=_KEPT_KINDS))
 
     def join(self, pieces: Iterable[Piece]) -> Score:
         """Returns a score of a track for each program, then one of drums; a quarter has 384 ticks."""

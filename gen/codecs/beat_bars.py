@@ -6,6 +6,7 @@
 - A bar that the next time signature cuts short, or in which the note value changes, is one of the length that it has,
   or two where no signature says it.
 - Where a time signature does not begin within half a position of its place: "time signatures moved".
+- Those that another one at the same bar line replaces, and those after the last note: "time signatures left out".
 """
 
 from bisect import bisect_left
@@ -17,11 +18,12 @@ from typing import Final, NamedTuple
 
 from gen.codecs.beat_grid import Grid
 from gen.codecs.beat_vocab import DENOMINATORS, MAX_BAR_POSITIONS, SIGNATURES, bar_ticks
-from gen.music.metre import GRID_TICKS, POSITION_TICKS, Metre, bars_before
+from gen.music.metre import COMMON_TIME, GRID_TICKS, POSITION_TICKS, Metre, bars_before
 from gen.music.score import Score
 
 SIGNATURES_REPLACED: Final = "time signatures replaced"
 SIGNATURES_MOVED: Final = "time signatures moved"
+SIGNATURES_LEFT_OUT: Final = "time signatures left out"
 
 _INDEX: dict[tuple[int | Fraction, int], int] = {found: index for index, found in enumerate(SIGNATURES)}
 _COMMON_TIME = _INDEX[4, 4]
@@ -57,15 +59,18 @@ def stretches(score: Score, grid: Grid, *, until: int) -> tuple[list[Stretch], C
     findings: Counter[str] = Counter()
     sections: list[_Section] = []
     metres = bars_before(score, _ALL).metres
+    num_told = 0
     for metre, following in zip(metres, (*metres[1:], None), strict=True):
         place = grid.place_of(metre.start)
         if _on_32nd(place) > until and not (sections and sections[-1].signature is None):
             break
+        num_told += metre.signature is not COMMON_TIME  # which is that of no time signature
         told = grid.place_of(Fraction(metre.signature.onset_ticks))
         findings[SIGNATURES_MOVED] += abs(_on_32nd(place) - told) > POSITION_TICKS // 2
         added = list(_sections(metre, grid, stop=following and following.start))
         findings[SIGNATURES_REPLACED] += any(section.is_replaced for section in added)
         sections += added
+    findings[SIGNATURES_LEFT_OUT] = len(score.time_signatures) - num_told
     return list(_filled(sections, until)), +findings
 
 

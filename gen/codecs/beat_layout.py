@@ -236,7 +236,8 @@ def _tempos(score: Score, grid: Grid, notes: Notes, bars: Bars, findings: Counte
     findings[TEMPOS_MOVED] = int(np.count_nonzero(positions * (POSITION_TICKS * grid.unit) != exact))
     is_used = starts <= max(notes.onsets[-1], bars.starts[-1])
     is_used[:-1] &= starts[1:] != starts[:-1]
-    findings[TEMPOS_LEFT_OUT] = int(np.count_nonzero(~is_used))
+    is_said = np.arange(len(starts)) >= len(starts) - len(score.tempos)  # before the first there may be that of MIDI
+    findings[TEMPOS_LEFT_OUT] = int(np.count_nonzero(~is_used & is_said))
     starts, levels = starts[is_used], levels[is_used]
     is_new = differences(levels, before=-1) != 0
     return np.stack((starts[is_new], levels[is_new]), axis=1)

@@ -6,7 +6,6 @@ becomes one stream of pitches stands in `gen.music.rules`; the order of the toke
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,8 +35,9 @@ from gen.codecs.settings import ALL_PITCHES, joined_settings, settings_of, setti
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError, SettingError
 from gen.music import rules
+from gen.music.census import PEDALS, PLAYERS, TEMPOS
 from gen.music.continuation import gone_on, gone_on_alone, refined
-from gen.music.midi import may_have_pitched_notes, read_midi
+from gen.music.midi import Reading, may_have_pitched_notes, read_midi, read_midi_events
 from gen.music.rules import Layout, lay_out
 from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track, differences
 
@@ -47,6 +47,7 @@ _TICKS_PER_SECOND = 1000
 _PIANO = 0
 _VERSION = 1
 _VERSION_OF_CONTROLS = 2  # since they stand where a span begins
+_KEPT_KINDS = PLAYERS | {PEDALS, TEMPOS}  # of events beside notes; all become lengths and seconds
 _NEARLY_ALL = 0.99  # of the notes of a corpus are no longer than those that are sampled
 _MOST_FITTED = 1 << 22  # ids that are looked at
 
@@ -130,7 +131,7 @@ class PerformanceCodec:
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file that has notes for this codec. Raises MidiError."""
-        return self._read(path)[0]
+        return self._read(path).score
 
     def write(self, path: Path, whole: Score) -> None:
         """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
@@ -144,9 +145,9 @@ class PerformanceCodec:
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
-        score, findings = self._read(path)
+        score, findings, census = self._read(path)
         layout = self._lay_out(score)
-        yield Part(self._ids(layout), findings + layout.findings)
+        yield Part(self._ids(layout), census.account(findings + layout.findings, kept=_KEPT_KINDS))
 
     def join(self, pieces: Iterable[NoteEvent]) -> Score:
         """Returns a score of one track of piano, or of drums, in which a tick is a millisecond."""
@@ -225,12 +226,12 @@ class PerformanceCodec:
     def _ids(self, layout: Layout) -> IdArray:
         return with_control_ids(layout_ids(layout), layout, self._control_ids())
 
-    def _read(self, path: Path) -> tuple[Score, Counter[str]]:
-        score, findings = read_midi(path)
-        if not any(track.is_drum == self.is_drums for track in score.tracks):
+    def _read(self, path: Path) -> Reading:
+        reading = read_midi_events(path)
+        if not any(track.is_drum == self.is_drums for track in reading.score.tracks):
             what = "only pitched notes, for a model of drums" if self.is_drums else "only drums"
-            raise MidiError(f"{path}: {what} ({score.num_notes} notes)")
-        return score, findings
+            raise MidiError(f"{path}: {what} ({reading.score.num_notes} notes)")
+        return reading
 
     def _lay_out(self, score: Score) -> Layout:
         return lay_out(score, is_drums=self.is_drums, frames_per_second=FRAMES_PER_SECOND)

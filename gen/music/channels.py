@@ -6,7 +6,7 @@ longest, and if all sound the one that was used least lately.
 
 from collections.abc import Set as AbstractSet
 
-from gen.music.midi import DRUM_CHANNEL
+from gen.music.parts import DRUM_CHANNEL
 
 PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 

@@ -12,8 +12,9 @@ import mido
 
 from gen.errors import MidiError
 from gen.files import write_atomically
-from gen.music.midi import DRUM_CHANNEL, SUSTAIN_PEDAL
+from gen.music.parts import DRUM_CHANNEL
 from gen.music.score import DEFAULT_TEMPO, Score, Tempo, Track
+from gen.music.voices import SUSTAIN_PEDAL
 
 _PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
 _LONGEST_WAIT = 0x0FFFFFFF  # what a delta time of four bytes can hold

@@ -19,8 +19,8 @@ import mido
 
 from gen.errors import SettingError
 from gen.music.channels import Channels
-from gen.music.midi import SUSTAIN_PEDAL
 from gen.music.score import NoteEvent, Tempo, TimeSignature
+from gen.music.voices import SUSTAIN_PEDAL
 
 Piece = NoteEvent | Tempo | TimeSignature
 

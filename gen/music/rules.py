@@ -27,6 +27,14 @@ Read as far as it is sound (`gen.music.chunks`, `gen.music.smf`, `gen.music.midi
 - Time in SMPTE frames becomes beats of a second, at 29.97 frames a second of 1.001 s, which is exact; such a file's
   tempo events say nothing, by the standard, and are left out: "files in SMPTE time", no repair.
 
+Channels:
+- A channel is one of the sixteen of a port (`gen.music.devices`): what has a channel of another port is of another
+  channel. Ports past `MAX_PORTS` count as the last; more than `MAX_VOICES` channels of tracks are refused.
+- Channel 10 of each port plays drums, and others do where the file says so (`gen.music.parts`).
+- Bends, controllers, pressures, texts and the like are counted by kind (`gen.music.census`): "pitch bends left out" and
+  so on where a codec does not use them, which mends nothing. Of two tempos, time signatures or key signatures at one
+  tick the earlier is left out; a change of program with no pitched note until the next one likewise.
+
 Mended while reading:
 - A note-off ends the oldest sounding note of its track, channel and pitch. With none: "stray note-offs", no repair
   since nothing is lost.
@@ -41,7 +49,7 @@ rises or its pitch is struck again, whichever is first: "notes held by the pedal
 One stream of pitches on a grid of frames (`lay_out`):
 - Onsets and ends are rounded to the nearest frame from the start of the piece, so errors never add up. A note keeps
   at least one frame.
-- Notes on the drum channel are left out, or for a drum codec all others: "drum notes left out", "pitched notes left
+- Notes of drums are left out, or for a drum codec all others: "drum notes left out", "pitched notes left
   out". All programs become one: "programs merged" counts them where there are two or more.
 - Notes of equal pitch and onset frame become one, the loudest, that lasts as long as the longest: "unisons joined".
 - A key struck while its pitch sounds ends the note before: "overlapping notes cut" where both are of one track,
@@ -58,9 +66,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from gen.music.score import PedalSpan, Score, Track, differences
 
-VERSION = 2  # of all these rules: what was prepared by others is prepared anew
+VERSION = 3  # of all these rules: what was prepared by others is prepared anew
 MAX_BYTES = 8 << 20  # events and notes take up to a hundred times the bytes of the file; few files pass 1 MiB
 MAX_TRACKS = 4096  # each costs up to 16 voices; real files have some dozens
+MAX_PORTS = 256  # what a port prefix can number
+MAX_VOICES = 16 * MAX_TRACKS  # channels of all tracks that have notes
 MAX_TICKS = 2**31 - 1  # where other readers wrap around to negative time
 MAX_SECONDS = 24 * 3600
 MAX_DENOMINATOR = 64

@@ -4,15 +4,15 @@ The format is that of "The Complete MIDI 1.0 Detailed Specification" (MMA 1996).
 lengths is trusted: all reading stays within the bytes that are there, takes time in proportion to them, and keeps some
 hundred bytes an event at most. Where a track cannot be parsed, what came before in it is kept.
 
-Channel events with two data bytes, which is nearly all that a file holds, are found one after another, for where one
-ends depends on all before it; what they say is looked up for all of them at once, with numpy, in `Events`. A running
-status holds until another channel event names one: meta, system exclusive and real-time events do not end it.
+Channel events, which are nearly all that a file holds, are found one after another, for where one ends depends on all
+before it; what they say is looked up for all of them at once, with numpy, in `Events`. A running status holds until
+another channel event names one: meta, system exclusive and real-time events do not end it.
 """
 
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,16 +22,20 @@ from gen.music.chunks import PATTERNS, Chunks
 from gen.music.rules import DATA_CLIPPED, MAX_TICKS, PATTERNS_LEFT_OUT, TRACKS_CUT
 from gen.music.score import differences
 
-TRACK_NAME, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x03, 0x51, 0x58, 0x59
+# Kinds of `Systems`: the type of a meta event; of another, its status and two zeros.
+TRACK_NAME, DEVICE_NAME, CHANNEL_PREFIX, PORT_PREFIX = 0x03, 0x09, 0x20, 0x21
+TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
+EXCLUSIVE = 0xF000
 
 _TRUNCATED = "truncated inside a track"
 _LONGEST_NUMBER = 4096  # bytes: no writer takes more than 4, yet readers take any
-_KEPT_METAS = frozenset({TRACK_NAME, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE})
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1, 0xF6: 0, 0xF8: 0, 0xFA: 0, 0xFB: 0, 0xFC: 0, 0xFE: 0}
 
+Ints = NDArray[np.int64]
 
-class Meta(NamedTuple):
-    """A meta event of one of the kinds that are read."""
+
+class System(NamedTuple):
+    """A meta or system event; `data` is what follows its length, of an event without one its data bytes."""
 
     track: int
     tick: int
@@ -39,30 +43,46 @@ class Meta(NamedTuple):
     data: bytes
 
 
-class Program(NamedTuple):
-    """From `tick` on a channel plays `program`."""
+class Systems(NamedTuple):
+    """The meta and system events of a file in its order: (S,) arrays."""
 
-    tick: int
-    channel: int
-    program: int
+    tracks: Ints
+    ticks: Ints
+    kinds: Ints
+    places: Ints  # in the file, of the status
+    starts: Ints  # in the file, of the data
+    stops: Ints
+
+    def where(self, kinds: Sequence[int]) -> Ints:
+        """Returns the indices of the events of some kinds."""
+        return np.flatnonzero(np.logical_or.reduce([self.kinds == kind for kind in kinds]))
 
 
 class Events(NamedTuple):
     """What the tracks of a file say, in the order of the file.
 
-    The arrays are (N,): the channel events of two data bytes, of which a data byte over 127 is read as 127.
+    The arrays are (N,): the channel events. A data byte over 127 is read as 127; the second of an event that has one is
+    0.
     """
 
-    tracks: NDArray[np.int64]
-    ticks: NDArray[np.int64]
+    data: bytes
+    tracks: Ints
+    ticks: Ints
     statuses: NDArray[np.uint8]
     firsts: NDArray[np.uint8]
     seconds: NDArray[np.uint8]
-    programs: list[Program]
-    metas: list[Meta]
+    places: Ints  # in the file, of the first data byte
+    systems: Systems
+    starts: list[int]  # in the file, where each track starts
     ends: list[int]  # the last tick of each track
     findings: Counter[str]
     damage: str | None  # why the first of the tracks that were cut short was
+
+    def each_system(self, indices: Ints) -> Iterator[System]:
+        """Yields some of the meta and system events."""
+        rows = (self.systems.tracks, self.systems.ticks, self.systems.kinds, self.systems.starts, self.systems.stops)
+        for track, tick, kind, start, stop in zip(*(row[indices].tolist() for row in rows), strict=True):
+            yield System(track, tick, kind, self.data[start:stop])
 
 
 class _DamagedError(Exception):
@@ -74,11 +94,13 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.places = array("q")  # of the first data byte of each channel event that has two
+        self.places = array("q")  # of the first data byte of each channel event
         self.ticks = array("q")
         self.counts: list[int] = []  # how many of them there are when a track ends
-        self.programs: list[Program] = []
-        self.metas: list[Meta] = []
+        self.system_ticks = array("q")
+        self.system_bounds = array("q")  # of each meta and system event: status, start and stop of its data
+        self.system_counts: list[int] = []
+        self.starts: list[int] = []
         self.ends: list[int] = []
         self.is_clipped = False
         self.num_cut = 0
@@ -86,17 +108,19 @@ class _Reader:
 
     def read_track(self, start: int, stop: int) -> None:
         """Adds the events of one track, up to where it breaks."""
-        first, first_program = len(self.places), len(self.programs)
+        first, first_system = len(self.places), len(self.system_ticks)
         tick, damage = self._parse(start, stop)
         if len(self.places) > first and self.data[self.places[first] - 1] < 0x80:
             tick, damage = self.ticks[first], "a data byte without a status before it"
-            self._cut(first, first_program, tick=tick)
+            self._cut(first, bisect_right(self.system_ticks, tick, first_system))
         if tick > MAX_TICKS:
             tick, damage = MAX_TICKS, f"a track past {MAX_TICKS} ticks"
-            self._cut(bisect_right(self.ticks, MAX_TICKS, first), first_program, tick=tick)
+            self._cut(bisect_right(self.ticks, tick, first), bisect_right(self.system_ticks, tick, first_system))
         self.num_cut += damage is not None
         self.damage = self.damage or damage
         self.counts.append(len(self.places))
+        self.system_counts.append(len(self.system_ticks))
+        self.starts.append(start)
         self.ends.append(tick)
 
     def _parse(self, start: int, stop: int) -> tuple[int, str | None]:
@@ -122,13 +146,9 @@ class _Reader:
                         place = self._read_system(byte, place, tick=tick, stop=stop)
                         continue
                     status = byte
-                if 0xC0 <= status < 0xE0:
-                    self._read_one_byte(status, data[place], tick=tick)
-                    place += 1
-                else:
-                    add_place(place)
-                    add_tick(tick)
-                    place += 2
+                add_place(place)
+                add_tick(tick)
+                place += 1 if 0xC0 <= status < 0xE0 else 2
         except IndexError:
             return tick, _TRUNCATED
         except _DamagedError as err:
@@ -136,24 +156,14 @@ class _Reader:
         if place <= stop:
             return tick, None
         if byte < 0xF0:  # the last event is no whole one
-            self._drop_last(is_program=0xC0 <= status < 0xD0, is_short=0xC0 <= status < 0xE0)
-        return tick, _TRUNCATED
-
-    def _drop_last(self, *, is_program: bool, is_short: bool) -> None:
-        """Takes back the channel event that was added last."""
-        if is_program:
-            self.programs.pop()
-        elif not is_short:
             self.places.pop()
             self.ticks.pop()
+        return tick, _TRUNCATED
 
-    def _cut(self, num_events: int, num_programs: int, *, tick: int) -> None:
-        """Takes back the events of the current track from the given one on, and all others of it after `tick`."""
+    def _cut(self, num_events: int, num_systems: int) -> None:
+        """Takes back what was read last, but for so many events."""
         del self.places[num_events:], self.ticks[num_events:]
-        while len(self.programs) > num_programs and self.programs[-1].tick > tick:
-            self.programs.pop()
-        while self.metas and self.metas[-1].track == len(self.ends) and self.metas[-1].tick > tick:
-            self.metas.pop()
+        del self.system_ticks[num_systems:], self.system_bounds[3 * num_systems :]
 
     def events(self) -> Events:
         """Returns what was read."""
@@ -163,19 +173,37 @@ class _Reader:
         before = data[places - 1]  # a status, or else the last byte of a delta time, which is below 0x80
         has_status = before >= 0x80
         named = np.maximum.accumulate(np.where(has_status, np.arange(len(places)), 0))
-        firsts, seconds = data[places], data[places + 1]
+        statuses = before[named]
+        firsts = data[places]
+        seconds = np.where(statuses & 0xE0 == 0xC0, 0, data[np.minimum(places + 1, len(data) - 1)])
         is_clipped = self.is_clipped or bool(((firsts | seconds) > 127).any())
         return Events(
+            data=self.data,
             tracks=np.repeat(np.arange(len(counts)), counts),
             ticks=ticks,
-            statuses=before[named],
+            statuses=statuses,
             firsts=np.minimum(firsts, 127),
             seconds=np.minimum(seconds, 127),
-            programs=self.programs,
-            metas=self.metas,
+            places=places,
+            systems=self._systems(data),
+            starts=self.starts,
             ends=self.ends,
             findings=+Counter({DATA_CLIPPED: int(is_clipped), TRACKS_CUT: self.num_cut}),
             damage=self.damage,
+        )
+
+    def _systems(self, data: NDArray[np.uint8]) -> Systems:
+        counts = differences(np.array(self.system_counts, np.int64))
+        places, starts, stops = np.frombuffer(self.system_bounds, np.int64).reshape(-1, 3).T
+        statuses = data[places].astype(np.int64)
+        types = data[np.minimum(places + 1, len(data) - 1)]
+        return Systems(
+            tracks=np.repeat(np.arange(len(counts)), counts),
+            ticks=np.frombuffer(self.system_ticks, np.int64),
+            kinds=np.where(statuses == 0xFF, types, statuses << 8),
+            places=places,
+            starts=starts,
+            stops=stops,
         )
 
     def _number(self, start: int) -> tuple[int, int]:
@@ -189,43 +217,38 @@ class _Reader:
         return min(value << 7 | byte, MAX_TICKS + 1), place + 1
 
     def _read_system(self, status: int, place: int, *, tick: int, stop: int) -> int:
-        """Reads the meta or system event whose status stands before `place`; returns where it stops."""
-        if status not in (0xF0, 0xF7, 0xFF):
+        """Adds the meta or system event whose status stands before `place`; returns where it stops."""
+        before = place - 1
+        if status in (0xF0, 0xF7, 0xFF):
+            length, place = self._number(place + (status == 0xFF))
+        else:
             size = _SYSTEM_DATA_BYTES.get(status)
             if size is None:
                 raise _DamagedError(f"undefined status byte {status:#04x}")
-            self._clip(max(self.data[place : place + size], default=0))
-            return place + size
-        kind = self.data[place]
-        length, place = self._number(place + (status == 0xFF))
-        if status == 0xFF and kind in _KEPT_METAS:
-            if place + length > stop:
-                raise IndexError
-            self.metas.append(Meta(len(self.ends), tick, kind, self.data[place : place + length]))
+            length = size
+            self.is_clipped = self.is_clipped or max(self.data[place : place + size], default=0) > 127
+        if place + length > stop:
+            raise IndexError
+        self.system_ticks.append(tick)
+        self.system_bounds.extend((before, place, place + length))
         return place + length
-
-    def _read_one_byte(self, status: int, value: int, *, tick: int) -> None:
-        """Takes a change of program, or an aftertouch, which counts only if it is out of range."""
-        if status < 0xD0:
-            self.programs.append(Program(tick, status & 0x0F, self._clip(value)))
-        else:
-            self._clip(value)
-
-    def _clip(self, value: int) -> int:
-        self.is_clipped = self.is_clipped or value > 127
-        return min(value, 127)
 
 
 def read_events(chunks: Chunks) -> Events:
     """Returns what the tracks of a file say, each as far as it is sound; of patterns, the first that has notes."""
     if chunks.kind != PATTERNS:
-        return _read(chunks.data, chunks.tracks)
+        return read_tracks(chunks)
     patterns = (_read(chunks.data, [track]) for track in chunks.tracks)
     events = next(patterns)
     while not (events.statuses & 0xF0 == 0x90).any() and (following := next(patterns, None)):
         events = following
     events.findings[PATTERNS_LEFT_OUT] += len(chunks.tracks) - 1
     return events
+
+
+def read_tracks(chunks: Chunks) -> Events:
+    """Returns what all tracks of a file say, each as far as it is sound."""
+    return _read(chunks.data, chunks.tracks)
 
 
 def _read(data: bytes, tracks: Sequence[tuple[int, int]]) -> Events:

@@ -16,7 +16,7 @@ from gen.music.midi import may_have_pitched_notes, read_midi
 from gen.music.rules import STRAY_OFFS, WITHOUT_END
 from gen.music.score import Score
 from tests.music.midi_bytes import midi, saved
-from tests.music.mido_files import Sounded, as_bytes, exact_seconds, mido_files, read_reference
+from tests.music.mido_files import Sounded, as_bytes, exact_seconds, mido_files, read_reference, routed_files
 
 
 def sounded(score: Score) -> Counter[Sounded]:
@@ -43,6 +43,13 @@ def check_against_mido(path: Path) -> None:
 @given(file=mido_files())
 @settings(max_examples=200)
 def test_notes_and_signatures_are_those_that_mido_wrote(file: mido.MidiFile) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        check_against_mido(saved(Path(folder), as_bytes(file)))
+
+
+@given(file=routed_files())
+@settings(max_examples=400)
+def test_ports_programs_and_drums_are_those_of_a_naive_reader(file: mido.MidiFile) -> None:
     with tempfile.TemporaryDirectory() as folder:
         check_against_mido(saved(Path(folder), as_bytes(file)))
 

@@ -4,18 +4,27 @@ import io
 from pathlib import Path
 
 import mido
+import numpy as np
 import pytest
 from hypothesis import given
 
 from gen.music.chunks import find_chunks, may_sound_pitched
 from gen.music.rules import TRACKS_CUT
-from gen.music.smf import Events, read_events
+from gen.music.smf import Events, System, read_events
 from tests.music.midi_bytes import hexdump, midi
 from tests.music.mido_files import as_bytes, mido_files, with_ticks
 
 ANYWHERE = Path("x.mid")
-TWO_BYTES = {"note_on", "note_off", "polytouch", "control_change", "pitchwheel"}
-METAS = {"track_name": 0x03, "set_tempo": 0x51, "time_signature": 0x58, "key_signature": 0x59}
+CHANNEL_EVENTS = {
+    "note_on",
+    "note_off",
+    "polytouch",
+    "control_change",
+    "program_change",
+    "aftertouch",
+    "pitchwheel",
+}
+NOTHING = b"\0"  # where an event has one data byte
 
 
 def events_of(data: bytes) -> Events:
@@ -23,19 +32,34 @@ def events_of(data: bytes) -> Events:
 
 
 def check_against_mido(events: Events, file: mido.MidiFile) -> None:
-    """Compares every event that is kept with mido's messages, track after track."""
+    """Compares every event with mido's messages, track after track."""
     timed = [(number, tick, m) for number, track in enumerate(file.tracks) for tick, m in with_ticks(track)]
     rows = zip(events.tracks, events.ticks, events.statuses, events.firsts, events.seconds, strict=True)
     assert [tuple(map(int, row)) for row in rows] == [
-        (number, tick, *message.bytes()) for number, tick, message in timed if message.type in TWO_BYTES
+        (number, tick, *(bytes(message.bytes()) + NOTHING)[:3])
+        for number, tick, message in timed
+        if message.type in CHANNEL_EVENTS
     ]
-    assert [tuple(program) for program in events.programs] == [
-        (tick, m.channel, m.program) for _, tick, m in timed if m.type == "program_change"
-    ]
-    assert [(track, tick, kind) for track, tick, kind, _ in events.metas] == [
-        (number, tick, METAS[m.type]) for number, tick, m in timed if m.type in METAS
+    assert [(track, tick, written(kind, data)) for track, tick, kind, data in systems(events)] == [
+        (number, tick, bytes(m.bytes())) for number, tick, m in timed if m.type not in CHANNEL_EVENTS
     ]
     assert events.ends == [track[-1][0] for track in map(with_ticks, file.tracks)]
+
+
+def systems(events: Events) -> list[System]:
+    return list(events.each_system(np.arange(len(events.systems.ticks))))
+
+
+def written(kind: int, data: bytes) -> bytes:
+    """Returns a meta or system event as mido gives its bytes."""
+    if kind < 0x100:
+        return bytes(mido.MetaMessage.from_bytes([0xFF, kind, *number(len(data)), *data]).bytes())
+    return bytes([kind >> 8]) + data
+
+
+def number(value: int) -> bytes:
+    """Returns a number as a file has it."""
+    return (bytes([0x80 | value >> 7]) if value > 127 else b"") + bytes([value & 0x7F])
 
 
 @given(file=mido_files())
@@ -81,8 +105,9 @@ def test_a_running_status_holds_after(between: str) -> None:
 
 def test_a_running_status_goes_on_through_a_change_of_program() -> None:
     events = events_of(midi("00 c0 05 10 06 10 90 3c 40 10 3e 40"))
-    assert [(program.tick, program.program) for program in events.programs] == [(0, 5), (16, 6)]
-    assert events.ticks.tolist() == [32, 48]
+    assert events.statuses.tolist() == [0xC0, 0xC0, 0x90, 0x90]
+    assert events.firsts.tolist() == [5, 6, 0x3C, 0x3E]
+    assert events.ticks.tolist() == [0, 16, 32, 48]
 
 
 def test_a_status_of_one_track_does_not_run_into_the_next() -> None:
@@ -121,7 +146,7 @@ SEVERAL = """
     10 80 3c 00      # the end of the first note
 """
 # What each event is, and where in the track it stops.
-STOPS = {"meta": (5,), "two": (10, 13, 27, 35), "program": (16, 18)}
+STOPS = {"system": (5, 23, 31), "channel": (10, 13, 16, 18, 27, 35)}
 
 
 @pytest.mark.parametrize("cut", range(len(hexdump(SEVERAL)) + 1))
@@ -129,14 +154,13 @@ def test_of_a_track_cut_anywhere_its_whole_events_are_kept(cut: int) -> None:
     header = midi(SEVERAL)[:22]
     whole = events_of(header + hexdump(SEVERAL))
     events = events_of(header + hexdump(SEVERAL)[:cut])
-    num_metas, num_two, num_programs = (sum(stop <= cut for stop in stops) for stops in STOPS.values())
-    assert events.metas == whole.metas[:num_metas]
-    assert events.programs == whole.programs[:num_programs]
-    assert (len(whole.ticks), len(whole.programs)) == (4, 2)
-    assert events.ticks.tolist() == whole.ticks[:num_two].tolist()
-    assert events.statuses.tolist() == whole.statuses[:num_two].tolist()
-    assert events.firsts.tolist() == whole.firsts[:num_two].tolist()
-    assert events.seconds.tolist() == whole.seconds[:num_two].tolist()
+    num_systems, num_events = (sum(stop <= cut for stop in stops) for stops in STOPS.values())
+    assert (len(systems(whole)), len(whole.ticks)) == (3, 6)
+    assert systems(events) == systems(whole)[:num_systems]
+    assert events.ticks.tolist() == whole.ticks[:num_events].tolist()
+    assert events.statuses.tolist() == whole.statuses[:num_events].tolist()
+    assert events.firsts.tolist() == whole.firsts[:num_events].tolist()
+    assert events.seconds.tolist() == whole.seconds[:num_events].tolist()
 
 
 @pytest.mark.parametrize(
@@ -148,8 +172,7 @@ def test_an_event_may_not_reach_into_the_next_track(unfinished: str) -> None:
     data = midi(RUNNING, promised=2)
     events = events_of(data[:14] + b"MTrk" + len(body).to_bytes(4) + body + data[14:])
     assert events.statuses.tolist() == [0x91, 0x90]
-    assert not events.programs
-    assert not events.metas
+    assert [event.kind for event in systems(events)] == [0x2F]  # the end of the other track
     assert events.findings == {TRACKS_CUT: 1}
     assert events.damage == "truncated inside a track"
 
@@ -158,12 +181,7 @@ def test_time_that_is_too_long_ends_a_track_and_takes_nothing_from_the_others() 
     late = "ff ff ff 7f 90 3c 40  00 c0 05  00 ff 51 03 07 a1 20"
     events = events_of(midi(RUNNING + "00 c0 07" + late * 9, RUNNING + "00 c1 08"))
     limit = [k * 268_435_455 for k in range(9)]  # eight of them are below 2^31
-    assert events.ticks.tolist() == [*limit, 0]
-    assert [tuple(program) for program in events.programs] == [
-        (0, 0, 7),
-        *((tick, 0, 5) for tick in limit[1:]),
-        (0, 1, 8),
-    ]
-    assert [meta.tick for meta in events.metas] == limit[1:]
+    assert events.ticks.tolist() == [0, 0, *(tick for tick in limit[1:] for _ in range(2)), 0, 0]
+    assert [(event.track, event.tick) for event in systems(events)] == [*((0, tick) for tick in limit[1:]), (1, 0)]
     assert events.ends == [2**31 - 1, 0]
     assert events.damage == "a track past 2147483647 ticks"

@@ -19,6 +19,8 @@ from gen.codecs.text import CharCodec
 from gen.codecs.unknown import nearest
 from gen.data.builtin import builtin_path
 from gen.errors import MidiError
+from gen.music.continuation import gone_on_alone
+from gen.music.metre import bars_of
 from gen.music.midi_write import write_midi
 from gen.music.score import Note, PedalSpan, Score, Tempo, TimeSignature, Track
 from gen.run import Run
@@ -248,6 +250,15 @@ def test_what_is_added_alone_begins_at_0_at_the_tempo_it_has_in_the_piece() -> N
     assert alone.tempos[0] == Tempo(0, 611_111)
     assert alone.time_signatures[0] == TimeSignature(0, 3, 4)
     assert alone.duration_seconds == pytest.approx(whole.duration_seconds - whole.seconds([start])[0], abs=1e-6)
+
+
+def test_what_is_added_alone_keeps_its_bar_lines() -> None:
+    primer = Score((Track((Note(0, 480, 60, 64),)),), 480, (), (TimeSignature(0, 3, 4),))
+    added = Score((Track((Note(960, 480, 62, 64), Note(1440, 480, 64, 64))),), 480)
+    alone = gone_on_alone(primer, added, name="me")
+    assert alone.time_signatures == (TimeSignature(0, 3, 4), TimeSignature(480, 3, 4))
+    assert alone.tracks[0].notes == (Note(0, 480, 62, 64), Note(480, 480, 64, 64))
+    assert [bars_of(alone).start_of(bar) for bar in (1, 2, 3)] == [0, 480, 1920]
 
 
 @pytest.mark.parametrize("text", ["a\u0308 b", "\u00e4 b\n"])

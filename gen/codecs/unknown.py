@@ -11,7 +11,7 @@ from gen.music.score import Score, Track
 
 FAMILY: Final = 8  # General MIDI names its programs in families of so many
 _DRUMS = "drums"
-_MOST_NAMED = 4
+_MOST_NAMED = 3
 
 
 def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Known[Score]:

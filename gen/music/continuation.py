@@ -5,6 +5,7 @@ they would strike a pitch that still sounds there or play on a channel that was 
 their own after the others.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -12,7 +13,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.music.metre import POSITIONS
+from gen.music.metre import POSITIONS, bars_before
 from gen.music.score import (
     ChannelEvents,
     KeySignature,
@@ -75,7 +76,10 @@ def gone_on(score: Score, added: Score, *, name: str) -> Score:
 
 
 def gone_on_alone(score: Score, added: Score, *, name: str) -> Score:
-    """Returns what goes on from a piece alone, from its own first note on, at the tempo and metre that it has there."""
+    """Returns what goes on from a piece alone, from its own first note on.
+
+    Tempo, metre and bar lines are those that it has there; the first bar may be a part of one.
+    """
     whole = gone_on(score, added, name=name)
     if not added.num_notes:
         return replace(whole, tracks=(), tempos=(), time_signatures=(), key_signatures=())
@@ -85,7 +89,7 @@ def gone_on_alone(score: Score, added: Score, *, name: str) -> Score:
         whole,
         tracks=tuple(replace(track, notes=Notes(track.columns - shift), name=name) for track in added.tracks),
         tempos=_from(whole.tempos, start),
-        time_signatures=_from(whole.time_signatures, start),
+        time_signatures=_from(_with_next_bar(whole, start), start),
         key_signatures=_from(whole.key_signatures, start),
     )
 
@@ -135,6 +139,15 @@ def _merged(changes: Iterable[_Change], added: Iterable[_Change]) -> tuple[_Chan
     """Returns all changes in order; those that were there before stay."""
     by_tick = {change.onset_ticks: change for change in added} | {change.onset_ticks: change for change in changes}
     return tuple(by_tick[tick] for tick in sorted(by_tick))
+
+
+def _with_next_bar(score: Score, tick: int) -> tuple[TimeSignature, ...]:
+    """Returns the time signatures of a score, the one in force again where the next bar begins; no bar line moves."""
+    bars = bars_before(score, tick + 1)
+    line = math.ceil(bars.start_of(bars.num_bars + 1))
+    if bars.start_of(bars.num_bars) == tick or any(tick < s.onset_ticks <= line for s in score.time_signatures):
+        return score.time_signatures
+    return _merged(score.time_signatures, (bars.metres[-1].signature._replace(onset_ticks=line),))
 
 
 def _from(changes: Iterable[_Change], start: int) -> tuple[_Change, ...]:

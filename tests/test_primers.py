@@ -19,10 +19,10 @@ from gen.codecs.text import CharCodec
 from gen.codecs.unknown import nearest
 from gen.data.builtin import builtin_path
 from gen.errors import MidiError
-from gen.music.continuation import gone_on_alone
+from gen.music.continuation import gone_on, gone_on_alone
 from gen.music.metre import bars_of
 from gen.music.midi_write import write_midi
-from gen.music.score import Note, PedalSpan, Score, Tempo, TimeSignature, Track
+from gen.music.score import ChannelEvent, ChannelEvents, Note, PedalSpan, Score, Tempo, TimeSignature, Track
 from gen.run import Run
 
 ANY_CODEC = pytest.mark.parametrize("codec", ["beat", "performance"])
@@ -138,7 +138,7 @@ QUARTETS = pytest.mark.parametrize("ticks_per_beat", [24, 96, 480, 1000])
 
 
 def quartet(ticks_per_beat: int, *, programs: tuple[int, ...] = (0, 0, 0, 0)) -> Score:
-    """Returns four voices and drums at a tempo that no codec has, with a change, pedal and a silence of many bars."""
+    """Returns four voices and drums at a tempo that no codec has, with a change, pedal, a bend and a long silence."""
     beat = ticks_per_beat
     tracks = [
         Track(
@@ -146,6 +146,7 @@ def quartet(ticks_per_beat: int, *, programs: tuple[int, ...] = (0, 0, 0, 0)) ->
             program,
             name=f"voice {voice}",
             pedal=(PedalSpan(0, 4 * beat),) if voice == 0 else (),
+            events=ChannelEvents([ChannelEvent(0, 0xB0, 7, 99), ChannelEvent(beat, 0xE0, 0, 80)] * (voice == 1)),
         )
         for voice, program in enumerate(programs)
     ]
@@ -259,6 +260,28 @@ def test_what_is_added_alone_keeps_its_bar_lines() -> None:
     assert alone.time_signatures == (TimeSignature(0, 3, 4), TimeSignature(480, 3, 4))
     assert alone.tracks[0].notes == (Note(0, 480, 62, 64), Note(480, 480, 64, 64))
     assert [bars_of(alone).start_of(bar) for bar in (1, 2, 3)] == [0, 480, 1920]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_joined"),
+    [
+        ([(0, 0xB0, 7, 99), (100, 0xE0, 0, 80), (900, 0xE0, 0, 64)], True),
+        ([(0, 0xE0, 0, 80)], False),
+        ([(0, 0xB0, 11, 99), (900, 0xB0, 11, 0)], False),
+    ],
+)
+def test_a_channel_that_was_left_bent_or_mute_is_not_gone_on_with(
+    events: list[tuple[int, int, int, int]], is_joined: bool
+) -> None:
+    home = Track((Note(0, 480, 60, 64),), events=ChannelEvents([ChannelEvent(*event) for event in events]))
+    added = Score((Track((Note(960, 480, 62, 64),)),), 480)
+    assert len(gone_on(Score((home,), 480), added, name="me").tracks) == (1 if is_joined else 2)
+
+
+def test_a_pitch_that_still_sounds_is_struck_in_a_track_of_its_own() -> None:
+    home = Track((Note(0, 4800, 60, 64),))
+    added = Score((Track((Note(960, 480, 60, 64),)),), 480)
+    assert gone_on(Score((home,), 480), added, name="me").tracks == (home, Track(added.tracks[0].notes, name="me"))
 
 
 @pytest.mark.parametrize("text", ["a\u0308 b", "\u00e4 b\n"])

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -115,8 +115,9 @@ def write_samples(request: Request) -> None:
         controls=request.controls,
         min_length=request.min_length,
     )
+    remarks: list[str] = []  # that wait until the lines of what is streamed are whole
     rows = [
-        _told(row, run, place=place, is_prompted=prompt.whole is not None)
+        _told(row, run, place=place, is_prompted=prompt.whole is not None, tell=say if paths else remarks.append)
         for row, place in zip(split_rows(tally.counted(drawn), count), _places(paths, count), strict=True)
     ]
     with_prompt = not request.is_alone
@@ -128,6 +129,8 @@ def write_samples(request: Request) -> None:
         if request.is_rolling:
             samples = [_rolled(pieces, run) for pieces in samples]
         _write_stream(samples, is_text=not is_music(run.codec))
+        for remark in remarks:
+            say(remark)
     if request.is_counted:
         say(tally.line(seed))
 
@@ -227,22 +230,24 @@ def _from_the_start(pieces: Iterator[Any]) -> Iterator[Any]:
             yield piece
 
 
-def _told(tokens: Iterator[int], run: "Run", *, place: str, is_prompted: bool) -> Iterator[int]:
-    """Passes the tokens of a sample on; says on stderr if they add nothing."""
+def _told(
+    tokens: Iterator[int], run: "Run", *, place: str, is_prompted: bool, tell: Callable[[str], None]
+) -> Iterator[int]:
+    """Passes the tokens of a sample on; tells if they add nothing."""
     units = run.codec.units()
     what = f"{place}nothing was {'added' if is_prompted else 'drawn'}"
     num_tokens, has_unit = 0, False
     for token in tokens:
         if token == run.codec.vocab.end:
             if num_tokens == 0:
-                say(f"{what}: the model ended at once; --min-length N forbids that")
+                tell(f"{what}: the model ended at once; --min-length N forbids that")
             yield token
             return
         num_tokens += 1
         has_unit = has_unit or bool(units[token])
         yield token
     if num_tokens and not has_unit:
-        say(f"{what}: no {run.codec.unit} in {num_tokens} tokens; a greater --length has room for more")
+        tell(f"{what}: no {run.codec.unit} in {num_tokens} tokens; a greater --length has room for more")
 
 
 def _rolled(pieces: Iterator[Any], run: "Run") -> Iterator[str]:

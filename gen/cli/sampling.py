@@ -127,7 +127,7 @@ def write_samples(request: Request) -> None:
     else:
         samples = [_pieces(row, prompt, stops=stops, with_prompt=with_prompt) for row in rows]
         if request.is_rolling:
-            samples = [_rolled(pieces, run) for pieces in samples]
+            samples = [_rolled(pieces, run, primer=prompt.whole if with_prompt else None) for pieces in samples]
         _write_stream(samples, is_text=not is_music(run.codec))
         for remark in remarks:
             say(remark)
@@ -250,14 +250,19 @@ def _told(
         tell(f"{what}: no {run.codec.unit} in {num_tokens} tokens; a greater --length has room for more")
 
 
-def _rolled(pieces: Iterator[Any], run: "Run") -> Iterator[str]:
+def _rolled(pieces: Iterator[Any], run: "Run", *, primer: Any) -> Iterator[str]:
     """Yields the lines of a piano roll, as wide as the terminal, in its colours; a file gets neither."""
+    from gen.codecs.beat import BeatCodec
     from gen.music.roll import ScrollingRoll
 
+    codec = run.codec
+    signatures, num_unheard = codec.own_metres(primer) if isinstance(codec, BeatCodec) and primer else ([], 0)
     roll = ScrollingRoll(
         width=shutil.get_terminal_size().columns,
         ticks_per_beat=run.codec.join(()).ticks_per_beat,
         is_coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        signatures=signatures,
+        num_unheard=num_unheard,
     )
     for piece in pieces:
         yield from roll.push(piece)

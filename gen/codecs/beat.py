@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Known, Part, Variation, Vocab, stream
+from gen.codecs.beat_bars import own_signatures
 from gen.codecs.beat_continuation import further, placed
 from gen.codecs.beat_controls import with_control_ids
 from gen.codecs.beat_decoder import BeatDecoder, Piece
@@ -192,6 +193,17 @@ class BeatCodec:
         pieces = further(list(stream(self, [*start, *tokens])), opening)
         added = placed(self.join(pieces), opening, read)
         return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
+
+    def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:
+        """Returns the time signatures of a score in ticks of what is decoded, and how many its ids say in their place.
+
+        There are none where silences are cut or the note value changes within the score: nothing is in place of those
+        that its ids say.
+        """
+        layout = lay_out_beats(whole)
+        signatures = own_signatures(whole, layout.grid) if not len(layout.cuts) else []
+        said = sum(isinstance(piece, TimeSignature) for piece in stream(self, self.encode(whole).tolist()))
+        return signatures, said if signatures else 0
 
     def decoder(self) -> BeatDecoder:
         """Returns a decoder that stands at time 0."""

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from gen.codecs.beat_grid import Grid
 from gen.codecs.beat_vocab import DENOMINATORS, MAX_BAR_POSITIONS, SIGNATURES, bar_ticks
 from gen.music.metre import COMMON_TIME, GRID_TICKS, POSITION_TICKS, Metre, bars_before
-from gen.music.score import Score
+from gen.music.score import Score, TimeSignature
 
 SIGNATURES_REPLACED: Final = "time signatures replaced"
 SIGNATURES_MOVED: Final = "time signatures moved"
@@ -72,6 +72,24 @@ def stretches(score: Score, grid: Grid, *, until: int) -> tuple[list[Stretch], C
         sections += added
     findings[SIGNATURES_LEFT_OUT] = len(score.time_signatures) - num_told
     return list(_filled(sections, until)), +findings
+
+
+def own_signatures(score: Score, grid: Grid) -> list[TimeSignature]:
+    """Returns the time signatures of a score in ticks of the grid, also those that the codec lacks.
+
+    There are none where the note value changes within the score.
+    """
+    if len(grid.starts) > 1:
+        return []
+    halvings = int(grid.halvings[0])
+    return [
+        TimeSignature(
+            round(grid.place_of(metre.start)),
+            metre.signature.numerator << max(-halvings, 0),
+            metre.signature.denominator << max(halvings, 0),
+        )
+        for metre in bars_before(score, _ALL).metres
+    ]
 
 
 def _sections(metre: Metre, grid: Grid, *, stop: Fraction | None) -> Iterator[_Section]:

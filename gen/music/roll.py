@@ -9,7 +9,8 @@ that was heard fits, and what lies outside then is shown in the nearest octave i
 """
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gen.music.instruments import instrument_name
@@ -59,9 +60,19 @@ class ScrollingRoll:
         width: columns of a line, taken as at least `LEAST_WIDTH`.
         ticks_per_beat: of the ticks in which tempos and metres come.
         is_coloured: with the colours of a terminal, one for each instrument.
+        signatures: known ahead, in order.
+        num_unheard: how many of the time signatures that come first say less than these.
     """
 
-    def __init__(self, *, width: int = 80, ticks_per_beat: int = 480, is_coloured: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        width: int = 80,
+        ticks_per_beat: int = 480,
+        is_coloured: bool = False,
+        signatures: Iterable[TimeSignature] = (),
+        num_unheard: int = 0,
+    ) -> None:
         self._width = max(LEAST_WIDTH, width)
         self._is_coloured = is_coloured
         self._ticks_per_beat = ticks_per_beat
@@ -69,6 +80,8 @@ class ScrollingRoll:
         self._tempo_seconds = 0.0  # when that tempo began
         self._metre = opening_metre(ticks_per_beat)
         self._has_metre = False  # it was told
+        self._ahead = deque(signatures)
+        self._num_unheard = num_unheard
         self._bar = 0  # number of the last bar that began, from 1
         self._line = 0
         self._since_head = _LINES_PER_HEAD
@@ -84,17 +97,22 @@ class ScrollingRoll:
         if isinstance(piece, Tempo):
             self._tempo_seconds = self._seconds(piece.onset_ticks)
             self._tempo = piece
-        elif isinstance(piece, TimeSignature):
-            self._metre = self._metre.then(piece)
-            if not self._has_metre:
-                self._has_metre, self._bar = True, self._metre.first_bar - 1
-        else:
+        elif not isinstance(piece, TimeSignature):
             self._add(piece)
+        elif self._num_unheard:
+            self._num_unheard -= 1
+        else:
+            self._change_metre(piece)
 
     def finish(self) -> Iterator[str]:
         """Yields the lines in which something still sounds."""
         while self._sounding:
             yield from self._next_lines()
+
+    def _change_metre(self, signature: TimeSignature) -> None:
+        self._metre = self._metre.then(signature)
+        if not self._has_metre:
+            self._has_metre, self._bar = True, self._metre.first_bar - 1
 
     def _tick(self, piece: NoteEvent | Tempo | TimeSignature) -> float:
         if not isinstance(piece, NoteEvent):
@@ -163,6 +181,8 @@ class ScrollingRoll:
 
     def _label(self, stop: float) -> tuple[bool, str]:
         """Returns whether a bar begins in the line that ends at that tick, and what stands at its left."""
+        while self._ahead and self._ahead[0].onset_ticks < stop:
+            self._change_metre(self._ahead.popleft())
         if not self._has_metre:
             first, last = self._seconds(self._start(self._line)), self._seconds(stop)
             whole = math.ceil(first - 1e-6)

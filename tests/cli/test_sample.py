@@ -244,6 +244,8 @@ def test_a_bar_of_a_primer_is_the_one_that_a_picture_numbers(gen: Gen, music_run
     gen("export", tmp_path / "x.mid", "--out", tmp_path / "x.svg")
     numbers = re.findall(r">(\d+)</text>", (tmp_path / "x.svg").read_text())
     assert numbers == ["1", "2", "3"]
+    drawn = gen("sample", music_run, "--prompt-file", tmp_path / "x.mid", "--length", "1", "--roll")
+    assert [number for line in drawn.out.splitlines() if (number := line[:6].strip()).isdigit()][:3] == numbers
     outcome = gen("sample", music_run, "--prompt-file", tmp_path / "x.mid", "--from-bar", "4")
     assert (outcome.code, outcome.err) == (2, "error: --from-bar: must be 1 to 3, the bars of the primer (4)\n")
 

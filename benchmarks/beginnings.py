@@ -33,7 +33,8 @@ from torch.nn import functional
 import gen
 from gen.analysis.yardsticks import yardsticks
 from gen.config import SamplingConfig
-from gen.data.corpus import Split, Stretch
+from gen.data.corpus import Split
+from gen.data.stretches import Stretch
 from gen.material import open_material, options_from_json
 from gen.run import Run
 from gen.versions import versions

@@ -24,7 +24,7 @@ import torch
 from gen.config import ModelConfig, Precision, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.builtin import builtin_path
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.models.recurrent import RecurrentLM
 from gen.training.distributed import join
 from gen.training.trainer import Trainer

@@ -37,7 +37,7 @@ from torch.nn import functional
 
 from gen.config import ModelConfig, Precision, SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.generation.captured import NUM_WARM_UP_RUNS
 from gen.generation.device_writer import BLOCK
 from gen.generation.generate import generate

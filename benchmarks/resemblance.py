@@ -34,7 +34,7 @@ from torch import Tensor
 import gen
 from gen.codec import decode
 from gen.config import SamplingConfig
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.generation.generate import Sampled, generate
 from gen.material import Excerpt, open_material, options_from_json
 from gen.models.recurrent import State

@@ -34,7 +34,7 @@ from torch.nn import functional
 
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.launch import train_session
 from gen.material import CorpusOptions
 from gen.models.recurrent import RecurrentLM, State, detached

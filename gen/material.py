@@ -11,9 +11,10 @@ from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.config import Reading, from_json, to_json
-from gen.data.corpus import Split, Stretch, split, whole
+from gen.data.corpus import Split, split, whole
 from gen.data.sources import is_gone, printable
 from gen.data.store import Store, open_store, stores_folder
+from gen.data.stretches import Stretches
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.prepare import prepare
 from gen.training.recipe import MIN_BPTT, Facts
@@ -71,13 +72,13 @@ class Excerpt(NamedTuple):
     """Stretches of one store, to measure on: of what is to come its controls say nothing."""
 
     store: Store
-    stretches: Sequence[Stretch]
+    stretches: Stretches
     ids: IdArray  # (N,) those of the store, with all controls neutral
 
     @property
     def num_targets(self) -> int:
         """How many tokens there are to predict, the ends of documents among them."""
-        return sum(stretch.stop - stretch.start + stretch.is_closed for stretch in self.stretches)
+        return self.stretches.num_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ def open_material(
         valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
         return Material(options, codec, label_names, Excerpt(store, whole(store.starts, labels), ids), valid)
     parts = split(store.starts, labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins)
-    return Material(options, codec, label_names, Excerpt(store, parts.train, ids), Excerpt(store, parts.valid, ids))
+    train, valid = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid))
+    return Material(options, codec, label_names, train, valid)
 
 
 def validation_file(
@@ -203,7 +205,7 @@ def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -
 
 def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int32]:
     """Returns (D,) the numbers that the labels of a store's documents have in a model; 0 for those that it lacks."""
-    if tuple(label_names) == store.label_names:
+    if not store.label_names or tuple(label_names) == store.label_names:
         return store.labels
     known = {name: number for number, name in enumerate(label_names, 1)}
     numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
@@ -213,16 +215,16 @@ def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int3
 def facts(material: Material) -> Facts:
     """Returns what a recipe must know. Raises CorpusError if there is nothing to train on."""
     place = ", ".join(material.options.sources)
-    lengths = [stretch.stop - stretch.start for stretch in material.train.stretches]
-    if not lengths:
+    stretches = material.train.stretches
+    if not stretches:
         raise CorpusError(
             f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed)",
             hint="give more, or --valid 0",
         )
     return Facts(
         num_tokens=material.train.num_targets,
-        num_documents=len(lengths),
-        typical_length=int(np.quantile(lengths, 0.75)),
+        num_documents=len(stretches),
+        typical_length=int(np.quantile(stretches.lengths, 0.75)),
         vocab_size=len(material.codec.vocab),
         num_labels=len(material.label_names),
         can_augment=material.codec.variation(is_augmented=True) is not None,
@@ -234,18 +236,27 @@ def bits_of(material: Material) -> dict[str, float]:
     excerpt, codec = material.valid, material.codec
     if material.options.valid_file is not None or not excerpt.stretches:
         return {}
-    parts = Split(tuple(material.train.stretches), tuple(excerpt.stretches))
-    num_units = sum(int(codec.units()[excerpt.ids[s.start : s.stop]].sum()) for s in excerpt.stretches)
+    parts = Split(material.train.stretches, excerpt.stretches)
+    num_units = sum(int(codec.units()[ids].sum()) for ids in excerpt.stretches.read(excerpt.ids))
     if num_units == 0:
         return {}
     scale = excerpt.num_targets / num_units / np.log(2)
     nats = yardsticks(excerpt.ids, parts, vocab_size=len(codec.vocab))
     bits = {name: value * scale for name, value in nats.items()}
     if codec.unit != "note":
-        first = excerpt.stretches[0]
-        sample = decode(codec, excerpt.ids[first.start : min(first.stop, first.start + YARDSTICK_TOKENS)])
-        bits["bz2 -9"] = bz2_bits_per_char(sample)
+        bits["bz2 -9"] = bz2_bits_per_char(_beginning(excerpt, codec))
     return bits
+
+
+def _beginning(excerpt: Excerpt, codec: Codec[str, Any]) -> str:
+    """Returns the first texts of an excerpt, each on lines of its own."""
+    texts, room = [], YARDSTICK_TOKENS
+    for stretch in excerpt.stretches:
+        texts.append(decode(codec, excerpt.ids[stretch.start : min(stretch.stop, stretch.start + room)]))
+        room -= stretch.stop - stretch.start
+        if room <= 0:
+            break
+    return "\n".join(texts)
 
 
 def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:

@@ -104,7 +104,7 @@ class Record:
         base = self._material.options.base
         if base is not None and base.can_end:
             return True
-        return sum(stretch.is_closed for stretch in self._material.train.stretches) >= ENDS_NEEDED
+        return self._material.train.stretches.num_closed >= ENDS_NEEDED
 
     def _header(self, history: History) -> dict[str, Any]:
         return {

@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import numpy as np
 import torch
 
 from gen.analysis.calibrate import evaluate_calibrated
 from gen.analysis.evaluate import Evaluation
 from gen.config import TrainingConfig
 from gen.data.batches import Batches
-from gen.data.corpus import Stretch
+from gen.data.stretches import Columns, Stretches
 from gen.files import FolderLock
 from gen.kernels.library import library
 from gen.material import Material, bits_of
@@ -328,14 +329,21 @@ class _Rate:
         return (tokens - before) / max(1e-9, now - since)
 
 
-def evenly(stretches: Sequence[Stretch], max_tokens: int) -> Sequence[Stretch]:
-    """Returns stretches of about `max_tokens` tokens, spread evenly, if there are more."""
-    num_tokens = sum(stretch.stop - stretch.start for stretch in stretches)
+def evenly(stretches: Stretches, max_tokens: int) -> Stretches:
+    """Returns stretches of about `max_tokens` tokens, spread evenly, if there are more: every n-th window of them."""
+    num_tokens = stretches.num_tokens
     if num_tokens <= max_tokens:
         return stretches
-    pieces = [
-        Stretch(start, min(start + VALID_CONTEXT, s.stop), s.label, s.is_closed and start + VALID_CONTEXT >= s.stop)
-        for s in stretches
-        for start in range(s.start, s.stop, VALID_CONTEXT)
-    ]
-    return pieces[:: math.ceil(num_tokens / max_tokens)]
+    step, passed = math.ceil(num_tokens / max_tokens), 0
+    found = []
+    for columns in stretches.chunks():
+        windows = np.cumsum(-(-(columns.stops - columns.starts) // VALID_CONTEXT))  # up to and with each stretch
+        chosen = np.arange(-passed % step, windows[-1], step)
+        at = np.searchsorted(windows, chosen, side="right")
+        first = np.where(at > 0, windows[at - 1], 0)  # window of each chosen stretch
+        whole = columns.take(at)
+        starts = whole.starts + (chosen - first) * VALID_CONTEXT
+        stops = np.minimum(starts + VALID_CONTEXT, whole.stops)
+        found.append(Columns(starts, stops, whole.labels, whole.is_closed & (stops == whole.stops)))
+        passed += int(windows[-1])
+    return Stretches(Columns(*(np.concatenate(column) for column in zip(*found, strict=True))))

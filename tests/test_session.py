@@ -1,6 +1,7 @@
 """A whole run on a little text: its files, its resume, its end under SIGKILL."""
 
 import json
+import math
 import random
 import signal
 import subprocess
@@ -9,13 +10,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gen
 from gen.analysis.calibrate import evaluate_calibrated
 from gen.config import SamplingConfig
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch, Stretches
 from gen.errors import CheckpointError, SettingError
 from gen.launch import train_session
 from gen.material import CorpusOptions
@@ -315,7 +319,26 @@ def test_evaluation_of_a_corpus_with_an_unknown_character_names_it(corpus: Path,
 
 
 def test_validation_while_training_reads_an_even_part_of_a_long_text() -> None:
-    part = evenly([Stretch(0, 1 << 20, 0, True)], 1 << 16)
+    part = evenly(Stretches([Stretch(0, 1 << 20, 0, True)]), 1 << 16)
 
     assert sum(piece.stop - piece.start for piece in part) == 1 << 16
     assert part[-1].start > 0.9 * (1 << 20)
+
+
+@given(
+    lengths=st.lists(st.integers(0, 4000), min_size=1, max_size=30),
+    max_tokens=st.integers(1, 20_000),
+    chunk=st.sampled_from([3, 1 << 20]),
+)
+def test_an_even_part_is_every_nth_window_of_all(lengths: list[int], max_tokens: int, chunk: int) -> None:
+    stops = np.cumsum(lengths).tolist()
+    stretches = [Stretch(stop - n, stop, n % 3, n % 2 == 0) for stop, n in zip(stops, lengths, strict=True)]
+    windows = [
+        Stretch(start, min(start + 1024, s.stop), s.label, s.is_closed and start + 1024 >= s.stop)
+        for s in stretches
+        for start in range(s.start, s.stop, 1024)
+    ]
+    expected = windows[:: math.ceil(stops[-1] / max_tokens)] if stops[-1] > max_tokens else stretches
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gen.data.stretches.CHUNK", chunk)
+        assert evenly(Stretches(stretches), max_tokens) == tuple(expected)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gen.analysis.evaluate import IGNORED, Evaluation, LanguageModel, count_targets, predictions, summary
 from gen.codec import IdArray
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 
 LEAST_SCALE, SCALE_STEP = 0.5, 0.2
 SCALES = LEAST_SCALE + SCALE_STEP * np.arange(5)  # that are tried

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.codec import IdArray
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError, SettingError
 from gen.models.recurrent import State
 
@@ -98,7 +98,7 @@ def evaluate(
 
     Raises CorpusError if there is no target, SettingError if the context is out of range.
     """
-    nats, num_targets = 0.0, sum(_num_targets(stretch) for stretch in stretches)
+    nats, num_targets = 0.0, Stretches(stretches).num_targets
     counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
     for logits, targets in predictions(
         model, ids, stretches, begin=begin, end=end, context=context, vocab_size=len(units)
@@ -141,11 +141,12 @@ def predictions(
     """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments and errors as of `evaluate`."""
     if context is not None and context < 1:
         raise SettingError(f"--context: must be at least 1 ({context})")
-    if not any(_num_targets(stretch) for stretch in stretches):
+    table = Stretches(stretches)
+    if not table.num_targets:
         raise CorpusError("evaluation: the corpus has no token to measure on (0)")
     source = _Source(ids, begin, end)
     with _evaluating(model), torch.no_grad():
-        for passes in _batches(stretches, context, vocab_size=vocab_size):
+        for passes in _batches(table, context, vocab_size=vocab_size):
             yield from _chunks(model, source, passes, vocab_size=vocab_size)
 
 
@@ -197,11 +198,11 @@ def _num_targets(stretch: Stretch) -> int:
     return int(stretch.stop - stretch.start) + bool(stretch.is_closed)
 
 
-def _batches(stretches: Sequence[Stretch], context: int | None, *, vocab_size: int) -> Iterator[list[_Pass]]:
+def _batches(stretches: Stretches, context: int | None, *, vocab_size: int) -> Iterator[list[_Pass]]:
     """Yields passes that run side by side, the longest first."""
     tokens = _chunk_tokens(vocab_size)
     if context is None:
-        ordered = sorted(stretches, key=_num_targets, reverse=True)
+        ordered = stretches.take(np.argsort(-stretches.target_counts, kind="stable"))
         passes = (_Pass(stretch, 0, _num_targets(stretch)) for stretch in ordered)
         num_rows = tokens // LEAST_CHUNK
     else:

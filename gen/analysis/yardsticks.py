@@ -14,13 +14,14 @@ Each context and each n-gram is one integer, so counting is sorting and looking 
 
 import bz2
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.data.corpus import Split, Stretch
+from gen.data.corpus import Split
+from gen.data.stretches import Columns, Stretch, Stretches
 from gen.errors import CorpusError
 
 MAX_TRAIN_TOKENS = 4_000_000  # of a larger corpus every n-th stretch is read, and no more tokens than this
@@ -67,30 +68,35 @@ def bz2_bits_per_char(text: str) -> float:
 
 
 def _histories(
-    ids: IdArray, stretches: Iterable[Stretch], *, vocab_size: int, most: int
+    ids: IdArray, stretches: Sequence[Stretch], *, vocab_size: int, most: int
 ) -> tuple[CodeArray, CodeArray, CodeArray]:
     """Returns (N,) the ids two before each target, one before it, and the targets."""
     begin, end = vocab_size - 2, vocab_size - 1
-    opening = np.array([begin, begin])
-    parts: list[tuple[CodeArray, ...]] = [(np.empty(0, np.int64),) * 3]
-    for stretch in _at_most(tuple(stretches), most):
-        closing = np.array([end] if stretch.is_closed else [], np.int64)
-        padded = np.concatenate([opening, ids[stretch.start : stretch.stop].astype(np.int64), closing])
-        parts.append((padded[:-2], padded[1:-1], padded[2:]))
-    before, last, targets = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return before, last, targets
+    columns = _at_most(Stretches(stretches), most)
+    sizes = columns.num_targets + 2  # of each stretch with what opens it
+    firsts = np.cumsum(sizes) - sizes
+    padded = np.full(sizes.sum(), begin, np.int64)
+    is_target = np.ones(len(padded), np.bool_)
+    is_target[firsts] = is_target[firsts + 1] = False
+    padded[(firsts + sizes - 1)[columns.is_closed]] = end
+    lengths = columns.stops - columns.starts
+    places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # of ids in their stretches
+    padded[np.repeat(firsts + 2, lengths) + places] = ids[np.repeat(columns.starts, lengths) + places]
+    targets = np.flatnonzero(is_target)
+    return padded[targets - 2], padded[targets - 1], padded[targets]
 
 
-def _at_most(stretches: tuple[Stretch, ...], most: int) -> Iterator[Stretch]:
-    """Yields every n-th stretch, with n such that they hold about `most` ids, and cuts where they hold more."""
-    total = sum(stretch.stop - stretch.start for stretch in stretches)
-    room = most
-    for stretch in stretches[:: max(1, math.ceil(total / most))]:
-        if stretch.stop - stretch.start > room:
-            yield stretch._replace(stop=stretch.start + room, is_closed=False)
-            return
-        yield stretch
-        room -= stretch.stop - stretch.start
+def _at_most(stretches: Stretches, most: int) -> Columns:
+    """Returns every n-th stretch, with n such that they hold about `most` ids, and cuts where they hold more."""
+    columns = stretches[:: max(1, math.ceil(stretches.num_tokens / most))].columns()
+    ends = np.cumsum(columns.stops - columns.starts)
+    num_whole = int(np.searchsorted(ends, most, side="right"))
+    if num_whole == len(ends):
+        return columns
+    stops, is_closed = columns.stops[: num_whole + 1].copy(), columns.is_closed[: num_whole + 1].copy()
+    stops[-1] -= ends[num_whole] - most
+    is_closed[-1] = False
+    return Columns(columns.starts[: num_whole + 1], stops, columns.labels[: num_whole + 1], is_closed)
 
 
 def _interpolated(

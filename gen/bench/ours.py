@@ -11,7 +11,7 @@ from gen.bench.plan import Plan
 from gen.bench.stopwatch import Work
 from gen.config import SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper

@@ -18,22 +18,21 @@ All of it is a function of (seed, epoch, window) and of whether that epoch is re
 from these.
 """
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray, Reading, Variation
-from gen.data.corpus import Stretch
+from gen.data.layout import Layout, lay_out
+from gen.data.places import places_where
+from gen.data.stretches import Stretch, Stretches
 
 IGNORED = -1  # the target of a padded place
 # Windows are made many at a time: between two steps numpy's code has left the caches, and what takes 45 microseconds
 # in a loop takes 450.
 BLOCK_TOKENS = 1 << 15
-LABEL_DROPOUT = 0.1  # of segments are read without their label, so that the model can also write without one
 
 
 class Batch(NamedTuple):
@@ -79,41 +78,6 @@ class _Block(NamedTuple):
         )
 
 
-class Segment(NamedTuple):
-    """A run of one stretch that stays in one row: targets `start` to `stop`, `end` among them if it `is_closed`."""
-
-    start: int
-    stop: int
-    label: int
-    is_closed: bool
-    is_cut: bool  # its stretch was too long for a row
-
-    @property
-    def num_targets(self) -> int:
-        return self.stop - self.start + self.is_closed
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """An epoch's segments, row after row, as columns of (S,), and at which window of its row each starts."""
-
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    num_targets: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    is_cut: NDArray[np.bool_]
-    first_windows: NDArray[np.int64]
-    keys: NDArray[np.int64]  # row * (num_windows + 1) + first window: ascending
-    row_lengths: NDArray[np.int64]  # (B,) in windows
-    num_windows: int
-
-    def find(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the segments that rows read at (W,) windows, (W, B); where a row is over, any."""
-        wanted = np.arange(len(self.row_lengths)) * (self.num_windows + 1) + windows[:, None]
-        found: NDArray[np.int64] = np.searchsorted(self.keys, wanted, side="right") - 1
-        return np.maximum(found, 0)
-
-
 class Batches:
     """Windows of a corpus, by epoch and index.
 
@@ -145,15 +109,15 @@ class Batches:
         vary_plainly: Variation | None = None,
     ) -> None:
         self._ids: IdArray = np.asarray(ids)  # of a memory map, without the cost of its class
-        self._stretches = stretches
+        self._stretches = _with_targets(Stretches(stretches))
         self._begin, self._end = begin, end
         self._batch_size, self._bptt = batch_size, bptt
         self._reset_rate = reset_rate
         self._seed = seed
         self._variations = {False: vary, True: vary_plainly}  # by whether an epoch is read plainly
-        self.num_targets = sum(stretch.stop - stretch.start + stretch.is_closed for stretch in stretches)
+        self.num_targets = self._stretches.num_targets
         self._layout_epoch = -1
-        self._layout: _Layout | None = None
+        self._layout: Layout | None = None
         self._block_length = max(1, BLOCK_TOKENS // (batch_size * bptt))
         self._block_place = (-1, -1, False)  # epoch, first window, whether read plainly
         self._block: _Block | None = None
@@ -177,9 +141,10 @@ class Batches:
         layout = self._layout_of(epoch)
         at_segment = layout.find(windows)  # (W, B)
         is_over = windows[:, None] >= layout.row_lengths
-        offsets = (windows[:, None] - layout.first_windows[at_segment]) * self._bptt
-        starts = layout.starts[at_segment] + offsets
-        lengths = np.where(is_over, 0, layout.num_targets[at_segment] - offsets)
+        offsets = (windows[:, None] - layout.first_windows(at_segment)) * self._bptt
+        segments = layout.segments(at_segment)
+        starts = segments.starts + offsets
+        lengths = np.where(is_over, 0, segments.num_targets - offsets)
         draws = [np.random.default_rng((self._seed, 1, epoch, int(w))).random((self._batch_size, 2)) for w in windows]
         chances = np.stack(draws)  # (W, B, 2)
         is_reset = chances[..., 0] < self._reset_rate
@@ -189,15 +154,15 @@ class Batches:
         ids, is_varied = self._ids_at(places, epoch, at_segment, vary)
         is_target = columns[1:] < lengths[..., None]
         targets = np.where(is_target, ids[..., 1:], np.int64(IGNORED))
-        targets[is_target & (places[..., 1:] == layout.stops[at_segment][..., None])] = self._end
+        targets[is_target & (places[..., 1:] == segments.stops[..., None])] = self._end
         inputs = np.empty_like(targets)
         inputs[:] = self._begin
         np.copyto(inputs[..., 1:], targets[..., :-1], where=is_target[..., 1:])
-        opens_with_begin = is_over | (offsets == 0) | (is_reset & layout.is_cut[at_segment] & (chances[..., 1] < 0.5))
+        opens_with_begin = is_over | (offsets == 0) | (is_reset & layout.is_cut(at_segment) & (chances[..., 1] < 0.5))
         np.copyto(inputs[..., 0], ids[..., 0], where=~opens_with_begin)
         # A row that is over is fresh: that keeps its idle state bounded.
         is_fresh = is_over | (offsets == 0) | is_reset
-        labels = np.where(is_over, 0, layout.labels[at_segment])
+        labels = np.where(is_over, 0, segments.labels)
         return _Block(inputs, targets, is_fresh, labels, is_varied & ~is_over, is_target.sum((1, 2)))
 
     def _ids_at(
@@ -217,62 +182,22 @@ class Batches:
         return tables[which[..., None], ids], np.array([reading.is_varied for reading in readings])[which]
 
     def _reading(self, epoch: int, segment: int, vary: Variation) -> Reading:
-        layout = self._layout_of(epoch)
-        ids = self._ids[layout.starts[segment] : layout.stops[segment]]
+        columns = self._layout_of(epoch).segments(np.array([segment]))
+        ids = self._ids[columns.starts[0] : columns.stops[0]]
         return vary(ids, np.random.default_rng((self._seed, 2, epoch, segment)))
 
-    def _layout_of(self, epoch: int) -> _Layout:
+    def _layout_of(self, epoch: int) -> Layout:
         if self._layout is None or epoch != self._layout_epoch:
+            self._layout = None  # one at a time: they are large where documents are many
             rng = np.random.default_rng((self._seed, 0, epoch))
-            share = -(-self.num_targets // self._batch_size)
-            segments = [s for stretch in self._stretches for s in _cut(stretch, share, rng)]
-            is_hidden = rng.random(len(segments)) < LABEL_DROPOUT
-            segments = [s._replace(label=0) if hidden else s for s, hidden in zip(segments, is_hidden, strict=True)]
-            self._layout = _deal(segments, self._batch_size, self._bptt, rng)
+            self._layout = lay_out(self._stretches, self.num_targets, self._batch_size, self._bptt, rng)
             self._layout_epoch = epoch
         return self._layout
 
 
-def _cut(stretch: Stretch, share: int, rng: np.random.Generator) -> list[Segment]:
-    """Cuts a stretch into segments of at most `share` targets; the first cut falls anywhere."""
-    num_targets = stretch.stop - stretch.start + stretch.is_closed
-    if num_targets == 0:
-        return []
-    if num_targets <= share:
-        return [Segment(stretch.start, stretch.stop, stretch.label, stretch.is_closed, is_cut=False)]
-    bounds = [stretch.start, *range(stretch.start + int(rng.integers(1, share + 1)), stretch.stop, share), stretch.stop]
-    last = len(bounds) - 2
-    return [
-        Segment(bounds[n], bounds[n + 1], stretch.label, stretch.is_closed and n == last, is_cut=True)
-        for n in range(len(bounds) - 1)
-    ]
-
-
-def _deal(segments: list[Segment], batch_size: int, bptt: int, rng: np.random.Generator) -> _Layout:
-    """Deals segments to rows, the longest first to the emptiest row, then shuffles every row."""
-    order: list[Any] = list(rng.permutation(len(segments)))
-    windows = [-(-segment.num_targets // bptt) for segment in segments]
-    order.sort(key=lambda n: -windows[n])  # stable: equal lengths stay shuffled
-    rows: list[list[int]] = [[] for _ in range(batch_size)]
-    loads = [(0, row) for row in range(batch_size)]
-    for n in order:
-        load, row = heapq.heappop(loads)
-        rows[row].append(n)
-        heapq.heappush(loads, (load + windows[n], row))
-    for members in rows:
-        rng.shuffle(members)
-    firsts = [np.cumsum([0, *(windows[n] for n in members)]) for members in rows]
-    row_lengths = np.array([first[-1] for first in firsts], np.int64)
-    num_windows = int(row_lengths.max())
-    dealt = [segments[n] for members in rows for n in members]
-    return _Layout(
-        starts=np.array([segment.start for segment in dealt], np.int64),
-        stops=np.array([segment.stop for segment in dealt], np.int64),
-        num_targets=np.array([segment.num_targets for segment in dealt], np.int64),
-        labels=np.array([segment.label for segment in dealt], np.int64),
-        is_cut=np.array([segment.is_cut for segment in dealt], np.bool_),
-        first_windows=np.concatenate([first[:-1] for first in firsts]),
-        keys=np.concatenate([row * (num_windows + 1) + first[:-1] for row, first in enumerate(firsts)]),
-        row_lengths=row_lengths,
-        num_windows=num_windows,
-    )
+def _with_targets(stretches: Stretches) -> Stretches:
+    """Returns the stretches that have any target."""
+    has_any = [columns.num_targets > 0 for columns in stretches.chunks()]
+    if all(part.all() for part in has_any):
+        return stretches
+    return stretches.take(places_where(np.concatenate(has_any)))

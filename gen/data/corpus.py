@@ -1,46 +1,37 @@
 """Which stretches of a corpus are trained on, and which are only measured."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gen.data.places import CHUNK, PlaceArray, looked_up, place_type, places_where
+from gen.data.stretches import Columns, Stretch, Stretches
 from gen.errors import SettingError
 
 WHOLE_DOCUMENTS_FROM = 20
 
 
-class Stretch(NamedTuple):
-    """A stretch of a document: ids[start:stop]."""
-
-    start: int
-    stop: int
-    label: int  # 0 for none
-    is_closed: bool  # the document really ends there, so `end` is what comes next
-
-
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The two parts of a corpus; no id belongs to both."""
+    """The parts of a corpus; no id belongs to two."""
 
-    train: tuple[Stretch, ...]
-    valid: tuple[Stretch, ...]
+    train: Sequence[Stretch]
+    valid: Sequence[Stretch]
+    test: Sequence[Stretch] = Stretches()
 
 
-def whole(starts: NDArray[np.int64], labels: NDArray[np.int32]) -> tuple[Stretch, ...]:
+def whole(starts: NDArray[np.int64], labels: NDArray[np.int32]) -> Stretches:
     """Returns every document as one closed stretch.
 
     Args:
         starts: (D + 1,) where each document starts; the last is where the last one stops.
         labels: (D,) of the documents.
     """
-    return tuple(
-        Stretch(int(start), int(stop), int(label), is_closed=True)
-        for start, stop, label in zip(starts[:-1], starts[1:], labels, strict=True)
-    )
+    return Stretches(Columns(starts[:-1], starts[1:], labels, np.broadcast_to(np.ones(1, np.bool_), labels.shape)))
 
 
 def split(
@@ -48,59 +39,108 @@ def split(
     labels: NDArray[np.int32],
     *,
     valid_fraction: float,
+    test_fraction: float = 0.0,
     seed: int,
-    twins: Sequence[int] | NDArray[np.int64] | None = None,
+    twins: PlaceArray | None = None,
 ) -> Split:
-    """Splits a corpus into training and validation.
+    """Splits a corpus into training, validation and test.
 
-    Of fewer than 20 documents the last fraction of each is validation, cut at int((1 - fraction) * length) as in
-    nanoGPT. Of 20 or more, whole documents are drawn by the seed until they make up the fraction (one at least).
+    Of fewer than 20 documents the last fractions of each are validation and then test; the former is cut at
+    int((1 - fraction) * length) as in nanoGPT. Of 20 or more, whole documents are drawn by the seed until they make up
+    the fraction (one at least), for the validation first, so that it does not depend on the test.
 
     Args:
         starts: (D + 1,) where each document starts; the last is where the last one stops.
         labels: (D,) of the documents.
-        valid_fraction: in [0, 1); 0 for no validation.
+        valid_fraction, test_fraction: in [0, 1), and together below 1; 0 for no such part.
         twins: (D,) the first document of equal contents; equal documents then fall on the same side.
 
     Raises:
-        SettingError: the fraction is out of range.
+        SettingError: a fraction is out of range.
     """
-    if not 0 <= valid_fraction < 1:
-        raise SettingError(f"--valid: must be at least 0 and below 1 ({valid_fraction:g})")
+    check_fractions(valid_fraction, test_fraction)
     documents = whole(starts, labels)
-    if valid_fraction == 0:
-        return Split(documents, ())
+    if valid_fraction == test_fraction == 0:
+        return Split(documents, Stretches())
     if len(documents) < WHOLE_DOCUMENTS_FROM:
-        return _split_each(documents, valid_fraction)
-    drawn = _draw(np.arange(len(documents)) if twins is None else np.asarray(twins), valid_fraction, seed)
-    return Split(
-        tuple(document for place, document in enumerate(documents) if place not in drawn),
-        tuple(document for place, document in enumerate(documents) if place in drawn),
+        return _split_each(documents, valid_fraction, test_fraction)
+    kind = place_type(len(documents))
+    part_of = _draw(
+        np.arange(len(documents), dtype=kind) if twins is None else twins, valid_fraction, test_fraction, seed
     )
+    return Split(*(documents.take(places_where(part_of == part)) for part in range(3)))
 
 
-def _split_each(documents: Sequence[Stretch], valid_fraction: float) -> Split:
-    train, valid = [], []
-    for document in documents:
-        cut = document.start + int((1 - valid_fraction) * (document.stop - document.start))
-        train.append(document._replace(stop=cut, is_closed=False))
-        valid.append(document._replace(start=cut))
-    return Split(
-        tuple(stretch for stretch in train if stretch.stop > stretch.start),
-        tuple(stretch for stretch in valid if stretch.stop > stretch.start),
+def check_fractions(valid_fraction: float, test_fraction: float) -> None:
+    """Raises SettingError unless both, and what is left to train on, are shares of a whole."""
+    for name, fraction in (("valid", valid_fraction), ("test", test_fraction)):
+        if not 0 <= fraction < 1:
+            raise SettingError(f"--{name}: must be at least 0 and below 1 ({fraction:g})")
+    if valid_fraction + test_fraction >= 1:
+        raise SettingError(
+            f"--test: with --valid it must be below 1 ({test_fraction:g} and {valid_fraction:g})",
+            hint="what is left is trained on",
+        )
+
+
+def _split_each(documents: Stretches, valid_fraction: float, test_fraction: float) -> Split:
+    starts, stops, labels, is_closed = documents.columns()
+    lengths = stops - starts
+    test = stops if test_fraction == 0 else starts + ((1 - test_fraction) * lengths).astype(np.int64)
+    valid = starts + ((1 - valid_fraction - test_fraction) * lengths).astype(np.int64)
+    bounds = (starts, np.minimum(valid, test), test, stops)
+    parts = (
+        Columns(start, stop, labels, is_closed & (stop == stops) & (number > 0))
+        for number, (start, stop) in enumerate(itertools.pairwise(bounds))
     )
+    return Split(*(Stretches(part.take(np.flatnonzero(part.stops > part.starts))) for part in parts))
 
 
-def _draw(twins: NDArray[np.int64], valid_fraction: float, seed: int) -> frozenset[int]:
-    """Returns the documents of the validation: groups of equal ones in random order, while there is room."""
-    groups, sizes = np.unique(twins, return_counts=True)
-    wanted = min(max(round(valid_fraction * len(twins)), 1), len(twins) - 1)
-    order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist()
-    drawn: list[int] = []
-    for group in order:
-        if len(drawn) + sizes[group] <= wanted:
-            drawn.extend(np.flatnonzero(twins == groups[group]).tolist())
-    if not drawn:  # copies of a few documents and nothing else: the smallest group, or copies on both sides
-        smallest = int(np.argmin(sizes))
-        drawn = np.flatnonzero(twins == groups[smallest]).tolist()[: len(twins) - 1]
-    return frozenset(drawn)
+def _draw(twins: PlaceArray, valid_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
+    """Returns (D,) the part of each document: 0 to train on, 1 for validation, 2 for test.
+
+    Groups of equal documents are drawn in random order, while there is room.
+    """
+    num_documents = num_left = len(twins)
+    parts = np.zeros(num_documents, np.int8)
+    sizes = np.bincount(twins, minlength=num_documents).astype(twins.dtype)  # of each group, at its first document
+    order = places_where(sizes > 0)
+    order = order[_permutation(len(order), seed)]
+    for part, fraction in ((1, valid_fraction), (2, test_fraction)):
+        wanted = min(max(round(fraction * num_documents), 1), num_left - 1)
+        if fraction == 0 or wanted == 0:
+            continue
+        is_drawn = _fits(looked_up(sizes, order), wanted)
+        if (
+            not is_drawn.any()
+        ):  # copies of a few documents and nothing else: the smallest group, or copies on both sides
+            smallest = order[looked_up(sizes, order) == sizes[order].min()].min()
+            is_drawn = order == smallest
+        is_group = np.zeros(num_documents, np.bool_)
+        is_group[order[is_drawn]] = True
+        documents = places_where(looked_up(is_group, twins))[: num_left - 1]
+        parts[documents] = part
+        num_left -= len(documents)
+        order = order[~is_drawn]
+    return parts
+
+
+def _permutation(count: int, seed: int) -> PlaceArray:
+    """Returns the places of so many in random order, which does not depend on their type."""
+    kind = torch.from_numpy(np.empty(0, place_type(count))).dtype
+    found: PlaceArray = torch.randperm(count, dtype=kind, generator=torch.Generator().manual_seed(seed)).numpy()
+    return found
+
+
+def _fits(sizes: NDArray[np.signedinteger], room: int) -> NDArray[np.bool_]:
+    """Returns (N,) which of things that come one after another are taken, each if there is still room for it."""
+    is_taken = np.zeros(len(sizes), np.bool_)
+    for start in range(0, len(sizes), CHUNK):
+        waiting = np.arange(start, min(start + CHUNK, len(sizes)))
+        while room and len(waiting := waiting[sizes[waiting] <= room]):
+            totals = np.cumsum(sizes[waiting], dtype=np.int64)
+            num_taken = int(np.searchsorted(totals, room, side="right"))
+            is_taken[waiting[:num_taken]] = True
+            room -= int(totals[num_taken - 1])
+            waiting = waiting[num_taken:]
+    return is_taken

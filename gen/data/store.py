@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
+from gen.data.places import PlaceArray, place_type
 from gen.data.report import Report, report_of
-from gen.data.twins import place_type
 from gen.errors import CorpusError
 from gen.files import cache_root
 
@@ -43,7 +43,7 @@ class _Columns(NamedTuple):
 
     starts: NDArray[np.int64]
     labels: NDArray[np.int32]
-    twins: NDArray[np.signedinteger]
+    twins: PlaceArray
     files: tuple[str, ...]
     firsts: NDArray[np.int64]
 
@@ -70,7 +70,7 @@ class Store:
     ids: IdArray
     starts: NDArray[np.int64]
     labels: NDArray[np.int32]
-    twins: NDArray[np.signedinteger]
+    twins: PlaceArray
     label_names: tuple[str, ...]
     files: tuple[str, ...]
     firsts: NDArray[np.int64]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
+from gen.data.places import PlaceArray, place_type
 
 HashArray = NDArray[np.uint64]
 
@@ -72,7 +73,7 @@ class DocumentHashes:
         self._length += num_ids
 
 
-def first_equals(hashes: HashArray) -> NDArray[np.signedinteger]:
+def first_equals(hashes: HashArray) -> PlaceArray:
     """Returns (D,) the first document with the same hash as each has, itself in most cases; as narrow as D allows."""
     firsts = np.empty(len(hashes), place_type(len(hashes)))
     num_buckets = np.uint64(1 + len(hashes) // _BUCKET)
@@ -85,11 +86,6 @@ def first_equals(hashes: HashArray) -> NDArray[np.signedinteger]:
         places = places[order]
         firsts[places] = places[is_first][np.cumsum(is_first) - 1]
     return firsts
-
-
-def place_type(count: int) -> np.dtype[np.signedinteger]:
-    """Returns the narrower of two types that holds the places of so many documents."""
-    return np.dtype(np.int32 if count < 1 << 31 else np.int64)
 
 
 def _bucket(hashes: HashArray, bucket: np.uint64, num_buckets: np.uint64) -> NDArray[np.int64]:

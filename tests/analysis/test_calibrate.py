@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from gen.analysis.calibrate import SCALES, evaluate_calibrated
 from gen.analysis.evaluate import Evaluation, evaluate
 from gen.config import ModelConfig
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.errors import CorpusError
 from gen.models.recurrent import RecurrentLM, State, scale_logits_
 

@@ -11,7 +11,7 @@ from gen.analysis import evaluate as module
 from gen.analysis.evaluate import Evaluation, LanguageModel, OnProgress, evaluate
 from gen.codec import IdArray
 from gen.config import CellName, ModelConfig
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.errors import CorpusError, SettingError
 from gen.models.recurrent import RecurrentLM, State
 from tests.fixed_model import FixedModel

@@ -2,6 +2,7 @@ import bz2
 import math
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from gen.analysis import yardsticks as module
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import IdArray
-from gen.data.corpus import Split, Stretch
+from gen.data.corpus import Split
+from gen.data.stretches import Stretch
 from gen.errors import CorpusError
 
 
@@ -18,7 +20,7 @@ def skewed_ids(length: int, vocab_size: int, *, seed: int = 0) -> IdArray:
     return ((drawn * drawn) % (vocab_size - 2)).astype(np.uint16)
 
 
-def histories(ids: IdArray, stretches: tuple[Stretch, ...], vocab_size: int) -> list[tuple[int, int, int]]:
+def histories(ids: IdArray, stretches: Sequence[Stretch], vocab_size: int) -> list[tuple[int, int, int]]:
     begin, end = vocab_size - 2, vocab_size - 1
     found: list[tuple[int, int, int]] = []
     for stretch in stretches:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gen.codec import Reading, Variation
 from gen.data.batches import IGNORED, Batches
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 
 BEGIN, END = 1000, 1001
 

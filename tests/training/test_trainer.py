@@ -12,7 +12,7 @@ import torch
 from gen.codec import IdArray, Reading, Variation
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.corpus import Stretch
+from gen.data.stretches import Stretch
 from gen.errors import TrainingError
 from gen.models.recurrent import RecurrentLM
 from gen.training.checkpoint import read_checkpoint, write_checkpoint

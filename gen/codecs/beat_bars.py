@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cache
 from itertools import takewhile
 from typing import Final, NamedTuple
 
@@ -112,16 +113,22 @@ def _sections(metre: Metre, grid: Grid, *, stop: Fraction | None) -> Iterator[_S
 
 
 def _section(metre: Metre, grid: Grid, start: Fraction) -> _Section:
-    """Returns the bars of a metre from a tick of the score on, in whole or in equal parts that have a signature."""
+    """Returns the bars of a metre from a tick of the score on."""
     _, numerator, denominator = metre.signature
-    scale = Fraction(2) ** int(grid.halvings[grid.part_of(start)])
+    signature, is_replaced = _said_as(numerator, denominator, int(grid.halvings[grid.part_of(start)]))
+    return _Section(_on_32nd(grid.place_of(start)), signature, SIGNATURES[signature][1], is_replaced)
+
+
+@cache
+def _said_as(numerator: int, denominator: int, halvings: int) -> tuple[int, bool]:
+    """Returns the signature of a bar, or of its largest equal part that has one, and whether it is another."""
+    scale = Fraction(2) ** halvings
     length = Fraction(4 * GRID_TICKS * numerator, denominator) / scale
     divisors = (divisor for divisor in range(1, numerator + 1) if numerator % divisor == 0)
     parts = (_of_length(length / divisor, denominator * scale) for divisor in divisors)
     signature = next((part for part in parts if part is not None), _COMMON_TIME)
     said_numerator, said_denominator = SIGNATURES[signature]
-    is_replaced = said_numerator != numerator or said_denominator != denominator * scale
-    return _Section(_on_32nd(grid.place_of(start)), signature, said_denominator, is_replaced)
+    return signature, said_numerator != numerator or said_denominator != denominator * scale
 
 
 def _of_length(ticks: Fraction | int, denominator: Fraction | int) -> int | None:

@@ -93,9 +93,10 @@ def grid_of(score: Score, *, most_ticks: int) -> Grid:
 
 def _places(starts: list[int], rates: list[int], *, most: int, position: int) -> tuple[list[int], int]:
     """Returns where the parts begin that do so within `most` units, and the tick of the score that lies there."""
-    places = [0]
+    places, exact = [0], 0
     for start, following, rate in zip(starts, starts[1:], rates, strict=False):
-        place = (places[-1] + (following - start) * rate + position // 2) // position * position
+        exact += (following - start) * rate
+        place = (exact + position // 2) // position * position
         if place > most:
             break
         places.append(place)

@@ -66,6 +66,14 @@ def test_tempos_in_and_out_of_the_range_take_turns() -> None:
     assert result.end_error_seconds <= 0.02
 
 
+def test_tempos_that_take_turns_within_a_position_add_up_to_no_error() -> None:
+    """A twentieth of a quarter at 400 a minute, which is a tempo of the codec, one at 600, which is none, and so on."""
+    changes = [Tempo(24 * place, (150_000, 100_000)[place % 2]) for place in range(240)]
+    result = round_trip(quarters(*changes, count=12), CODEC)
+    assert result.kept == 12
+    assert result.onset_errors_seconds.max() <= 0.1
+
+
 def test_lengths_are_compared_as_the_pedal_holds_them() -> None:
     held = quarters(count=8, pedal=(PedalSpan(0, 1440), PedalSpan(1920, 1900)))
     result = round_trip(held, CODEC)

@@ -1,6 +1,7 @@
 """The prompt that `gen sample` and `gen play` read from a file, from standard input or from a pipe."""
 
 import stat
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
 from gen.cli.output import MIDI_SUFFIXES, is_music
+from gen.codec import stream
 from gen.data.sources import STDIN_NAME, announce_terminal, begins_as_midi, spool, standard_input
 from gen.errors import GenError, SettingError
+from gen.music.score import NoteEvent, Tempo, TimeSignature
 
 if TYPE_CHECKING:
     from gen.generation.prompt import Prompt
@@ -39,6 +42,34 @@ def say_unknown(run: "Run", prompt: "Prompt") -> None:
     """Says on stderr what a run does not know of a prompt."""
     for line in prompt.unknown:
         say(f"{run.name} does not know {line}")
+
+
+def from_the_start(pieces: Iterator[Any], prompt: "Prompt") -> Iterator[Any]:
+    """Yields what goes on from a prompt as if it began there: music at 0, with the metre and tempo that it has."""
+    from gen.music.continuation import gone_on_alone
+
+    codec = prompt.codec
+    told = [piece for piece in stream(codec, prompt.ids) if isinstance(piece, Tempo | TimeSignature)]
+    coming: deque[Tempo | TimeSignature] = deque()
+    start_seconds, start_ticks = None, 0
+    for piece in pieces:
+        if not isinstance(piece, NoteEvent | Tempo | TimeSignature):
+            yield piece
+        elif isinstance(piece, Tempo | TimeSignature) and start_seconds is None:
+            told.append(piece)
+        elif isinstance(piece, Tempo | TimeSignature):
+            told.append(piece)
+            coming.append(piece._replace(onset_ticks=piece.onset_ticks - start_ticks))
+        else:
+            timing = codec.join(told)
+            ticks = int(timing.ticks([piece.onset_seconds])[0])
+            if start_seconds is None:
+                start_seconds, start_ticks = piece.onset_seconds, ticks
+                alone = gone_on_alone(timing, codec.join([*told, piece]), name="")
+                coming.extend(sorted((*alone.time_signatures, *alone.tempos)) if told else ())
+            while coming and coming[0].onset_ticks <= ticks - start_ticks:
+                yield coming.popleft()
+            yield piece._replace(onset_seconds=piece.onset_seconds - start_seconds)
 
 
 def _read(path: Path, run: "Run", *, name: str | None = None) -> Any:

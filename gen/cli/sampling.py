@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
 from gen.cli.output import check_kind, check_out, is_music, numbered, write_out
-from gen.cli.prompt import read_prompt, say_unknown
+from gen.cli.prompt import from_the_start, read_prompt, say_unknown
 from gen.config import MOST_SAMPLES, SamplingConfig
 from gen.errors import SettingError
-from gen.music.score import NoteEvent
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
@@ -216,18 +215,7 @@ def _pieces(tokens: Iterator[int], prompt: "Prompt", *, stops: Sequence[str], wi
         opening = (prompt.whole,) if with_prompt and prompt.whole is not None else ()
         return chain(opening, stop_at(prompt.pieces(tokens), stops))
     pieces = prompt.pieces(tokens, with_prompt=with_prompt)
-    return pieces if with_prompt or prompt.whole is None else _from_the_start(pieces)
-
-
-def _from_the_start(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Yields pieces that go on from a prompt as if they began a document: the first note at 0."""
-    start: float | None = None
-    for piece in pieces:
-        if isinstance(piece, NoteEvent):
-            start = piece.onset_seconds if start is None else start
-            yield piece._replace(onset_seconds=piece.onset_seconds - start)
-        else:
-            yield piece
+    return pieces if with_prompt or prompt.whole is None else from_the_start(pieces, prompt)
 
 
 def _told(

@@ -19,11 +19,10 @@ def export(
         option("--soundfont", metavar="FILE", help="Play a .wav from this .sf2 or .sf3  [default one that is found]"),
     ] = None,
 ) -> None:
-    """Turn a MIDI file or a file of token ids into another format."""
-    from gen.cli.console import say
-    from gen.cli.output import check_out, read_source, write_out
+    """Turn a MIDI file or a file of token ids into another format.
 
-    check_out(out, font=soundfont)
-    codec, whole, tokens = read_source(source)
-    write_out(out, codec=codec, whole=whole, tokens=tokens, font=soundfont)
-    say(f"wrote {out}")
+    From .mid to .mid every event is kept.
+    """
+    from gen.cli.output import convert
+
+    convert(source, out, font=soundfont)

@@ -66,6 +66,23 @@ def numbered(path: Path, *, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
+def convert(source: Path, path: Path, *, font: Path | None) -> None:
+    """Writes what a file holds in the format of the path's suffix, and says so; from MIDI to MIDI event by event."""
+    from gen.cli.console import say
+
+    check_out(path, font=font)
+    if source.suffix.lower() in MIDI_SUFFIXES and path.suffix.lower() in MIDI_SUFFIXES:
+        from gen.music.midi_copy import copy_midi
+
+        mended = copy_midi(source, path)
+        if mended:
+            say(f"mended {', '.join(f'{count} {name}' for name, count in mended.items())}")
+    else:
+        codec, whole, tokens = read_source(source)
+        write_out(path, codec=codec, whole=whole, tokens=tokens, font=font)
+    say(f"wrote {path}")
+
+
 def write_out(
     path: Path,
     *,

@@ -47,6 +47,7 @@ class Chunks(NamedTuple):
 
     data: bytes
     kind: int
+    division: int  # as it stands in the header
     ticks_per_beat: int
     tempo: int | None
     tracks: list[tuple[int, int]]  # where in `data` each track's events start and stop
@@ -76,7 +77,7 @@ def find_chunks(path: Path, data: bytes) -> Chunks:
     tracks = _Walk(data, findings).tracks(8 + length, promised=promised)
     if not tracks:
         raise MidiError(f"{path}: no tracks ({promised} promised)")
-    return Chunks(data, kind, ticks_per_beat, tempo, tracks, +findings)
+    return Chunks(data, kind, division, ticks_per_beat, tempo, tracks, +findings)
 
 
 def may_sound_pitched(chunks: Chunks) -> bool:

@@ -137,42 +137,35 @@ def load_midi(path: Path) -> bytes:
         raise MidiError(f"{path}: cannot be read ({reason(err)})") from err
 
 
+def flaw_of(kind: int, data: bytes) -> str | None:
+    """Returns why a meta event is left out, by its name in `gen.music.rules`; None if it is not."""
+    if len(data) < _LEAST_BYTES.get(kind, 0):
+        return METAS_LEFT_OUT
+    if kind == TEMPO and not any(data[:3]):
+        return TEMPOS_LEFT_OUT
+    if kind == TIME_SIGNATURE and (data[0] == 0 or 2 ** data[1] > MAX_DENOMINATOR):
+        return METRES_LEFT_OUT
+    if kind == KEY_SIGNATURE and (abs(int.from_bytes(data[:1], signed=True)) > 7 or data[1] > 1):
+        return KEYS_LEFT_OUT
+    return None
+
+
 def _said(events: Events) -> _Said:
     said = _Said([], [], [], {}, Counter())
     chosen = events.systems.where(tuple(_LEAST_BYTES))
     for track, tick, kind, data in events.each_system(chosen):
-        if len(data) < _LEAST_BYTES[kind]:
-            said.findings[METAS_LEFT_OUT] += 1
+        if flaw := flaw_of(kind, data):
+            said.findings[flaw] += 1
         elif kind == TRACK_NAME:
             said.names.setdefault(track, data.decode("latin-1"))
         elif kind == TEMPO:
-            _add_tempo(said, tick, int.from_bytes(data[:3]))
+            said.tempos.append(Tempo(tick, int.from_bytes(data[:3])))
         elif kind == TIME_SIGNATURE:
-            _add_metre(said, tick, numerator=data[0], power=data[1])
+            said.times.append(TimeSignature(tick, data[0], 2 ** data[1]))
         elif kind == KEY_SIGNATURE:
-            _add_key(said, tick, sharps=int.from_bytes(data[:1], signed=True), mode=data[1])
+            sharps = int.from_bytes(data[:1], signed=True)
+            said.keys.append(KeySignature(tick, (_MINOR if data[1] else _MAJOR)[sharps + 7]))
     return said
-
-
-def _add_tempo(said: _Said, tick: int, tempo: int) -> None:
-    if tempo > 0:
-        said.tempos.append(Tempo(tick, tempo))
-    else:
-        said.findings[TEMPOS_LEFT_OUT] += 1
-
-
-def _add_metre(said: _Said, tick: int, *, numerator: int, power: int) -> None:
-    if numerator > 0 and 2**power <= MAX_DENOMINATOR:
-        said.times.append(TimeSignature(tick, numerator, 2**power))
-    else:
-        said.findings[METRES_LEFT_OUT] += 1
-
-
-def _add_key(said: _Said, tick: int, *, sharps: int, mode: int) -> None:
-    if abs(sharps) <= 7 and mode <= 1:
-        said.keys.append(KeySignature(tick, (_MINOR if mode else _MAJOR)[sharps + 7]))
-    else:
-        said.findings[KEYS_LEFT_OUT] += 1
 
 
 def _last_of_each_tick(changes: list[_Change]) -> tuple[_Change, ...]:

@@ -160,7 +160,7 @@ def pair_notes(
     *,
     end_ticks: Ints,
     ticks_per_beat: int,
-) -> tuple[Ints, Ints, Counter[str]]:
+) -> tuple[Ints, Ints, NDArray[np.bool_], Counter[str]]:
     """Returns the notes of all voices of a file, and what was found.
 
     Args:
@@ -169,7 +169,8 @@ def pair_notes(
         end_ticks: by voice, the last tick of its track.
 
     Returns:
-        The voices (M,) of the notes, their columns (4, M) as in `Notes`, both in ascending order, and the findings.
+        The voices (M,) of the notes, their columns (4, M) as in `Notes`, both in ascending order, whether each has a
+        note-off (M,), and the findings.
     """
     keys = voices << 7 | pitches
     order = np.argsort(keys.astype(np.min_scalar_type(keys.max(initial=0))), kind="stable")  # 16 bits sort by radix
@@ -201,7 +202,7 @@ def pair_notes(
     )
     columns = np.stack((onsets, np.maximum(stops - onsets, 1), keys[is_on] & 0x7F, velocities[is_on]))
     order = np.lexsort((columns[1] << 14 | columns[2] << 7 | columns[3], keys[is_on] >> 7 << 32 | onsets))
-    return (keys[is_on] >> 7)[order], columns[:, order], findings
+    return (keys[is_on] >> 7)[order], columns[:, order], has_off[order], findings
 
 
 def pedal_spans(changes: ArrayLike, *, end_ticks: int) -> tuple[PedalSpan, ...]:

@@ -6,6 +6,7 @@ then of the file.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ class Voice(NamedTuple):
     track: int
     channel: int
     columns: Ints  # (4, N), as in `Notes`
+    has_off: NDArray[np.bool_]  # (N,)
 
 
 class _Programs(NamedTuple):
@@ -82,7 +84,7 @@ def find_voices(events: Events, channels: Channels, *, ticks_per_beat: int) -> t
     order = list(dict.fromkeys(places[np.flatnonzero(differences(places, before=-1))].tolist()))
     ranks = np.zeros(len(events.ends) * num_channels, np.int64)
     ranks[order] = np.arange(len(order))
-    voices, columns, findings = pair_notes(
+    voices, columns, has_off, findings = pair_notes(
         ranks[places],
         events.ticks[is_note],
         events.firsts[is_note],
@@ -91,9 +93,10 @@ def find_voices(events: Events, channels: Channels, *, ticks_per_beat: int) -> t
         ticks_per_beat=ticks_per_beat,
     )
     bounds = np.searchsorted(voices, np.arange(len(order) + 1)).tolist()
+    slices = [slice(start, stop) for start, stop in pairwise(bounds)]
     return [
-        Voice(place // num_channels, place % num_channels, columns[:, bounds[rank] : bounds[rank + 1]])
-        for rank, place in enumerate(order)
+        Voice(place // num_channels, place % num_channels, columns[:, chosen], has_off[chosen])
+        for place, chosen in zip(order, slices, strict=True)
     ], findings
 
 
@@ -104,7 +107,7 @@ def tracks_of(
     told = _channels(voices, events, channels)
     used = {channel: np.zeros(programs.num_changes, np.bool_) for channel, (programs, _, _) in told.items()}
     tracks = []
-    for index, channel, columns in voices:
+    for index, channel, columns, _ in voices:
         programs, pedal, others = told.get(channel, _SILENT)
         for is_drum, of_part in _by_part(columns, channel, parts):
             if not is_drum and channel in used:
@@ -163,7 +166,7 @@ def _programs(ticks: Ints, numbers: NDArray[np.uint8], order: Ints) -> _Programs
 def _ends(voices: Sequence[Voice]) -> dict[int, int]:
     """Returns the last note-off of each channel."""
     ends: dict[int, int] = {}
-    for _, channel, columns in voices:
+    for _, channel, columns, _ in voices:
         ends[channel] = max(ends.get(channel, 0), int((columns[0] + columns[1]).max(initial=0)))
     return ends
 

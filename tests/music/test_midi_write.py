@@ -1,3 +1,5 @@
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -8,11 +10,13 @@ import pretty_midi
 import pytest
 import symusic
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gen.errors import MidiError, SettingError
 from gen.music.midi import read_midi
 from gen.music.midi_write import write_midi
-from gen.music.score import Note, Score, Tempo, TimeSignature, Track
+from gen.music.score import NO_EVENTS, ChannelEvent, ChannelEvents, Note, Score, Tempo, TimeSignature, Track
+from tests.music.mido_files import with_ticks
 from tests.music.scores import scores
 
 
@@ -125,10 +129,134 @@ def test_twenty_tracks_share_channels_by_program(tmp_path: Path) -> None:
     assert [track.program for track in read_midi(tmp_path / "x.mid")[0].tracks] == [index % 15 for index in range(20)]
 
 
-def test_sixteen_pitched_instruments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MidiError, match=r"more instruments than a MIDI file has channels .16"):
-        write_midi(tmp_path / "x.mid", Score(tuple(map(a_track, range(16)))))
-    assert not list(tmp_path.iterdir())
+def played(path: Path) -> list[tuple[int, bool, int, int, int, int]]:
+    """Returns program, whether it is a drum, onset, length, pitch and velocity of the notes, as a player has them.
+
+    It takes the messages of all tracks in order of time, then of the tracks; a note-off ends the oldest note.
+    """
+    timed = []
+    for track in mido.MidiFile(path).tracks:
+        port = next((message.port for message in track if message.type == "midi_port"), 0)
+        timed += [(tick, port, message) for tick, message in with_ticks(track) if not message.is_meta]
+    programs: defaultdict[tuple[int, int], int] = defaultdict(int)
+    sounding: defaultdict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
+    notes = []
+    for tick, port, message in sorted(timed, key=lambda row: row[0]):
+        if message.type == "program_change":
+            programs[port, message.channel] = message.program
+        elif message.type == "note_on":
+            key = (port, message.channel, message.note)
+            sounding[key].append((tick, programs[port, message.channel], message.velocity))
+        elif message.type == "note_off":
+            start, program, velocity = sounding[port, message.channel, message.note].pop(0)
+            notes.append((program, message.channel == 9, start, tick - start, message.note, velocity))
+    assert not any(sounding.values())
+    return sorted(notes)
+
+
+def written(score: Score, folder: Path) -> list[tuple[int, bool, int, int, int, int]]:
+    """Returns the notes of the file that a score becomes, as a player has them, and compares with what it should."""
+    write_midi(folder / "x.mid", score)
+    found = played(folder / "x.mid")
+    wanted = sorted((track.program, track.is_drum, *note) for track in score.tracks for note in track.notes)
+    assert found == wanted
+    return found
+
+
+def ports_of(path: Path) -> set[int]:
+    return {message.port for track in mido.MidiFile(path).tracks for message in track if message.type == "midi_port"}
+
+
+def at(program: int, *onsets: int, pitch: int = 60) -> Track:
+    return Track(tuple(Note(onset, 10, pitch, 64) for onset in onsets), program)
+
+
+def test_programs_that_do_not_sound_at_once_share_channels_in_time(tmp_path: Path) -> None:
+    written(Score(tuple(at(program, program * 20, 900 - program * 20) for program in range(40))), tmp_path)
+    assert ports_of(tmp_path / "x.mid") == set()
+
+
+def test_fifteen_programs_may_follow_fifteen_others_at_the_same_tick(tmp_path: Path) -> None:
+    tracks = [at(program, 0 if program < 15 else 10, pitch=60 + program // 15) for program in range(30)]
+    written(Score(tuple(tracks)), tmp_path)
+    assert ports_of(tmp_path / "x.mid") == set()
+
+
+def test_a_pitch_that_another_program_lets_go_is_struck_on_another_channel(tmp_path: Path) -> None:
+    tracks = [at(program, 0) for program in range(15)]
+    written(Score((*tracks, at(15, 10))), tmp_path)
+    assert ports_of(tmp_path / "x.mid") == {0, 1}
+
+
+def test_more_than_fifteen_programs_at_once_take_another_port(tmp_path: Path) -> None:
+    written(Score(tuple(at(program, 0, 100) for program in range(31))), tmp_path)
+    assert ports_of(tmp_path / "x.mid") == {0, 1, 2}
+    assert [t.program for t in read_midi(tmp_path / "x.mid")[0].tracks] == [*range(31)]
+
+
+def test_programs_of_one_channel_stay_on_it(tmp_path: Path) -> None:
+    tracks = [replace(at(program, program * 10), channel=3) for program in range(20)]
+    written(Score(tuple(tracks)), tmp_path)
+    assert {m.channel for t in mido.MidiFile(tmp_path / "x.mid").tracks for m in t if not m.is_meta} == {3}
+
+
+def test_programs_of_one_channel_that_meet_get_channels_of_their_own(tmp_path: Path) -> None:
+    tracks = (replace(at(1, 0, 20), channel=3), replace(at(2, 20, 40), channel=3))
+    written(Score(tracks), tmp_path)
+
+
+def test_what_a_channel_is_told_goes_with_its_notes(tmp_path: Path) -> None:
+    bends = ChannelEvents([ChannelEvent(0, 0xB0, 7, 90), ChannelEvent(5, 0xE0, 0, 127), ChannelEvent(6, 0xD0, 9, 0)])
+    tracks = [replace(at(program % 4, program), events=bends if program == 17 else NO_EVENTS) for program in range(20)]
+    score = Score(tuple(tracks))
+    written(score, tmp_path)
+    again, _ = read_midi(tmp_path / "x.mid")
+    assert [track.events for track in again.tracks] == [track.events for track in score.tracks]
+
+
+def test_a_bank_is_followed_by_its_program(tmp_path: Path) -> None:
+    banks = ChannelEvents([ChannelEvent(0, 0xB0, 0, 8), ChannelEvent(15, 0xB0, 0, 9)])
+    written(Score((Track(at(5, 0, 20, 40).notes, 5, events=banks),)), tmp_path)
+    messages = [m for _, m in with_ticks(mido.MidiFile(tmp_path / "x.mid").tracks[1]) if not m.is_meta]
+    kinds = [m.value if m.type == "control_change" else m.type for m in messages if m.type != "note_off"]
+    assert kinds == [8, "program_change", "note_on", 9, "program_change", "note_on", "note_on"]
+
+
+def test_drums_of_several_kits_keep_them(tmp_path: Path) -> None:
+    tracks = (a_track(0, is_drum=True), a_track(16, is_drum=True), a_track(0, is_drum=True), a_track(3))
+    written(Score(tracks), tmp_path)
+    assert [(t.program, t.is_drum) for t in read_midi(tmp_path / "x.mid")[0].tracks] == [
+        (track.program, track.is_drum) for track in tracks
+    ]
+
+
+orchestras = st.lists(
+    st.builds(
+        lambda onsets, program, pitch, channel, is_drum: replace(
+            at(program, *sorted(onsets), pitch=pitch), channel=channel, is_drum=is_drum
+        ),
+        st.sets(st.integers(0, 12).map(lambda place: place * 10), min_size=1, max_size=4),
+        st.integers(0, 40),
+        st.integers(60, 63),
+        st.one_of(st.none(), st.sampled_from((0, 1, 9, 17, 25))),
+        st.sampled_from((False, False, False, False, True)),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(tracks=orchestras)
+@settings(max_examples=200)
+def test_every_note_is_played_by_its_program_however_many_there_are(tracks: list[Track]) -> None:
+    with TemporaryDirectory() as folder:
+        written(Score(tuple(tracks)), Path(folder))
+        again, _ = read_midi(Path(folder) / "x.mid")
+    notes = [
+        sorted((track.program, track.is_drum, *note) for track in score for note in track.notes)
+        for score in (tracks, again.tracks)
+    ]
+    assert notes[0] == notes[1]
 
 
 def test_a_pause_that_midi_cannot_say_is_refused(tmp_path: Path) -> None:

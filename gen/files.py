@@ -5,14 +5,24 @@ old file or the new one, never half of one.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-
-if os.name == "posix":
-    import fcntl
+from weakref import WeakSet
 
 from gen.errors import SettingError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    HAS_FLOCK = False
+else:
+    HAS_FLOCK = True
+
+LOCK_FILE = ".lock"
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -49,33 +59,61 @@ def cache_root() -> Path:
 class FolderLock:
     """The right to write into a folder, held by one process at a time until it is released or the process ends.
 
-    Where there are no locks (not POSIX, some network disks) it is always given.
+    It is a lock on a file in the folder, which is gone when the lock is released; what a killed process leaves of it
+    locks nothing. A process that this one forks does not hold it. Where there are no locks (some network disks) it is
+    always given, and `is_held` is false.
 
     Args:
         folder: existing.
 
     Raises:
-        SettingError: another process holds it.
+        SettingError: another process, or another lock of this one, holds it, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._handle: int | None = None
-        if os.name != "posix":
-            return
-        self._handle = os.open(folder, os.O_RDONLY)
+        self._path = folder / LOCK_FILE
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._handle = _locked(self._path)
         except BlockingIOError as err:
-            self.release()
             raise SettingError(f"{folder}: another process is training this run", hint="wait, or end it first") from err
-        except OSError:
-            self.release()
+        except OSError as err:
+            raise SettingError(f"{folder}: cannot be written ({reason(err)})") from err
+        _locks.add(self)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether others are kept out."""
+        return self._handle is not None
 
     def release(self) -> None:
         """Lets others in; may be called again."""
+        if self._handle is None:
+            return
+        handle, self._handle = self._handle, None
+        with suppress(OSError):
+            self._path.unlink()  # while it is locked: once it is not, it may be another's
+        os.close(handle)
+        if sys.platform == "win32":  # where no file can be removed that is open: neither ours above nor another's here
+            with suppress(OSError):
+                self._path.unlink()
+
+    def leave_to_parent(self) -> None:
+        """Closes the file in a forked process, which would hold the lock for as long as it runs otherwise."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+_locks: WeakSet[FolderLock] = WeakSet()
+
+
+def _leave_locks_to_parent() -> None:
+    for lock in _locks:
+        lock.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_leave_locks_to_parent)
 
 
 def remove_leftovers(folder: Path, *names: str) -> None:
@@ -83,6 +121,36 @@ def remove_leftovers(folder: Path, *names: str) -> None:
     patterns = (*(f".{name}.*" for name in names), ".tmp??????")  # the last is what safetensors writes beside its file
     for leftover in (path for pattern in patterns for path in folder.glob(pattern)):
         leftover.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> int | None:
+    """Returns the open file, locked; None where there are no locks. Raises BlockingIOError if another holds it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(handle)
+            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+            os.close(handle)  # whoever held it has removed it since it was opened here
+        except BlockingIOError:
+            os.close(handle)
+            raise
+        except (OSError, ImportError):
+            os.close(handle)
+            path.unlink(missing_ok=True)
+            return None
+
+
+def _lock(handle: int) -> None:
+    """Locks an open file. Raises BlockingIOError if another holds it; OSError, ImportError where there are no locks."""
+    try:
+        if HAS_FLOCK:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            windows = import_module("msvcrt")  # by name: elsewhere a type checker finds nothing in it
+            windows.locking(handle, windows.LK_NBLCK, 1)  # the first byte, which need not be there
+    except PermissionError as err:  # what Windows says, and network disks of its kind
+        raise BlockingIOError(*err.args) from err
 
 
 def _replace(target: Path, write: Callable[[Path], None]) -> None:

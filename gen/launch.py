@@ -4,9 +4,8 @@ Where several processes train it, each machine's first prepares the corpus, and 
 holds the folder and reads checkpoints; the others are told. What fails for one fails for all, and is told once.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +16,7 @@ from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.config import ModelConfig, Reading, TrainingConfig, from_json, to_json
 from gen.data.sources import find_sources
-from gen.errors import CheckpointError, CorpusError, GenError, SettingError
-from gen.files import FolderLock, reason, remove_leftovers
+from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.material import (
     READING_FIELDS,
     VALID_FRACTION,
@@ -34,18 +32,17 @@ from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
 from gen.prepare import codec_reason
 from gen.provenance import check_unchanged
-from gen.record import METRICS_FILE
 from gen.resumption import check_same_reading, settings_of
 from gen.run import Run, find_model_file, load
+from gen.run_folder import claimed
 from gen.session import Session, StepReport
-from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.training.checkpoint import TRAINING_FILE, read_checkpoint
 from gen.training.distributed import Peers, join
 from gen.training.header import check_header
 from gen.training.recipe import Choice, choose_device, choose_recipe
 from gen.tuning import Base
 
 MODEL_SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")
-RUN_NAME = re.compile(r"[\w][\w.+-]*")
 
 Checkpoint = tuple[Mapping[str, torch.Tensor], dict[str, Any]]  # tensors and header
 
@@ -76,32 +73,31 @@ def train_session(
     """
     given = dict(overrides or {})
     peers = join()
-    with ExitStack() as if_it_fails:
-        if_it_fails.callback(peers.leave)
+    with ExitStack() as held:  # until the session is closed
+        held.callback(peers.leave)
         with peers.together():
             options = replace(options, seed=int(given.get("seed", 0)), controls=ordered_controls(options.controls))
             _check_sources(options, peers)
         device = _device(given.get("device", "auto"), peers)
-        lock, found = None, None
+        found, is_locked = None, True
         with peers.together():
             if peers.is_first:
-                lock = if_it_fails.enter_context(_claimed(out, run, resume=resume))
+                is_locked = held.enter_context(claimed(out, run, resume=resume)).is_held
                 found = _read_training(out / run / TRAINING_FILE) if resume else None
-        start = _Start(out / run, lock, device, peers, on_progress)
+        start = _Start(out / run, is_locked, held, device, peers, on_progress)
         resumed = _shared(found, peers)
         with peers.together():
             if resumed and from_run is not None:
                 raise SettingError(f"--from: only for a new run ({run} goes on)", hint="leave out --from or --resume")
-        session = _resume(start, options, given, resumed) if resumed else _begin(start, options, given, from_run)
-        if_it_fails.pop_all()
-    return session
+        return _resume(start, options, given, resumed) if resumed else _begin(start, options, given, from_run)
 
 
 class _Start(NamedTuple):
     """What new and resumed runs are opened with."""
 
     folder: Path
-    lock: FolderLock | None  # of the first process
+    is_locked: bool
+    held: ExitStack  # the connection to the peers; of the first process, the folder as well
     device: torch.device
     peers: Peers
     on_progress: OnProgress | None
@@ -135,7 +131,7 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
         recipe = choose_recipe(facts(material), start.device, settings)
         _check_rows(recipe.training, peers)
         shown = Choice("device", str(start.device), _threads(start.device))
-        choices = [*_corpus_choices(material), shown, *recipe.choices]
+        choices = [*_corpus_choices(material), *_lock_choices(start), shown, *recipe.choices]
         return {"model": to_json(recipe.model), "training": to_json(recipe.training)}
 
     decided = peers.first(decide)
@@ -145,7 +141,7 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
         if source is not None:
             choices = [*choices, _transfer_(model, material, source, str(from_run))]
     _share_weights_(model, peers)
-    return Session(start.folder, material, model, training, choices, None, start.lock, peers)
+    return Session(start.folder, material, model, training, choices, None, start.held, peers)
 
 
 def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
@@ -180,10 +176,11 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
     place = header["place"]
     choices = [
         *_corpus_choices(material),
+        *_lock_choices(start),
         Choice("resumed", f"step {place['step']}", f"after {place['seconds']:.0f} s"),
     ]
     try:
-        return Session(start.folder, material, model, training, choices, (tensors, header), start.lock, start.peers)
+        return Session(start.folder, material, model, training, choices, (tensors, header), start.held, start.peers)
     except (KeyError, RuntimeError, TypeError) as err:
         raise CheckpointError(f"{path}: does not fit its own header ({err})") from err
 
@@ -206,22 +203,6 @@ def _device(name: str, peers: Peers) -> torch.device:
     with peers.together():
         device = choose_device(kind)
     return peers.use(device)
-
-
-@contextmanager
-def _claimed(out: Path, run: str, *, resume: bool) -> Iterator[FolderLock]:
-    """Makes and locks the run's folder; if the block fails, lets it go, and a new one that is empty vanishes."""
-    folder, is_made = _run_folder(out, run, resume=resume)
-    lock = FolderLock(folder)
-    try:
-        remove_leftovers(folder, MODEL_FILE, TRAINING_FILE, METRICS_FILE)
-        yield lock
-    except BaseException as err:
-        lock.release()
-        if is_made and isinstance(err, GenError):
-            with suppress(OSError):  # not empty: something was written
-                folder.rmdir()
-        raise
 
 
 def _read_training(path: Path) -> Checkpoint | None:
@@ -283,25 +264,6 @@ def _source(path: Path) -> Checkpoint:
     return tensors, header
 
 
-def _run_folder(out: Path, run: str, *, resume: bool) -> tuple[Path, bool]:
-    """Returns the run's folder and whether it is new; it is made at once, so that a run killed early can be resumed."""
-    if not RUN_NAME.fullmatch(run):
-        raise SettingError(f"--run: not a name ({run})", hint="letters, digits, '-', '_' and '.'; --out DIR says where")
-    folder = out / run
-    if resume and not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such run", hint="leave out --resume to begin it")
-    if not resume and ((folder / TRAINING_FILE).exists() or (folder / MODEL_FILE).exists()):
-        raise SettingError(
-            f"--run: there already ({folder})", hint="--resume goes on with it; another name begins anew"
-        )
-    is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise SettingError(f"{folder}: cannot be made ({reason(err)})") from err
-    return folder, is_new
-
-
 def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name: str) -> Choice:
     tensors, header = source
     known = transfer_(
@@ -334,6 +296,12 @@ def _corpus_choices(material: Material) -> list[Choice]:
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         rows.append(Choice("labels", str(len(names)), shown))
     return rows
+
+
+def _lock_choices(start: _Start) -> list[Choice]:
+    if start.is_locked:
+        return []
+    return [Choice("lock", "none", "this disk has no locks: train this run in one process only")]
 
 
 def _threads(device: torch.device) -> str:

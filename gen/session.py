@@ -11,6 +11,7 @@ same steps; what a clock or a file decides, the first decides for all, and it al
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from gen.analysis.evaluate import Evaluation
 from gen.config import TrainingConfig
 from gen.data.batches import Batches
 from gen.data.stretches import Columns, Stretches
-from gen.files import FolderLock
+from gen.errors import TrainingError
 from gen.kernels.library import library
 from gen.material import Material, bits_of
 from gen.models.recurrent import RecurrentLM
@@ -75,7 +76,7 @@ class Session:
         training: rates and limits.
         choices: what the recipe chose, to show.
         resumed: tensors and header of the training checkpoint to go on from, or None.
-        lock: of the folder, released when the session is closed.
+        held: what is let go when the session is closed, such as the folder's lock; taken over if nothing fails here.
         peers: the processes that train this run; all of them make a session of the same arguments.
     """
 
@@ -87,14 +88,13 @@ class Session:
         training: TrainingConfig,
         choices: Sequence[Choice],
         resumed: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
-        lock: FolderLock | None = None,
+        held: ExitStack | None = None,
         peers: Peers = ALONE,
     ) -> None:
         self.folder = folder
         self.material = material
         self.choices = choices
         self.was_stopped = False
-        self._lock = lock
         self._peers = peers
         self._model = model
         self._training = training
@@ -130,6 +130,9 @@ class Session:
         self._is_new = resumed is None
         self._last_save = time.monotonic()
         self._rate = _Rate()
+        self._held = held.pop_all() if held is not None else ExitStack()
+        if self._record is not None:
+            self._held.callback(self._record.close)
 
     @property
     def unit(self) -> str:
@@ -186,11 +189,12 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._record is not None:
-            self._record.close()
-        if self._lock is not None:
-            self._lock.release()
-        self._peers.leave()
+        self.close()
+
+    def close(self) -> None:
+        """Lets others train the run; nothing is written after that. May be called again."""
+        self._record = None
+        self._held.close()
 
     def _after(self, step: Step) -> StepReport:
         """Validates, saves and writes a line, each when it is due; returns the step's report."""
@@ -247,7 +251,8 @@ class Session:
         """Lets the first process do something with the record, and gives all what it returned."""
 
         def work_with_record() -> Result:
-            assert self._record is not None
+            if self._record is None:
+                raise TrainingError(f"{self.folder}: the session is closed", hint="open another with resume=True")
             return work(self._record)
 
         return self._peers.first(work_with_record)

@@ -21,7 +21,7 @@ from gen.cli.console import say
 from gen.cli.output import check_kind, check_out, is_music, numbered, write_out
 from gen.cli.prompt import from_the_start, read_prompt, say_unknown
 from gen.config import MOST_SAMPLES, SamplingConfig
-from gen.errors import SettingError
+from gen.errors import MidiError, SettingError
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
@@ -98,7 +98,7 @@ def write_samples(request: Request) -> None:
     stops = run.stops(request.stops)
     if request.is_rolling and not is_music(run.codec):
         raise SettingError(f"--roll: {run.name} writes text, not music")
-    prompt = run.prompt(_prompt(request, run))
+    prompt = _prompt(request, run)
     say_unknown(run, prompt)
     count = request.num_samples
     seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
@@ -186,8 +186,8 @@ def _paths(request: Request, limit: int | None) -> list[Path]:
     return numbered(request.out, count=request.num_samples)
 
 
-def _prompt(request: Request, run: "Run") -> Any:
-    """Returns what to go on from, of the kind of the run's codec, or None."""
+def _prompt(request: Request, run: "Run") -> "Prompt":
+    """Returns what to go on from."""
     if request.prompt is not None and request.prompt_file is not None:
         raise SettingError("--prompt-file: --prompt is given too", hint="give one of the two")
     if request.prompt is not None and is_music(run.codec):
@@ -198,13 +198,16 @@ def _prompt(request: Request, run: "Run") -> Any:
     if request.from_bar is not None and (path is None or not is_music(run.codec)):
         raise SettingError("--from-bar: only with --prompt-file FILE.mid")
     if path is None:
-        return request.prompt
-    primer = read_prompt(path, run)
-    if request.from_bar is None:
-        return primer
-    from gen.music.excerpt import before_bar
+        return run.prompt(request.prompt)
+    whole = read_prompt(path, run)
+    if request.from_bar is not None:
+        from gen.music.excerpt import before_bar
 
-    return before_bar(primer, request.from_bar)
+        whole = before_bar(whole, request.from_bar)
+    try:
+        return run.prompt(whole)
+    except MidiError as err:
+        raise MidiError(f"{path}: {str(err).removeprefix('score: ')}") from err
 
 
 def _pieces(tokens: Iterator[int], prompt: "Prompt", *, stops: Sequence[str], with_prompt: bool) -> Iterator[Any]:

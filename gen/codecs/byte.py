@@ -63,7 +63,7 @@ class ByteCodec(PlainText):
         try:
             return np.frombuffer(whole.encode("utf-8"), np.uint8)
         except UnicodeEncodeError as err:
-            raise SettingError(f"prompt: not a character ({_surrogate(err)})", hint="give the prompt in UTF-8") from err
+            raise SettingError(f"prompt: not a character ({_surrogate(err)})", hint="give it in UTF-8") from err
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""

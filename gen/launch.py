@@ -32,7 +32,7 @@ from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
 from gen.prepare import codec_reason
 from gen.provenance import check_unchanged
-from gen.resumption import check_same_reading, settings_of
+from gen.resumption import Resumption
 from gen.run import Run, find_model_file, load
 from gen.run_folder import claimed
 from gen.session import Session, StepReport
@@ -155,7 +155,8 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
     path = start.folder / TRAINING_FILE
     with start.peers.together():
         recorded = options_from_json(header["corpus"]["options"])
-        check_same_reading(header, recorded, options)
+        resumption = Resumption(start.folder, header, recorded)
+        resumption.check_reading(options)
     if options.sources:
         recorded = replace(recorded, sources=options.sources)
     corpus = header["corpus"]
@@ -169,8 +170,8 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
     )
     material = _open_material(start, recorded, trained_on)
     with start.peers.together():
-        check_unchanged(material, header["corpus"])
-        config, training = settings_of(path, header, given)
+        check_unchanged(material, header["corpus"], instead=resumption.new_run({}))
+        config, training = resumption.settings(path, given)
         _check_rows(training, start.peers)
         model = RecurrentLM(config).to(start.device)
     place = header["place"]

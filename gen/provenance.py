@@ -56,8 +56,8 @@ def recorded_corpus(model_file: Path, header: Mapping[str, Any]) -> Mapping[str,
     return found if (found["key"], found["valid_key"]) == (own["key"], own["valid_key"]) else own
 
 
-def check_unchanged(material: Material, recorded: Mapping[str, Any]) -> None:
-    """Raises CheckpointError, saying what changed, if a run was trained on other ids."""
+def check_unchanged(material: Material, recorded: Mapping[str, Any], *, instead: str) -> None:
+    """Raises CheckpointError, saying what changed, if a run was trained on other ids; `instead` is what may be done."""
     found = describe(material)
     stores = {"key": material.store, "valid_key": material.valid.store}
     changed = {name: store for name, store in stores.items() if recorded[name] != store.key}
@@ -69,9 +69,7 @@ def check_unchanged(material: Material, recorded: Mapping[str, Any]) -> None:
         what = f"{_READ_OTHERWISE} ({what})"
     else:
         what = f"the corpus has changed ({_change(recorded, found)})"
-    raise CheckpointError(
-        f"--resume: {what}", hint="bring the old one back, or start from these weights: --from RUN --run ANOTHER"
-    )
+    raise CheckpointError(f"--resume: {what}", hint=f"bring the old one back, or begin a new run: {instead}")
 
 
 def validation_difference(excerpt: Excerpt, recorded: Mapping[str, Any]) -> str | None:

@@ -1,7 +1,13 @@
-"""What a run that goes on may change of itself, and what it may not."""
+"""What a run that goes on may change of itself, and what it may not.
 
+A refusal names the command that would do it: a new run from the weights of this one, or a new run alone where its
+weights would not fit.
+"""
+
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +17,7 @@ from gen.material import LEFT_OUT_AT_DEFAULT, CorpusOptions
 
 LIMITS = ("steps", "epochs", "minutes")
 FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")
+FREE = "--minutes, --epochs, --steps, --patience, --accumulate and --device"
 READING_OPTIONS = {
     "codec": "codec",
     "encoding": "encoding",
@@ -21,40 +28,106 @@ READING_OPTIONS = {
     "test_file": "test file",
     "controls": "controls",
 }
+# The other options of `gen train` by the names of their settings.
+OPTIONS = {
+    "cell": "cell",
+    "num_layers": "layers",
+    "hidden_size": "hidden",
+    "embedding_size": "embedding",
+    "dropout": "dropout",
+    "bptt": "bptt",
+    "batch_size": "batch size",
+    "learning_rate": "lr",
+    "seed": "seed",
+    "augment": "augment",
+    "precision": "precision",
+}
+OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # which --from takes over
+RUNS = Path("checkpoints")
 
 
-def settings_of(path: Path, header: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
-    """Returns the settings of a run that goes on: those that it had, and of the given ones those that may change."""
-    try:
-        config = from_json(ModelConfig, header["model"])
-        training = from_json(TrainingConfig, header["training"])
-    except SettingError as err:
-        raise CheckpointError(f"{path}: its header describes no run ({err})") from err
-    _check_same(to_json(config) | to_json(training), given)
-    if any(name in given for name in LIMITS):
-        training = replace(training, steps=given.get("steps"), epochs=given.get("epochs"), minutes=given.get("minutes"))
-    return config, replace(training, **{name: given[name] for name in ("patience", "accumulate") if name in given})
+class Resumption:
+    """What a run that goes on was, against which what is given is checked.
+
+    Args:
+        folder: of the run.
+        header: of its training checkpoint.
+        options: how its corpus is read, as recorded.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any], options: CorpusOptions) -> None:
+        self._folder = folder
+        self._header = header
+        self._options = replace(options, codec=header["codec"]["name"])
+
+    def check_reading(self, given: CorpusOptions) -> None:
+        """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
+        then, now, defaults = (
+            LEFT_OUT_AT_DEFAULT | options.to_json() for options in (self._options, given, CorpusOptions(()))
+        )
+        changed = {name: now[name] for name in READING_OPTIONS if now[name] not in (defaults[name], then[name])}
+        self._refuse(then, changed)
+
+    def settings(self, path: Path, given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
+        """Returns the settings of the run: those that it had, and of the given ones those that may change."""
+        try:
+            config = from_json(ModelConfig, self._header["model"])
+            training = from_json(TrainingConfig, self._header["training"])
+        except SettingError as err:
+            raise CheckpointError(f"{path}: its header describes no run ({err})") from err
+        self._check_same(to_json(config) | to_json(training), given)
+        if any(name in given for name in LIMITS):
+            training = replace(
+                training, steps=given.get("steps"), epochs=given.get("epochs"), minutes=given.get("minutes")
+            )
+        return config, replace(training, **{name: given[name] for name in ("patience", "accumulate") if name in given})
+
+    def new_run(self, changed: Mapping[str, Any]) -> str:
+        """Returns the command that begins a run as this one was begun, but for what is changed.
+
+        It starts from the weights of this one, unless they are what is changed.
+        """
+        name = next(f"{self._folder.name}-{number}" for number in count(2) if not _is_there(self._folder, number))
+        is_at_home = self._folder.parent == RUNS
+        words = ["gen", "train", *self._options.sources]
+        if not changed.keys() & set(OF_WEIGHTS):
+            words += ["--from", self._folder.name if is_at_home else str(self._folder)]
+        words += ["--run", name] if is_at_home else ["--run", name, "--out", str(self._folder.parent)]
+        default = CorpusOptions(()).to_json()
+        reading = {name: value for name, value in self._options.to_json().items() if value != default.get(name)}
+        kept = {
+            name: reading[name] for name in READING_OPTIONS if name in reading and name not in ("codec", "controls")
+        }
+        return shlex.join(
+            [*words, *(word for name, value in {**kept, **changed}.items() for word in _words(name, value))]
+        )
+
+    def _check_same(self, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        changed = {
+            name: value
+            for name, value in given.items()
+            if name not in FREE_ON_RESUME and value != "auto" and value != recorded[name]
+        }
+        self._refuse(recorded, changed)
+
+    def _refuse(self, then: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+        for name, value in changed.items():  # the first; the command of the hint has all
+            what = READING_OPTIONS.get(name, name.replace("_", " "))
+            raise SettingError(
+                f"--resume: {what} cannot change ({then[name]} then, {value} now)",
+                hint=f"only {FREE} may; a new run: {self.new_run(changed)}",
+            )
 
 
-def check_same_reading(header: Mapping[str, Any], recorded: CorpusOptions, given: CorpusOptions) -> None:
-    """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
-    then, now, defaults = (
-        LEFT_OUT_AT_DEFAULT | options.to_json()
-        for options in (replace(recorded, codec=header["codec"]["name"]), given, CorpusOptions(()))
-    )
-    for name, option in READING_OPTIONS.items():
-        if now[name] not in (defaults[name], then[name]):
-            raise _cannot_change(option, then[name], now[name])
+def _is_there(folder: Path, number: int) -> bool:
+    return folder.with_name(f"{folder.name}-{number}").exists()
 
 
-def _check_same(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        if name not in FREE_ON_RESUME and value != "auto" and value != recorded[name]:
-            raise _cannot_change(name.replace("_", " "), recorded[name], value)
-
-
-def _cannot_change(what: str, then: object, now: object) -> SettingError:
-    return SettingError(
-        f"--resume: {what} cannot change ({then} then, {now} now)",
-        hint="only --minutes, --epochs, --steps, --patience, --accumulate and --device may",
-    )
+def _words(name: str, value: Any) -> list[str]:
+    """Returns an option of `gen train` with its value, as words of a command line; none for what is no option."""
+    option = (READING_OPTIONS | OPTIONS).get(name, "").replace(" ", "-")
+    if not option:
+        return []
+    if isinstance(value, bool):
+        return [f"--{option}" if value else f"--no-{option}"]
+    return [f"--{option}", ",".join(value) if isinstance(value, list | tuple) else str(value)]

@@ -9,6 +9,7 @@ import typer
 
 from gen import __version__
 from gen.cli.bench import bench
+from gen.cli.command import Command
 from gen.cli.corpus import corpus
 from gen.cli.eval import evaluate
 from gen.cli.export import export
@@ -48,7 +49,7 @@ def gen(
 
 def _add(function: object, name: str, *examples: str) -> None:
     """Adds a command; its help ends with commands that run."""
-    app.command(name, epilog="Examples:\n\n\b\n" + "\n".join(examples))(function)  # type: ignore[type-var]
+    app.command(name, cls=Command, epilog="Examples:\n\n\b\n" + "\n".join(examples))(function)  # type: ignore[type-var]
 
 
 _add(

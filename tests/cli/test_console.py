@@ -55,6 +55,34 @@ def test_a_wrong_command_line_is_one_line_with_exit_code_2(
     assert [other.partition(":")[0] for other in others] in ([], ["hint"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("train x --run a --seed 1 --seed 2", "--seed: given twice (1, 2)"),
+        ("train x --run a --name b", "--run: given twice (a, b)"),
+        ("train x --run a --lr 1 --lr=1 --lr 2", "--lr: given 3 times (1, 1, 2)"),
+        ("train x --run a --augment --no-augment", "--augment: given twice (--augment, --no-augment)"),
+        ("sample a --prompt A --length 3 --prompt -B", "--prompt: given twice (A, -B)"),
+        ("play a --port A --port B", "--port: given twice (A, B)"),
+        ("eval a valid --context 9 --context carry", "--context: given twice (9, carry)"),
+        ("info a --json --json", "--json: given twice (--json, --json)"),
+        ("corpus x --codec char --codec byte", "--codec: given twice (char, byte)"),
+        ("export x.mid --out y.mid --out z.mid", "--out: given twice (y.mid, z.mid)"),
+        ("bench --num-samples 1 --num-samples 2 --cell gru --cell rnn", "--cell: given twice (gru, rnn)"),
+    ],
+)
+def test_an_option_of_which_one_counts_is_refused_twice(gen: Gen, arguments: str, line: str) -> None:
+    assert gen(*arguments.split()) == (2, "", f"error: {line}\n")
+
+
+def test_an_option_that_is_a_list_is_given_as_often_as_one_likes(gen: Gen) -> None:
+    assert gen("sample", "no-such-run", "--stop", "A", "--stop", "B").err.startswith("error: no-such-run: no such run")
+
+
+def test_help_is_shown_whatever_else_is_given_twice(gen: Gen) -> None:
+    assert gen("train", "--seed", "1", "--seed", "2", "--help").code == 0
+
+
 def test_a_mistyped_option_is_pointed_at(gen: Gen) -> None:
     assert gen("train", "--hiden", "3").err.splitlines()[1] == "hint: did you mean --help, --hidden"
 

@@ -5,9 +5,9 @@ on it, as a line, for they share what it is told. Each other track is a line of 
 
 - A line stays where the file had it, if that is channel 10 of a port for drums and another one for others. Other lines
   take the first channels of port 0 that are free.
-- Where these are too few, lines of one program that are told the same share a channel. Lines that are told nothing,
-  having neither pedal nor bends nor controllers, share channels in time: a program that begins to sound takes the
-  channel that it had, or one that was not used, or one that is silent, longest silent first.
+- Where these are too few, lines of one program that are told the same share a channel. Then lines of one program that
+  are told nothing, having neither pedal nor bends nor controllers, share the channels of port 0 in time: one that
+  begins to sound takes the channel that it had, or one that was not used, or the one that is silent for longest.
 - What then has no channel gets one of a further port.
 """
 
@@ -35,11 +35,11 @@ class Placed(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """A stretch of time in which a program sounds without a pause."""
+    """A stretch of time in which a line sounds without a pause."""
 
     start: int
     end: int
-    program: int
+    line: int
     first_pitches: frozenset[int]  # of the notes that begin at its start
     last_pitches: frozenset[int]  # of those that end at its end
 
@@ -136,11 +136,20 @@ def _place_pitched(tracks: Sequence[Track], lines: Sequence[list[int]], taken: d
         for line in lines:
             alike[_told(tracks, line)] += line
         lines = list(alike.values())
-    floating = [line for line in lines if _is_plain(tracks, line)] if len(lines) > num_free else []
-    for line in lines:
-        if line not in floating:
+    if len(lines) <= num_free:
+        for line in lines:
             taken[next(free)] = line
-    return _share(tracks, [place for line in floating for place in line], free)
+        return []
+    homes = {c: line for c, line in taken.items() if c < CHANNELS and c != DRUM_CHANNEL and _is_plain(tracks, line)}
+    for channel in homes:
+        del taken[channel]
+    floating = list(homes.values())
+    for line in lines:
+        if _is_plain(tracks, line):
+            floating.append(line)
+        else:
+            taken[next(free)] = line
+    return _share(tracks, floating, list(homes), free)
 
 
 def _is_plain(tracks: Sequence[Track], line: Sequence[int]) -> bool:
@@ -149,29 +158,27 @@ def _is_plain(tracks: Sequence[Track], line: Sequence[int]) -> bool:
     return is_one and not first.pedal and not len(first.events)
 
 
-def _share(tracks: Sequence[Track], places: Sequence[int], free: Iterator[int]) -> list[Placed]:
-    """Returns the notes of tracks on channels that their programs share in time."""
-    by_program: defaultdict[int, list[int]] = defaultdict(list)
-    for place in places:
-        by_program[tracks[place].program].append(place)
-    spans = {
-        program: _spans(program, np.concatenate([tracks[place].columns for place in those], axis=1))
-        for program, those in by_program.items()
-    }
-    channels = _assigned(sorted(span for those in spans.values() for span in those), free)
+def _share(
+    tracks: Sequence[Track], lines: Sequence[list[int]], homes: Sequence[int], free: Iterator[int]
+) -> list[Placed]:
+    """Returns the notes of lines on channels that they share in time; the first lines have had the channels `homes`."""
+    columns = [np.concatenate([tracks[place].columns for place in line], axis=1) for line in lines]
+    spans = [_spans(number, of_line) for number, of_line in enumerate(columns)]
+    channels = _assigned(sorted(span for those in spans for span in those), homes, free)
     parts = []
-    for place in places:
-        columns, program = tracks[place].columns, tracks[place].program
-        starts = np.array([span.start for span in spans[program]], np.int64)
-        of_notes = np.array([channels[span] for span in spans[program]], np.int64)
-        of_notes = of_notes[np.searchsorted(starts, columns[0], side="right") - 1]
-        parts += [
-            Placed(place, channel, columns[:, of_notes == channel], False) for channel in np.unique(of_notes).tolist()
-        ]
+    for line, those in zip(lines, spans, strict=True):
+        starts = np.array([span.start for span in those], np.int64)
+        of_spans = np.array([channels[span] for span in those], np.int64)
+        for place in line:
+            notes = tracks[place].columns
+            of_notes = of_spans[np.searchsorted(starts, notes[0], side="right") - 1]
+            parts += [
+                Placed(place, channel, notes[:, of_notes == channel], False) for channel in np.unique(of_notes).tolist()
+            ]
     return parts
 
 
-def _spans(program: int, columns: Ints) -> list[_Span]:
+def _spans(line: int, columns: Ints) -> list[_Span]:
     """Returns when one of (4, N) notes sounds."""
     columns = columns[:, np.lexsort((columns[2], columns[0]))]
     onsets, ends, pitches = columns[0], columns[0] + columns[1], columns[2]
@@ -183,25 +190,26 @@ def _spans(program: int, columns: Ints) -> list[_Span]:
         of_span = slice(first, stop)
         begin = frozenset(pitches[of_span][onsets[of_span] == start].tolist())
         last = frozenset(pitches[of_span][ends[of_span] == end].tolist())
-        spans.append(_Span(start, end, program, begin, last))
+        spans.append(_Span(start, end, line, begin, last))
     return spans
 
 
-def _assigned(spans: Sequence[_Span], free: Iterator[int]) -> dict[_Span, int]:
-    """Returns a channel for each span, which come in order of time.
+def _assigned(spans: Sequence[_Span], homes: Sequence[int], free: Iterator[int]) -> dict[_Span, int]:
+    """Returns a channel for each span, which come in order of time; the first lines have had the channels `homes`.
 
-    A channel may pass from one program to another at the tick at which the one ends, unless a pitch of it begins again.
+    A channel may pass from one line to another at the tick at which the one ends, unless a pitch of it begins again.
     """
-    last: dict[int, _Span] = {}  # by channel
+    nothing = frozenset[int]()
+    last = {channel: _Span(-1, -1, line, nothing, nothing) for line, channel in enumerate(homes)}  # by channel
     unused = next(free)
     channels = {}
     for span in spans:
         silent = [channel for channel, before in last.items() if _may_follow(before, span)]
-        own = [channel for channel in silent if last[channel].program == span.program]
+        own = [channel for channel in silent if last[channel].line == span.line]
         if own:
             chosen = own[0]
         elif silent and unused >= CHANNELS:  # on another port, which not every player has
-            chosen = min(silent, key=lambda channel: last[channel].end)
+            chosen = min(silent, key=lambda channel: (last[channel].end < 0, last[channel].end))  # homes come last
         else:
             chosen, unused = unused, next(free)
         last[chosen] = span

@@ -194,6 +194,14 @@ def test_more_than_fifteen_programs_at_once_take_another_port(tmp_path: Path) ->
     assert [t.program for t in read_midi(tmp_path / "x.mid")[0].tracks] == [*range(31)]
 
 
+def test_what_is_added_to_fifteen_programs_takes_a_channel_that_is_silent(tmp_path: Path) -> None:
+    tracks = [replace(at(program, program), channel=program + (program > 8)) for program in range(15)]
+    written(Score((*tracks, at(20, 100), at(21, 200))), tmp_path)
+    assert ports_of(tmp_path / "x.mid") == set()
+    for track, read in zip(tracks, read_midi(tmp_path / "x.mid")[0].tracks, strict=False):
+        assert read.channel == track.channel
+
+
 def test_programs_of_one_channel_stay_on_it(tmp_path: Path) -> None:
     tracks = [replace(at(program, program * 10), channel=3) for program in range(20)]
     written(Score(tuple(tracks)), tmp_path)

@@ -103,17 +103,14 @@ def bench(
 @contextmanager
 def turn_display(plan: "Plan") -> "Iterator[Callable[[str, int, int], None]]":
     """Says how long it will take; gives a callback that shows what is measured: on a terminal, else a line a part."""
-    from rich.console import Console
-
     from gen.bench.measure import num_measurements
-    from gen.cli.console import say
-    from gen.cli.progress import clock
+    from gen.cli.console import has_screen, say
+    from gen.cli.progress import clock, screen_console
 
     total = num_measurements(plan)
     say(f"{total} measurements of {plan.seconds:g} s, about {clock(total * plan.seconds)}")
-    console = Console(stderr=True, highlight=False)
     started, part = time.monotonic(), ""
-    status = console.status("") if console.is_terminal else None
+    status = screen_console().status("") if has_screen() else None
 
     def on_turn(what: str, done: int, total: int) -> None:
         nonlocal part

@@ -62,6 +62,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def has_screen() -> bool:
+    """Returns whether lines on stderr can be written over: on a terminal alone, whatever FORCE_COLOR asks for."""
+    is_off = "0" in (os.environ.get("TTY_COMPATIBLE"), os.environ.get("TTY_INTERACTIVE"))
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown") and not is_off
+
+
 def write_json(data: dict[str, Any]) -> None:
     """Writes one JSON object on stdout; numbers that JSON cannot hold become null."""
     print(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False), flush=True)

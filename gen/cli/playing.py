@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from gen.cli.console import say
+from gen.cli.console import has_screen, say
 from gen.cli.keyboard import arrow_keys
 from gen.cli.knobs import Knobs
 from gen.cli.output import is_music
@@ -205,10 +205,10 @@ class _StatusLine:
     """One line on a terminal that says where the playing stands; nothing elsewhere."""
 
     def __init__(self, port_name: str, seed: int) -> None:
-        self._is_shown = sys.stderr.isatty()
+        self._is_shown = has_screen()
         self._seed = seed
         self._history: deque[tuple[float, int]] = deque(maxlen=LINES_OF_A_RATE)  # when a line came, notes until then
-        if self._is_shown:
+        if sys.stderr.isatty():
             say(f"playing to {port_name}; Ctrl-C ends it")
 
     def show(self, moment: Moment, knobs: Knobs, ahead_seconds: float) -> None:

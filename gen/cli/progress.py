@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gen.cli.console import say
+from gen.cli.console import has_screen, say
 from gen.cli.curve import curve
 from gen.training.distributed import is_first_process
 
@@ -35,11 +35,10 @@ class Display(Protocol):
 @contextmanager
 def reading_display() -> Iterator[Callable[[int, int], None]]:
     """Gives a callback for bytes read and bytes in all; shows a line of it on a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal or not is_first_process():
+    if not has_screen() or not is_first_process():
         yield lambda _done, _total: None
         return
-    status = console.status("reading the corpus")
+    status = screen_console().status("reading the corpus")
     started = time.monotonic()
 
     def advance(done: int, total: int) -> None:
@@ -59,16 +58,21 @@ def training_display(session: "Session") -> AbstractContextManager[Display]:
     """Prints the run's settings and yardsticks, and returns the display for its reports."""
     if not is_first_process():
         return nullcontext(Silence())
-    console = Console(stderr=True, highlight=False)
+    console = screen_console() if has_screen() else Console(stderr=True, highlight=False, soft_wrap=True)
     for choice in session.choices:
-        if console.is_terminal:
+        if console.is_terminal:  # or a file in which colours are wanted
             console.print(Text.assemble((f"{choice.name:>14}  ", "bold"), choice.value, (f"  {choice.reason}", "dim")))
         else:
             say(f"{choice.name:>14}  {choice.value}  {choice.reason}".rstrip())
     yardsticks = session.yardsticks()
-    if console.is_terminal:
+    if has_screen():
         return _live(console, Screen(console, session.unit, yardsticks))
     return nullcontext(Lines(session.unit, yardsticks))
+
+
+def screen_console() -> Console:
+    """Returns the console of a terminal, for what `has_screen` allows."""
+    return Console(stderr=True, highlight=False, force_terminal=True)
 
 
 @contextmanager

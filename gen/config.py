@@ -10,7 +10,7 @@ from gen.errors import SettingError
 
 CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
-DOCUMENTS = ("files", "lines", "blank")  # what makes a document of a text; all else is a separator
+DOCUMENTS = ("auto", "files", "lines", "blank")  # what makes a document of a text; all else is a separator
 MOST_SAMPLES = 65536  # rows of one batch
 MOST_OF_A_LIMIT = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
 Config = TypeVar("Config", "Reading", "ModelConfig", "TrainingConfig", "SamplingConfig")
@@ -24,17 +24,27 @@ class Reading:
         encoding: of texts without a byte order mark.
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
         documents: what makes a document of a text: "files", "lines", "blank" (what stands between blank lines), or
-            else whatever stands between separators such as this one.
+            else whatever stands between separators such as this one; "auto" takes the rows of tables
+            (`gen.codecs.tables`), and other files whole.
+        text_column: of tables, by its name or its number from 1; None for the one that is called as texts are.
+        label_column: likewise, of labels; None for none.
     """
 
     encoding: str = "utf-8"
     labels: Literal["folders", "none"] = "folders"
-    documents: str = "files"
+    documents: str = "auto"
+    text_column: str | None = None
+    label_column: str | None = None
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding)
         _check_choice("labels", self.labels, ("folders", "none"))
         _check_documents(self.documents)
+        for option, column in (("text-column", self.text_column), ("label-column", self.label_column)):
+            if column == "":
+                raise SettingError(f"--{option}: neither a name nor a number ()")
+            if column is not None and self.documents != "auto":
+                raise SettingError(f"--{option}: only for the rows of tables (--documents {self.documents})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,8 @@ def _corpus_choices(material: Material) -> list[Choice]:
         units += "; from the cache, for it cannot be read again"
     parts = f"{material.train.num_targets:,} tokens to train on, {material.valid.num_targets:,} to validate"
     rows = [Choice("corpus", ", ".join(material.options.sources), units), Choice("split", parts, "")]
+    if way := store.report.way():
+        rows.append(Choice("documents", f"{store.num_documents:,}", way))
     reason = codec_reason(store)
     rows.append(Choice("codec", codec.name, f"{len(codec.vocab)} symbols{f'; {reason}' if reason else ''}"))
     if codec.controls:

@@ -1,7 +1,8 @@
 """What a run reads: its corpus, split into training and validation, and described so that a change is noticed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
+from gen.codecs.tables.parts import has_table_suffix
 from gen.config import Reading, from_json, to_json
 from gen.data.corpus import Split, split, whole
 from gen.data.sources import is_gone, printable
@@ -24,7 +26,7 @@ VALID_FRACTION = 0.1
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 
 # Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
-LEFT_OUT_AT_DEFAULT: dict[str, Any] = {"documents": "files"}
+LEFT_OUT_AT_DEFAULT: dict[str, Any] = {"documents": "auto", "text_column": None, "label_column": None}
 READING_FIELDS = tuple(field.name for field in fields(Reading))
 
 OnProgress = Callable[[int, int], None]
@@ -151,8 +153,14 @@ def other_excerpt(
     options: CorpusOptions,
     label_names: Sequence[str],
 ) -> Excerpt:
-    """Prepares another corpus with a model's codec; its labels are matched to the model's by name."""
-    return _excerpt(prepare(sources, codec=codec, reading=options.reading), codec, label_names)
+    """Prepares another corpus with a model's codec; its labels are matched to the model's by name.
+
+    The columns of the model's own corpus are those of tables alone, and of what cannot be told by its name.
+    """
+    reading = options.reading
+    if not any(source == "-" or Path(source).is_dir() or has_table_suffix(Path(source)) for source in sources):
+        reading = replace(reading, text_column=None, label_column=None)
+    return _excerpt(prepare(sources, codec=codec, reading=reading), codec, label_names)
 
 
 def kept_store(sources: Sequence[str], key: str | None) -> Store | None:

@@ -25,6 +25,8 @@ from gen.codecs.byte import VERSION as BYTE_VERSION
 from gen.codecs.byte import ByteCodec
 from gen.codecs.music import choose_music
 from gen.codecs.performance import PerformanceCodec, choose_performance
+from gen.codecs.tables.parts import VERSION as TABLES_VERSION
+from gen.codecs.tables.parts import is_table
 from gen.codecs.text import CharCodec
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged, hash_files
@@ -83,8 +85,8 @@ def prepare(
         codec = replace(codec, reading=reading)
     with closing(find_sources(sources)) as found:
         choice = _music_or_text(found.files, codec)
-        if _is_music(choice) and reading.documents != "files":
-            raise SettingError(f"--documents: only for text ({reading.documents})", hint="leave it out")
+        if _is_music(choice):
+            _check_is_text(reading)
         files, left_out = _suited(found.files, choice, is_auto=codec == "auto")
         if reading.labels == "none":
             files = [file._replace(label=None) for file in files]
@@ -94,6 +96,9 @@ def prepare(
         if not read:
             raise _nothing_usable(sources, Report(_skips(skipped)))
         key, *older_keys = _keys(read, choice, reading, alphabet)
+        if known_key in older_keys and not _is_music(choice):  # before tables were read by their rows
+            key, reading = str(known_key), replace(reading, documents="files")
+            choice = replace(choice, reading=reading) if isinstance(choice, CharCodec | ByteCodec) else choice
         known = _cached(stores_folder() / known_key) if known_key in older_keys else None
         store = (
             known
@@ -141,6 +146,18 @@ def _suited(
     return suited, [Skipped(file.name, "not MIDI") for file, reads in zip(files, is_read, strict=True) if not reads]
 
 
+def _check_is_text(reading: Reading) -> None:
+    """Raises SettingError if what only texts have is asked for."""
+    asked = {
+        "documents": None if reading.documents in ("auto", "files") else reading.documents,
+        "text-column": reading.text_column,
+        "label-column": reading.label_column,
+    }
+    for option, value in asked.items():
+        if value is not None:
+            raise SettingError(f"--{option}: only for text ({value})", hint="leave it out")
+
+
 def _is_midi(file: SourceFile) -> bool:
     return file.path.suffix.lower() in MIDI_SUFFIXES
 
@@ -156,7 +173,11 @@ def _weights(codec: str | AnyCodec) -> Weights:
 
 
 def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, alphabet: str) -> list[str]:
-    """Returns the hash of everything that decides what the store holds; of music, then those by older rules."""
+    """Returns the hash of everything that decides what the store holds, then those of the same files as once read.
+
+    So music was read by other rules, and tables as plain text. What came later than the first stores is named only
+    where it makes a difference, so that these are still found.
+    """
     made_by: Any
     if not isinstance(codec, str):
         made_by = codec.spec()
@@ -167,13 +188,20 @@ def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, a
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
-    more = {"documents": reading.documents} if reading.documents != "files" else {}
+    more: dict[str, Any] = {} if reading.documents in ("auto", "files") else {"documents": reading.documents}
     more |= {"alphabet": alphabet} if alphabet else {}
-    made_of = json.dumps([made_by, reading.encoding, files, *([more] if more else [])], sort_keys=True)
-    if not _is_music(codec):
-        return [hashlib.sha256(made_of.encode()).hexdigest()]
-    versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
-    return [hashlib.sha256(f"{made_of[:-1]}, {version}]".encode()).hexdigest() for version in versions]
+    as_text = [made_by, reading.encoding, files]
+    if _is_music(codec):
+        versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
+        return [_hash_of([*as_text, more, version]) for version in versions]
+    if not (tables := [place for place, hashed in enumerate(read) if is_table(hashed.file.path, reading)]):
+        return [_hash_of([*as_text, more])]
+    columns = [TABLES_VERSION, reading.text_column, None if reading.labels == "none" else reading.label_column]
+    return [_hash_of([*as_text, more | {"tables": tables, "columns": columns}]), _hash_of([*as_text, more])]
+
+
+def _hash_of(parts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps([part for part in parts if part != {}], sort_keys=True).encode()).hexdigest()
 
 
 def _cached(folder: Path) -> Store | None:

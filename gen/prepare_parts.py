@@ -14,11 +14,14 @@ import numpy as np
 from gen.codec import Codec, Part
 from gen.codecs import beat_layout
 from gen.codecs import text as char
+from gen.codecs.byte import ByteCodec
 from gen.codecs.documents import document_parts
-from gen.codecs.text import UnknownCharacterError
+from gen.codecs.tables.parts import is_table
+from gen.codecs.tables.rows import look_at_table
+from gen.codecs.text import CharCodec, UnknownCharacterError
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged
-from gen.data.report import FileReport
+from gen.data.report import FileReport, Status
 from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, MidiError
 from gen.music import rules
@@ -98,6 +101,7 @@ class Encoder:
         self, codec: Codec[Any, Any], writer: StoreWriter, progress: Progress, *, encode_file: EncodeFile
     ) -> None:
         self._encode_file = encode_file
+        self._reading = codec.reading if isinstance(codec, CharCodec | ByteCodec) else None
         self._writer = writer
         self._progress = progress
         self._units = codec.units()
@@ -125,9 +129,14 @@ class Encoder:
         findings[EMPTY_DOCUMENTS] += written.num_empty
         found = dict(+findings)
         is_repaired = not _REPAIRS.isdisjoint(found)
-        return FileReport(
-            name, "repaired" if is_repaired else "kept", None, tokens, num_units, found, written.num_documents
-        )
+        status: Status = "repaired" if is_repaired else "kept"
+        return FileReport(name, status, None, tokens, num_units, found, written.num_documents, self._way(hashed))
+
+    def _way(self, hashed: HashedFile) -> str | None:
+        """Returns how documents were made of a file, where that is not told by the options."""
+        path = hashed.file.path
+        is_read_by_rows = self._reading is not None and is_table(path, self._reading)
+        return look_at_table(path, self._reading).describe() if self._reading and is_read_by_rows else None
 
     def _count_units(self, part: Part) -> int:
         if self._units_a_token is not None:

@@ -23,6 +23,8 @@ READING_OPTIONS = {
     "encoding": "encoding",
     "labels": "labels",
     "documents": "documents",
+    "text_column": "text column",
+    "label_column": "label column",
     "valid_fraction": "valid",
     "valid_file": "valid file",
     "test_file": "test file",

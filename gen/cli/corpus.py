@@ -3,7 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from gen.cli.parameters import CodecName, Documents, Encoding, Labels, argument, option, separator
+from gen.cli.parameters import (
+    CodecName,
+    Documents,
+    Encoding,
+    LabelColumn,
+    Labels,
+    TextColumn,
+    argument,
+    option,
+    separator,
+)
 
 if TYPE_CHECKING:
     from gen.codec import Codec
@@ -23,7 +33,9 @@ def corpus(
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
     labels: Labels = "folders",
-    documents: Documents = "files",
+    documents: Documents = "auto",
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
 ) -> None:
     """Show what was read, repaired and refused of a corpus.
@@ -40,7 +52,13 @@ def corpus(
     from gen.config import Reading
     from gen.prepare import prepare
 
-    reading = Reading(encoding=encoding, labels=labels, documents=separator(documents))
+    reading = Reading(
+        encoding=encoding,
+        labels=labels,
+        documents=separator(documents),
+        text_column=text_column,
+        label_column=label_column,
+    )
     with reading_display() as on_progress:
         store = prepare(sources, codec=codec, reading=reading, on_progress=on_progress)
     used = load_codec(store.codec_spec)
@@ -104,7 +122,7 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
     reason = codec_reason(store)
     lines = [
         f"codec      {codec.name}, {len(codec.vocab)} symbols{f'; {reason}' if reason else ''}",
-        f"documents  {store.num_documents:,}",
+        f"documents  {store.num_documents:,}{f'; {way}' if (way := report.way()) else ''}",
         f"tokens     {report.tokens:,}",
         f"{codec.unit + 's':<10} {report.units:,}",
         f"labels     {_listed(store.label_names) or 'none'}",

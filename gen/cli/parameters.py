@@ -25,10 +25,22 @@ Documents = Annotated[
     str,
     option(
         "--documents",
-        metavar="files|lines|blank|SEPARATOR",
+        metavar="auto|files|lines|blank|SEPARATOR",
         help="Make documents of files, lines, what stands between blank lines, or between separators (\\n for a line "
-        "end, \\t for a tab, \\\\ for \\)  [default files]",
+        "end, \\t for a tab, \\\\ for \\); auto takes the rows of .csv, .tsv and .jsonl, and files  [default auto]",
     ),
+]
+TextColumn = Annotated[
+    str | None,
+    option(
+        "--text-column",
+        metavar="NAME|N",
+        help="Read the texts of this column of tables, by name or number from 1  [default the one named text or so]",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    option("--label-column", metavar="NAME|N", help="Label rows by this column of tables  [default by sub-folder]"),
 ]
 
 # Of `gen sample` and `gen play`.

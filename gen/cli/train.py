@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gen.cli.parameters import CodecName, Documents, Encoding, Labels, argument, option, separator
+from gen.cli.parameters import (
+    CodecName,
+    Documents,
+    Encoding,
+    LabelColumn,
+    Labels,
+    TextColumn,
+    argument,
+    option,
+    separator,
+)
 
 
 def train(
@@ -24,7 +34,9 @@ def train(
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
     labels: Labels = "folders",
-    documents: Documents = "files",
+    documents: Documents = "auto",
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     cell: Annotated[
         Literal["rnn", "lstm", "gru"] | None, option("--cell", help="Choose the recurrent cell  [default lstm]")
     ] = None,
@@ -145,7 +157,13 @@ def train(
     options = CorpusOptions(
         tuple(corpus or ()),
         codec=codec,
-        reading=Reading(encoding=encoding, labels=labels, documents=separator(documents)),
+        reading=Reading(
+            encoding=encoding,
+            labels=labels,
+            documents=separator(documents),
+            text_column=text_column,
+            label_column=label_column,
+        ),
         valid_fraction=VALID_FRACTION if valid is None else valid,
         valid_file=valid_file,
         test_file=test_file,

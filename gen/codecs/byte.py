@@ -16,7 +16,7 @@ from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.documents import document_parts
 from gen.codecs.plain import PlainText
 from gen.codecs.text import code_points
-from gen.codecs.textfile import line_at, read_text, write_text
+from gen.codecs.textfile import line_of, read_text, write_text
 from gen.codecs.utf8 import Utf8Grammar
 from gen.config import Reading
 from gen.errors import CorpusError, SettingError
@@ -71,7 +71,7 @@ class ByteCodec(PlainText):
             try:
                 ids = np.frombuffer(part.text.encode("utf-8"), np.uint8)
             except UnicodeEncodeError as err:  # only some encodings, such as utf-7, can give a lone surrogate
-                line = line_at(path, part.place(err.start), self.reading)
+                line = line_of(path, part, err.start, self.reading)
                 raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
             yield Part(ids, part.findings, _places(part.text, part.ends, num_bytes=len(ids)), part.labels)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import NO_ENDS
+from gen.codecs.tables.parts import is_table, table_parts
 from gen.codecs.textfile import LINE_END, TextPart, text_parts
 from gen.config import Reading
 
@@ -42,8 +43,10 @@ class _Finder(Protocol):
 
 def document_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
     """Reads a text file as `text_parts` does, with the places where documents end. Raises as it does."""
+    if is_table(path, reading):
+        return table_parts(path, reading)
     parts = text_parts(path, reading)
-    if reading.documents == "files":
+    if reading.documents in ("auto", "files"):
         return parts
     return _split(parts, _finder(reading.documents))
 

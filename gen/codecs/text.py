@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.documents import document_parts
 from gen.codecs.plain import PlainText
-from gen.codecs.textfile import line_at, read_text, write_text
+from gen.codecs.textfile import line_of, read_text, write_text
 from gen.config import Reading
 from gen.errors import CheckpointError, CorpusError, SettingError
 
@@ -96,7 +96,7 @@ class CharCodec(PlainText):
         for part in document_parts(path, self.reading):
             ids, unknown = self._lookup(part.text)
             if unknown is not None:
-                line = line_at(path, part.place(unknown), self.reading)
+                line = line_of(path, part, unknown, self.reading)
                 where = _unknown(part.text[unknown], line=line)
                 raise UnknownCharacterError(f"{path}: {where}", hint=self._hint())
             yield Part(ids, part.findings, part.ends, part.labels)

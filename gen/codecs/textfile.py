@@ -48,6 +48,7 @@ class TextPart(NamedTuple):
     ends: NDArray[np.int64] = NO_ENDS  # as in `gen.codec.Part`
     gaps: NDArray[np.int64] = NO_ENDS  # how many characters, left out here, follow each of these documents
     labels: Sequence[str | None] | None = None  # as in `gen.codec.Part`
+    lines: NDArray[np.int64] = NO_ENDS  # of a table: on which line of the file each of these documents begins
 
     def place(self, offset: int) -> int:
         """Returns how many characters of the file stand before one of the text."""
@@ -84,6 +85,13 @@ def text_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
         if text or findings:
             yield TextPart(text, start, findings)
         start += len(text)
+
+
+def line_of(path: Path, part: TextPart, offset: int, reading: Reading) -> int:
+    """Returns the number of the line, from 1, that holds a character of a part."""
+    if len(part.lines):
+        return int(part.lines[np.searchsorted(part.ends, offset, side="right")])
+    return line_at(path, part.place(offset), reading)
 
 
 def line_at(path: Path, start: int, reading: Reading) -> int:

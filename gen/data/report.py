@@ -19,6 +19,7 @@ class FileReport:
         reason: why it was refused or skipped.
         findings: counts of what reading it found.
         documents: how many it gave.
+        way: how they were made of it, where the options do not tell: "rows, column text".
     """
 
     name: str
@@ -28,6 +29,7 @@ class FileReport:
     units: int = 0
     findings: Mapping[str, int] = field(default_factory=dict)
     documents: int = 0
+    way: str | None = None
 
     @property
     def is_used(self) -> bool:
@@ -67,6 +69,17 @@ class Report:
             total.update(file.findings)
         return total
 
+    def way(self) -> str | None:
+        """Returns how documents were made of files, where the options do not tell: "rows of a.csv, column text"."""
+        ways = Counter(file.way for file in self.files if file.way is not None).most_common()
+        if not ways:
+            return None
+        way, num_files = ways[0]
+        where = f"{num_files:,} files" if num_files > 1 else next(file.name for file in self.files if file.way == way)
+        num_others = sum(count for _, count in ways[1:])
+        more = f"; of {num_others:,} files otherwise" if num_others else ""
+        return way.replace(",", f" of {where},", 1) + more
+
     def count(self, status: Status) -> int:
         """Returns how many files have a status."""
         return sum(file.status == status for file in self.files)
@@ -88,7 +101,16 @@ class Report:
     def rows(self) -> list[tuple[Any, ...]]:
         """Returns the report as JSON data that takes little room, for there may be very many files."""
         return [
-            (file.name, file.status, file.reason, file.tokens, file.units, dict(file.findings), file.documents)
+            (
+                file.name,
+                file.status,
+                file.reason,
+                file.tokens,
+                file.units,
+                dict(file.findings),
+                file.documents,
+                file.way,
+            )
             for file in self.files
         ]
 

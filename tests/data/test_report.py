@@ -44,4 +44,5 @@ def test_programs_get_totals_and_each_file_by_field() -> None:
         "units": 0,
         "findings": {},
         "documents": 0,
+        "way": None,
     }

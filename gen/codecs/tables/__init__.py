@@ -1,0 +1,1 @@
+"""Tables of texts: CSV, TSV and JSON lines, every row a document."""

@@ -94,6 +94,12 @@ class _Channel:
     is_drum: bool
     bank: int | None = None  # None: none was selected
     by_bank: bool | None = None  # None: the bank says nothing
+    num_banks: int = 0  # selections of a bank that said something
+    is_counted: bool = True  # the last of them
+
+    def select(self, bank: int) -> None:
+        """Takes a bank, which the next program is in."""
+        self.bank, self.is_counted = bank, False
 
     def choose_program(self, mode: _Mode) -> None:
         """Takes the bank that was selected."""
@@ -103,6 +109,8 @@ class _Channel:
             self.by_bank = True
         else:
             self.by_bank = False if self.bank == MELODY_BANK or mode == "xg" else None
+        self.num_banks += self.by_bank is not None and not self.is_counted
+        self.is_counted = True
 
 
 @dataclass(slots=True)
@@ -133,8 +141,10 @@ def find_parts(events: Events, channels: Channels) -> Parts:
             channel = ports[port].channel(told)
             is_drum = channel.is_drum if channel.by_bank is None else channel.by_bank
             turns[port * CHANNELS + told].append((message.tick, is_drum))
-            num_banks += message.bank is None and message.change is None and channel.by_bank is not None
-    return Parts({channel: _turns(channel, turn) for channel, turn in turns.items()}, len(exclusive), num_banks)
+            num_banks += channel.num_banks
+            channel.num_banks = 0
+    changes = {channel: _turns(channel, told) for channel, told in turns.items()}
+    return Parts({channel: turn for channel, turn in changes.items() if len(turn[0])}, len(exclusive), num_banks)
 
 
 def may_make_melody(data: bytes) -> bool:
@@ -156,7 +166,7 @@ def _apply(port: _Port, number: int, message: _Message) -> list[int]:
         return [change.channel]
     channel = port.channel(number)
     if message.bank is not None:
-        channel.bank = message.bank
+        channel.select(message.bank)
         return []
     channel.choose_program(port.mode)
     return [number]

@@ -1,10 +1,16 @@
 """Every event of real files is kept or left out, by count, against mido."""
 
+import tempfile
 from pathlib import Path
 
+import mido
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.codecs.accounting import CODECS, Ledger, account
+from tests.music.midi_bytes import saved
+from tests.music.mido_files import as_bytes, mido_files, routed_files
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +21,15 @@ def ledgers(shared_data: Path) -> dict[str, Ledger]:
     assert not refused
     assert all(ledger.files + ledger.refused == len(paths) for ledger in ledgers.values())
     return ledgers
+
+
+@given(file=st.one_of(mido_files(), routed_files()))
+@settings(max_examples=200)
+def test_every_event_of_random_files_is_accounted_for(file: mido.MidiFile) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ledgers, refused = account([saved(Path(folder), as_bytes(file))])
+    assert not refused
+    assert not any(+ledger.off for ledger in ledgers.values())
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -21,7 +21,9 @@ from gen.data.builtin import builtin_path
 from gen.errors import MidiError
 from gen.music.continuation import gone_on, gone_on_alone
 from gen.music.metre import bars_of
+from gen.music.midi import read_midi
 from gen.music.midi_write import write_midi
+from gen.music.rules import MAX_SECONDS
 from gen.music.score import ChannelEvent, ChannelEvents, Note, PedalSpan, Score, Tempo, TimeSignature, Track
 from gen.run import Run
 
@@ -78,6 +80,13 @@ def of_programs(count: int, *, is_drum: bool = False) -> Score:
     return Score(tuple(Track((Note(480 * p, 480, 60, 64),), p, is_drum) for p in range(count)))
 
 
+def read_back(score: Score) -> Score:
+    """Returns what a file of a score holds."""
+    with TemporaryDirectory() as folder:
+        write_midi(Path(folder) / "a.mid", score)
+        return read_midi(Path(folder) / "a.mid")[0]
+
+
 @ANY_CODEC
 @given(score=primers(), min_length=st.integers(0, 30))
 @example(score=of_programs(15), min_length=0)
@@ -97,6 +106,8 @@ def test_any_primer_is_gone_on_from_or_refused_in_a_line(codec: str, score: Scor
         scaled = Counter(Note(n.onset_ticks * factor, n.duration_ticks * factor, *n[2:]) for n in before.notes)
         assert scaled <= Counter(after.notes)
         assert (after.program, after.is_drum) == (before.program, before.is_drum)
+    if 0 < whole.duration_seconds <= MAX_SECONDS:
+        assert read_back(whole).num_notes == whole.num_notes
     known = run.codec.known(score).whole
     assert {t.program for t in known.tracks if t.notes and not t.is_drum} <= {0} or codec == "performance"
 

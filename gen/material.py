@@ -23,6 +23,7 @@ from gen.training.recipe import MIN_BPTT, Facts
 from gen.tuning import Base
 
 VALID_FRACTION = 0.1
+MOST_LABELS = 4096  # each is a row of weights; what has more is rather a column of numbers or of texts
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 
 # Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
@@ -228,6 +229,11 @@ def facts(material: Material) -> Facts:
         raise CorpusError(
             f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed)",
             hint="give more, or --valid 0",
+        )
+    if len(material.label_names) > MOST_LABELS:
+        raise CorpusError(
+            f"{place}: too many different labels ({len(material.label_names)}; at most {MOST_LABELS})",
+            hint="another --label-column, or --labels none",
         )
     return Facts(
         num_tokens=material.train.num_targets,

@@ -116,5 +116,13 @@ def test_a_store_depends_on_the_columns_and_on_what_is_a_table(here: Path) -> No
     assert prepare(["a.txt"]).key == prepare(["a.csv"], reading=Reading(documents="files")).key
 
 
+def test_a_column_of_thousands_of_different_values_is_none_of_labels(gen: Gen, here: Path) -> None:
+    (here / "ids.csv").write_text("id,text\n" + "".join(f"{number},some text\n" for number in range(5000)))
+
+    outcome = gen("train", "ids.csv", "--label-column", "id", "--run", "a", *TINY)
+
+    assert_refused(outcome, "ids.csv: too many different labels (5000; at most 4096)")
+
+
 def test_music_has_no_columns(gen: Gen, music_folder: Path) -> None:
     assert_refused(gen("corpus", music_folder, "--text-column", "1"), "--text-column: only for text (1)")

@@ -27,7 +27,8 @@ from statistics import median
 import mido
 
 from gen.config import Reading
-from gen.prepare import MIDI_SUFFIXES, prepare
+from gen.prepare import prepare
+from gen.prepare_kinds import MIDI_SUFFIXES
 
 NAMES = ("mido", "serial", "prepared", "cached")
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes

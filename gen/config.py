@@ -11,6 +11,7 @@ from gen.errors import SettingError
 CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DOCUMENTS = ("auto", "files", "lines", "blank")  # what makes a document of a text; all else is a separator
+Normalize = Literal["none", "nfc", "nfkc"]
 MOST_SAMPLES = 65536  # rows of one batch
 MOST_OF_A_LIMIT = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
 Config = TypeVar("Config", "Reading", "ModelConfig", "TrainingConfig", "SamplingConfig")
@@ -28,6 +29,9 @@ class Reading:
             (`gen.codecs.tables`), and other files whole.
         text_column: of tables, by its name or its number from 1; None for the one that is called as texts are.
         label_column: likewise, of labels; None for none.
+        errors: what becomes of bytes that are not in the encoding: an error, U+FFFD, or nothing.
+        normalize: the normal form of Unicode into which texts are brought.
+        unknown: what becomes of characters that a codec with an alphabet of its own lacks: an error, or nothing.
     """
 
     encoding: str = "utf-8"
@@ -35,6 +39,9 @@ class Reading:
     documents: str = "auto"
     text_column: str | None = None
     label_column: str | None = None
+    errors: Literal["strict", "replace", "skip"] = "strict"
+    normalize: Normalize = "none"
+    unknown: Literal["error", "skip"] = "error"
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding)
@@ -45,6 +52,9 @@ class Reading:
                 raise SettingError(f"--{option}: neither a name nor a number ()")
             if column is not None and self.documents != "auto":
                 raise SettingError(f"--{option}: only for the rows of tables (--documents {self.documents})")
+        _check_choice("errors", self.errors, ("strict", "replace", "skip"))
+        _check_choice("normalize", self.normalize, get_args(Normalize))
+        _check_choice("unknown", self.unknown, ("error", "skip"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gen.data.store import Store, open_store, stores_folder
 from gen.data.stretches import Stretches
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.prepare import prepare
+from gen.prepare_kinds import Kind
 from gen.training.recipe import MIN_BPTT, Facts
 from gen.tuning import Base
 
@@ -27,7 +28,14 @@ MOST_LABELS = 4096  # each is a row of weights; what has more is rather a column
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 
 # Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
-LEFT_OUT_AT_DEFAULT: dict[str, Any] = {"documents": "auto", "text_column": None, "label_column": None}
+LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
+    "documents": "auto",
+    "text_column": None,
+    "label_column": None,
+    "errors": "strict",
+    "normalize": "none",
+    "unknown": "error",
+}
 READING_FIELDS = tuple(field.name for field in fields(Reading))
 
 OnProgress = Callable[[int, int], None]
@@ -118,7 +126,7 @@ def open_material(
     """
     key = recorded and recorded.key
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
-    store = kept or _prepared(options, key, on_progress)
+    store = kept or _prepared(options, recorded, on_progress)
     codec, label_names = _learnt(options, store, recorded)
     ids = neutral_ids(codec, store.ids)
     labels = _matched_labels(store, label_names)
@@ -187,13 +195,23 @@ def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
     return ids if table is None else table.astype(ids.dtype)[ids]
 
 
-def _prepared(options: CorpusOptions, known_key: str | None, on_progress: OnProgress | None) -> Store:
+def _prepared(options: CorpusOptions, recorded: Recorded | None, on_progress: OnProgress | None) -> Store:
     """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
     codec: str | Codec[Any, Any] = options.codec
+    kind: Kind | None = None
+    if recorded is not None:
+        kind = "text" if recorded.codec.suffix == ".txt" else "MIDI"
     if options.controls:
-        store = prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress)
+        store = prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress, auto_reads=kind)
         codec = load_codec(store.codec_spec).with_controls(options.controls)
-    return prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress, known_key=known_key)
+    return prepare(
+        options.sources,
+        codec=codec,
+        reading=options.reading,
+        on_progress=on_progress,
+        known_key=recorded and recorded.key,
+        auto_reads=kind,
+    )
 
 
 def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[Codec[Any, Any], tuple[str, ...]]:

@@ -11,11 +11,11 @@ What becomes of a file that cannot be used stands in `gen.prepare_parts`.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gen.codec import Codec
 from gen.codecs import codec_names
@@ -36,17 +36,41 @@ from gen.data.store import Store, open_store, stores_folder
 from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, SettingError
 from gen.music import rules
-from gen.prepare_parts import Encoder, OnProgress, Progress, Weights, survey
+from gen.prepare_kinds import Kind, LookedAt, kind_of_most, left_out, look_at
+from gen.prepare_parts import Encoder, OnProgress, Progress, Refusal, Weights, survey
 from gen.prepare_workers import file_encoder
 
 AnyCodec = Codec[Any, Any]
 
-MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 MOST_LOOKED_AT = 1 << 20  # bytes of a MIDI file by which a codec is chosen: less than a second, whatever it holds
 MOST_CHARACTERS = 8192  # more different ones than this, and `auto` takes bytes
 _TEXT_CODECS = ("char", "byte")
 _AUTO_MUSIC = "music"  # what "auto" comes to where any file is MIDI
 _REASON = "reason"  # beside the codec's own keys in what a store keeps of it
+
+
+class _Corpus(NamedTuple):
+    """The files of a corpus, and what is known of them before they are read."""
+
+    hashed: Sequence[HashedFile]
+    looked: Mapping[SourceFile, LookedAt]
+    unsuited: Mapping[SourceFile, FileReport]  # what is not read of those looked at, with the reasons
+    skipped: Sequence[Skipped]
+
+    @property
+    def read(self) -> list[HashedFile]:
+        """Those to read, in order."""
+        return [hashed for hashed in self.hashed if hashed.file not in self.unsuited]
+
+    def unhashed(self) -> tuple[FileReport, ...]:
+        """Returns the reports of what is no part of the store."""
+        hashed = {hashed.file for hashed in self.hashed}
+        unsuited = (report for file, report in self.unsuited.items() if file not in hashed)
+        return (*unsuited, *(FileReport(name, "skipped", reason) for name, reason in self.skipped))
+
+    def unused(self) -> tuple[FileReport, ...]:
+        """Returns the reports of all that is not read."""
+        return (*(self.unsuited[h.file] for h in self.hashed if h.file in self.unsuited), *self.unhashed())
 
 
 def prepare(
@@ -58,20 +82,22 @@ def prepare(
     num_workers: int | None = None,
     known_key: str | None = None,
     alphabet: str = "",
+    auto_reads: Kind | None = None,
 ) -> Store:
     """Returns the store of a corpus: made now, or found in the cache when the contents are known.
 
     Args:
         sources: files, folders, globs, "-" or names of built-in corpora.
-        codec: "auto" takes `beat` or `performance` if any file is MIDI (`gen.codecs.music`; `codec_reason` says why),
-            else `char`, else, beyond 8192 different characters, `byte`. A codec as an object is used as it is: its
-            vocabulary is not built anew.
+        codec: "auto" takes `beat` or `performance` if most files are MIDI (`gen.prepare_kinds`, `gen.codecs.music`;
+            `codec_reason` says why), else `char`, else, beyond 8192 different characters, `byte`. A codec as an object
+            is used as it is: its vocabulary is not built anew.
         reading: how files become documents; a codec given as an object reads its files that way too.
         on_progress: called with the bytes done and their total.
         num_workers: processes that encode MIDI beside this one, each file under a limit of time and memory; None for as
             many as make it faster, 0 for none and so no limits. The store does not depend on it.
         alphabet: characters that the codec `char` shall have besides those of the corpus.
         known_key: of a store to use again if it is of the same files, though they would be read otherwise today.
+        auto_reads: what "auto" reads whatever most files are, as a run did that goes on.
 
     Raises:
         CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
@@ -82,30 +108,34 @@ def prepare(
         raise SettingError(f"num_workers: must not be negative ({num_workers})")
     _check_codec(codec)
     if isinstance(codec, CharCodec | ByteCodec):
+        reading = replace(reading, normalize=codec.normalize)
         codec = replace(codec, reading=reading)
     with closing(find_sources(sources)) as found:
-        choice = _music_or_text(found.files, codec)
+        files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
+        looked = {file: look_at(file) for file in files}
+        choice = _music_or_text(looked, codec, auto_reads)
         if _is_music(choice):
             _check_is_text(reading)
-        files, left_out = _suited(found.files, choice, is_auto=codec == "auto")
-        if reading.labels == "none":
-            files = [file._replace(label=None) for file in files]
+        unsuited = left_out(looked, "MIDI" if _is_music(choice) else "text", is_auto=codec == "auto")
+        if _is_music(choice):  # what a text corpus leaves out counts among its contents all the same
+            files = [file for file in files if file not in unsuited]
         progress = Progress(sum(file.size for file in files), _weights(choice), on_progress)
         read, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
-        skipped = (*found.skipped, *left_out, *unreadable)
-        if not read:
-            raise _nothing_usable(sources, Report(_skips(skipped)))
-        key, *older_keys = _keys(read, choice, reading, alphabet)
-        if known_key in older_keys and not _is_music(choice):  # before tables were read by their rows
-            key, reading = str(known_key), replace(reading, documents="files")
-            choice = replace(choice, reading=reading) if isinstance(choice, CharCodec | ByteCodec) else choice
+        corpus = _Corpus(read, looked, unsuited, (*found.skipped, *unreadable))
+        if not corpus.read:
+            raise _nothing_usable(sources, corpus.unused())
+        key, *older_keys = _keys(corpus, choice, reading, alphabet)
         known = _cached(stores_folder() / known_key) if known_key in older_keys else None
+        if known is None and known_key in older_keys and not _is_music(choice):  # before tables were read by their rows
+            reading = replace(reading, documents="files")
+            choice = replace(choice, reading=reading) if isinstance(choice, CharCodec | ByteCodec) else choice
+            key = _keys(corpus, choice, reading, alphabet)[0]
         store = (
             known
             or _cached(stores_folder() / key)
             or _build(
                 stores_folder() / key,
-                read,
+                corpus,
                 choice,
                 reading=reading,
                 sources=sources,
@@ -115,7 +145,8 @@ def prepare(
             )
         )
         progress.finish()
-    return replace(_as_found(store, [hashed.file for hashed in read], skipped), older_keys=tuple(older_keys))
+    # What a text lost by newer rules shifts its alphabet: of the older stores only the very one will do.
+    return replace(_as_found(store, corpus), older_keys=tuple(older_keys) if _is_music(choice) else ())
 
 
 def codec_reason(store: Store) -> str | None:
@@ -130,20 +161,11 @@ def _check_codec(codec: str | AnyCodec) -> None:
         raise SettingError(f"--codec: unknown ({codec})", hint=f"choose one of {', '.join(choices)}")
 
 
-def _music_or_text(files: Sequence[SourceFile], codec: str | AnyCodec) -> str | AnyCodec:
-    """Returns the codec asked for, with "music" for "auto" where any file is MIDI."""
-    return _AUTO_MUSIC if codec == "auto" and any(map(_is_midi, files)) else codec
-
-
-def _suited(
-    files: Sequence[SourceFile], codec: str | AnyCodec, *, is_auto: bool
-) -> tuple[list[SourceFile], list[Skipped]]:
-    """Parts the files into those to read and those that a music codec leaves out; what is given to it is tried."""
-    if not _is_music(codec):
-        return list(files), []
-    is_read = [_is_midi(file) or (file.is_given and not is_auto) for file in files]
-    suited = [file for file, reads in zip(files, is_read, strict=True) if reads]
-    return suited, [Skipped(file.name, "not MIDI") for file, reads in zip(files, is_read, strict=True) if not reads]
+def _music_or_text(
+    looked: Mapping[SourceFile, LookedAt], codec: str | AnyCodec, auto_reads: Kind | None
+) -> str | AnyCodec:
+    """Returns the codec asked for, with "music" for "auto" where that reads MIDI."""
+    return _AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "MIDI" else codec
 
 
 def _check_is_text(reading: Reading) -> None:
@@ -158,10 +180,6 @@ def _check_is_text(reading: Reading) -> None:
             raise SettingError(f"--{option}: only for text ({value})", hint="leave it out")
 
 
-def _is_midi(file: SourceFile) -> bool:
-    return file.path.suffix.lower() in MIDI_SUFFIXES
-
-
 def _is_music(codec: str | AnyCodec) -> bool:
     return (codec if isinstance(codec, str) else codec.name) not in ("auto", *_TEXT_CODECS)
 
@@ -172,7 +190,7 @@ def _weights(codec: str | AnyCodec) -> Weights:
     return Weights(hash=1, survey=3 if codec in ("auto", "char") else 0, encode=3)
 
 
-def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, alphabet: str) -> list[str]:
+def _keys(corpus: _Corpus, codec: str | AnyCodec, reading: Reading, alphabet: str) -> list[str]:
     """Returns the hash of everything that decides what the store holds, then those of the same files as once read.
 
     So music was read by other rules, and tables as plain text. What came later than the first stores is named only
@@ -187,21 +205,38 @@ def _keys(read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, a
         made_by = (BeatCodec if codec == BeatCodec.name else PerformanceCodec)().spec()
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
-    files = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in read]
+    plain = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in corpus.hashed]
+    files = [(*known, *_read_anew(corpus, hashed)) for known, hashed in zip(plain, corpus.hashed, strict=True)]
     more: dict[str, Any] = {} if reading.documents in ("auto", "files") else {"documents": reading.documents}
+    for name in ("errors", "normalize", "unknown"):
+        if (value := getattr(reading, name)) != getattr(Reading(), name):
+            more[name] = value
     more |= {"alphabet": alphabet} if alphabet else {}
-    as_text = [made_by, reading.encoding, files]
     if _is_music(codec):
         versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
-        return [_hash_of([*as_text, more, version]) for version in versions]
-    if not (tables := [place for place, hashed in enumerate(read) if is_table(hashed.file.path, reading)]):
-        return [_hash_of([*as_text, more])]
-    columns = [TABLES_VERSION, reading.text_column, None if reading.labels == "none" else reading.label_column]
-    return [_hash_of([*as_text, more | {"tables": tables, "columns": columns}]), _hash_of([*as_text, more])]
+        return [_hash_of([made_by, reading.encoding, files, more, version]) for version in versions]
+    texts = [_hash_of([made_by, reading.encoding, by, more]) for by in (files, plain)]
+    if tables := [place for place, hashed in enumerate(corpus.hashed) if is_table(hashed.file.path, reading)]:
+        columns = [TABLES_VERSION, reading.text_column, None if reading.labels == "none" else reading.label_column]
+        rows = {"tables": tables, "columns": columns}
+        texts.insert(0, _hash_of([made_by, reading.encoding, files, more | rows]))
+    return list(dict.fromkeys(texts))
 
 
 def _hash_of(parts: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps([part for part in parts if part != {}], sort_keys=True).encode()).hexdigest()
+
+
+def _read_anew(corpus: _Corpus, hashed: HashedFile) -> list[str]:
+    """Returns what is done with a file that the first versions did not do."""
+    seen = corpus.looked[hashed.file]
+    is_read = hashed.file not in corpus.unsuited
+    changes = {
+        "unpacked": seen.is_compressed and is_read,
+        "without inner marks": hashed.has_inner_mark and is_read and not seen.is_midi,
+        "left out": seen.foreign is not None and seen.foreign.is_characters and not is_read,
+    }
+    return [name for name, holds in changes.items() if holds]
 
 
 def _cached(folder: Path) -> Store | None:
@@ -213,7 +248,7 @@ def _cached(folder: Path) -> Store | None:
 
 def _build(
     folder: Path,
-    read: Sequence[HashedFile],
+    corpus: _Corpus,
     codec: str | AnyCodec,
     *,
     reading: Reading,
@@ -222,27 +257,25 @@ def _build(
     num_workers: int | None,
     progress: Progress,
 ) -> Store:
+    read = corpus.read
     chosen, reason, refused = _choose(read, codec, reading, progress, alphabet)
     num_workers = num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
+        files = dict(corpus.unsuited)
         with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
-            encoder = Encoder(chosen, writer, progress, encode_file=encode_file)
-            files = []
-            for place, hashed in enumerate(read):
-                if place in refused:
-                    files.append(FileReport(hashed.file.name, "refused", refused[place]))
-                else:
-                    files.append(encoder.add(hashed))
+            encoder = Encoder(chosen, writer, progress, encode_file=encode_file, refused=refused)
+            for hashed in read:
+                files[hashed.file] = encoder.add(hashed)
                 check_unchanged(hashed)
-        report = Report(tuple(files))
+        report = Report(tuple(files[hashed.file] for hashed in corpus.hashed))
         if not writer.num_documents:
-            raise _nothing_usable(sources, report)
+            raise _nothing_usable(sources, (*report.files, *corpus.unhashed()), encoder.hint)
         return writer.commit(codec_spec=chosen.spec() | ({_REASON: reason} if reason else {}), report=report)
 
 
 def _choose(
     read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, progress: Progress, known: str
-) -> tuple[AnyCodec, str | None, dict[int, str]]:
+) -> tuple[AnyCodec, str | None, dict[SourceFile, Refusal]]:
     """Returns the codec, why if there was a choice, and which files are known to be of no use, with the reasons."""
     if not isinstance(codec, str):
         return codec, None, {}
@@ -250,12 +283,12 @@ def _choose(
         small = [hashed.file.path for hashed in read if hashed.size <= MOST_LOOKED_AT]  # it is done without a limit
         return *_choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
-        return ByteCodec(reading), None, {}
+        return ByteCodec(reading, reading.normalize), None, {}
     found, refused = survey(read, reading, progress)
     alphabet = "".join(sorted({*found, *known}))
     if codec == "auto" and len(alphabet) > MOST_CHARACTERS:
-        return ByteCodec(reading), f"{len(alphabet):,} different characters", refused
-    return CharCodec(alphabet, reading), None, refused
+        return ByteCodec(reading, reading.normalize), f"{len(alphabet):,} different characters", refused
+    return CharCodec(alphabet, reading, reading.normalize), None, refused
 
 
 def _choose_music(paths: Sequence[Path], codec: str) -> tuple[AnyCodec, str | None]:
@@ -265,29 +298,30 @@ def _choose_music(paths: Sequence[Path], codec: str) -> tuple[AnyCodec, str | No
     return (BeatCodec() if codec == BeatCodec.name else choose_performance(paths)), None
 
 
-def _skips(skipped: Sequence[Skipped]) -> tuple[FileReport, ...]:
-    return tuple(FileReport(name, "skipped", reason) for name, reason in skipped)
-
-
-def _as_found(store: Store, read: Sequence[SourceFile], skipped: Sequence[Skipped]) -> Store:
-    """Returns the store under the names that the files have now, with what was skipped now."""
+def _as_found(store: Store, corpus: _Corpus) -> Store:
+    """Returns the store under the names that the files have now, with what was left out now."""
     reports = [
-        report if report.name == file.name else replace(report, name=file.name)
-        for report, file in zip(store.report.files, read, strict=True)
+        corpus.unsuited.get(hashed.file) or (report if report.name == hashed.file.name else _renamed(report, hashed))
+        for report, hashed in zip(store.report.files, corpus.hashed, strict=True)
     ]
-    used = [file for report, file in zip(reports, read, strict=True) if report.is_used]
+    used = [hashed.file for report, hashed in zip(reports, corpus.hashed, strict=True) if report.is_used]
     return replace(
         store,
         files=tuple(file.name for file in used),
         paths=tuple(file.path for file in used),
-        report=Report((*reports, *_skips(skipped))),
+        report=Report((*reports, *corpus.unhashed())),
     )
 
 
-def _nothing_usable(sources: Sequence[str], report: Report) -> CorpusError:
+def _renamed(report: FileReport, hashed: HashedFile) -> FileReport:
+    return replace(report, name=hashed.file.name)
+
+
+def _nothing_usable(sources: Sequence[str], files: Sequence[FileReport], hint: str | None = None) -> CorpusError:
     """Returns the error for a corpus without a single usable file; it gives the reasons."""
-    if len(report.files) == 1:
-        return CorpusError(f"{report.files[0].name}: {report.files[0].reason}")
-    reasons = [f"{count} {reason}" for reason, count in report.reasons().most_common(3)]
-    more = ["..."] * (len(report.reasons()) > 3)
-    return CorpusError(f"{' '.join(sources)}: nothing usable ({', '.join(reasons + more)})")
+    if len(files) == 1:
+        return CorpusError(f"{files[0].name}: {files[0].reason}", hint=hint)
+    counts = Report(tuple(files)).reasons()
+    reasons = [f"{count} {reason}" for reason, count in counts.most_common(3)]
+    more = ["..."] * (len(counts) > 3)
+    return CorpusError(f"{' '.join(sources)}: nothing usable ({', '.join(reasons + more)})", hint=hint)

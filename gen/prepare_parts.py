@@ -4,7 +4,7 @@ What was merely found and cannot be used is refused, and the run goes on; a text
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from gen.codecs.text import CharCodec, UnknownCharacterError
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged
 from gen.data.report import FileReport, Status
+from gen.data.sources import SourceFile
 from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, MidiError
 from gen.music import rules
@@ -34,8 +35,19 @@ _REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # the findings that changed some
 _TELLS = 200  # how often `on_progress` is called for a corpus, about
 
 
+class Refusal(NamedTuple):
+    """Why a file cannot be used, and perhaps what to do."""
+
+    reason: str
+    hint: str | None
+
+
 class _RefusedError(Exception):
-    """A file cannot be used; its argument says why. Never leaves this module."""
+    """A file cannot be used. Never leaves this module."""
+
+    def __init__(self, reason: str, hint: str | None) -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(reason, hint)
 
 
 class Weights(NamedTuple):
@@ -70,11 +82,11 @@ class Progress:
             self.on_progress(self.total, self.total)
 
 
-def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> tuple[str, dict[int, str]]:
-    """Returns the characters of all texts in order, and why some files are no text, by their place in `read`."""
+def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> tuple[str, dict[SourceFile, Refusal]]:
+    """Returns the characters of all texts in order, and why some files are no text."""
     seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
-    refused: dict[int, str] = {}
-    for place, hashed in enumerate(read):
+    refused: dict[SourceFile, Refusal] = {}
+    for hashed in read:
         added = []
         try:
             parts = _as_code_points(hashed.file.path, reading)
@@ -83,8 +95,8 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
                 if not is_seen.all():  # twice as fast as marking all, which is seldom needed
                     added.append(np.unique(part.ids[~is_seen]))
                     seen[added[-1]] = True
-        except _RefusedError as refusal:
-            refused[place] = str(refusal)
+        except _RefusedError as err:
+            refused[hashed.file] = err.refusal
             for codes in added:
                 seen[codes] = False
     return "".join(map(chr, np.flatnonzero(seen).tolist())), refused
@@ -95,13 +107,22 @@ class Encoder:
 
     Args:
         encode_file: the codec's own, or what does the same elsewhere.
+        refused: what is known already to be of no use.
     """
 
     def __init__(
-        self, codec: Codec[Any, Any], writer: StoreWriter, progress: Progress, *, encode_file: EncodeFile
+        self,
+        codec: Codec[Any, Any],
+        writer: StoreWriter,
+        progress: Progress,
+        *,
+        encode_file: EncodeFile,
+        refused: Mapping[SourceFile, Refusal],
     ) -> None:
+        self.hint: str | None = None  # for the first file that was refused
         self._encode_file = encode_file
         self._reading = codec.reading if isinstance(codec, CharCodec | ByteCodec) else None
+        self._refused = refused
         self._writer = writer
         self._progress = progress
         self._units = codec.units()
@@ -112,6 +133,8 @@ class Encoder:
     def add(self, hashed: HashedFile) -> FileReport:
         """Adds a file. Raises CorpusError if the user named it and it cannot be used, or if it changed meanwhile."""
         name = hashed.file.name
+        if (known := self._refused.get(hashed.file)) is not None:
+            return self._refuse(name, known)
         tokens = num_units = 0
         findings: Counter[str] = Counter()
         try:
@@ -122,9 +145,9 @@ class Encoder:
                 tokens += len(part.ids)
                 num_units += self._count_units(part)
                 findings.update(part.findings)
-        except _RefusedError as refusal:
+        except _RefusedError as err:
             self._writer.drop_file()
-            return FileReport(name, "refused", str(refusal))
+            return self._refuse(name, err.refusal)
         written = self._writer.close_file(name)
         findings[EMPTY_DOCUMENTS] += written.num_empty
         found = dict(+findings)
@@ -137,6 +160,10 @@ class Encoder:
         path = hashed.file.path
         is_read_by_rows = self._reading is not None and is_table(path, self._reading)
         return look_at_table(path, self._reading).describe() if self._reading and is_read_by_rows else None
+
+    def _refuse(self, name: str, refusal: Refusal) -> FileReport:
+        self.hint = self.hint or refusal.hint
+        return FileReport(name, "refused", refusal.reason)
 
     def _count_units(self, part: Part) -> int:
         if self._units_a_token is not None:
@@ -171,7 +198,7 @@ def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, wei
         reason = str(err).removeprefix(f"{hashed.file.path}: ")
         is_named = hashed.file.is_given or isinstance(err, UnknownCharacterError)
         if isinstance(err, MidiError) or not is_named:
-            raise _RefusedError(reason) from err
+            raise _RefusedError(reason, err.hint) from err
         raise CorpusError(f"{hashed.file.name}: {reason}", hint=err.hint) from err
     finally:
         progress.advance(left, weight)

@@ -25,6 +25,8 @@ READING_OPTIONS = {
     "documents": "documents",
     "text_column": "text column",
     "label_column": "label column",
+    "errors": "errors",
+    "normalize": "normalize",
     "valid_fraction": "valid",
     "valid_file": "valid file",
     "test_file": "test file",

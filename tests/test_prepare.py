@@ -137,14 +137,12 @@ def test_auto_takes_characters_up_to_8192_different_ones(num_characters: int, co
 def test_auto_takes_music_when_there_is_any_and_skips_the_rest(here: Path) -> None:
     write_midi("f/a.MID")
     write("f/README.txt", "about")
-    write("given.txt", "text")
-    store = prepare(["f", "given.txt"])
+    store = prepare(["f"])
     assert store.codec_spec["name"] == "beat"
     assert store.units == 1
     assert statuses(store) == {
         "f/a.MID": ("kept", None),
-        "f/README.txt": ("skipped", "not MIDI"),
-        "given.txt": ("skipped", "not MIDI"),
+        "f/README.txt": ("skipped", "text, and the corpus is taken for MIDI (--codec char reads it)"),
     }
 
 
@@ -212,7 +210,10 @@ def test_bad_texts_are_refused_in_a_folder_with_the_reason(here: Path) -> None:
         assert texts(store) == ["fine"]
         assert statuses(store) == {
             "f/a.txt": ("kept", None),
-            "f/b.txt": ("refused", "not utf-8 (0xe9 at byte 3, line 1)"),
+            "f/b.txt": (
+                "refused",
+                'not utf-8 (0xe9 at byte 3, line 1, column 4, in "caf\\xe9"; looks like latin-1)',
+            ),
             "f/c.bin": ("refused", "binary, not text (NUL on line 1)"),
             "f/d.txt": ("refused", "empty"),
             "f/e.txt": ("refused", "empty"),
@@ -231,7 +232,7 @@ def test_a_refused_text_adds_no_characters(here: Path) -> None:
     [
         (b"", "a.txt: empty"),
         (b"ab\0", "a.txt: binary, not text (NUL on line 1)"),
-        (b"a\xff", "a.txt: not utf-8 (0xff at byte 1, line 1)"),
+        (b"a\xff", 'a.txt: not utf-8 (0xff at byte 1, line 1, column 2, in "a\\xff")'),
     ],
 )
 def test_a_bad_text_that_was_given_is_an_error(data: bytes, message: str, codec: str, here: Path) -> None:
@@ -310,7 +311,7 @@ def test_equal_contents_under_other_names_are_not_prepared_again(here: Path) -> 
     assert second.files == ("g/b/1.txt", "g/c/3.txt")
     assert statuses(second) == {
         "g/b/1.txt": ("kept", None),
-        "g/c/2.text": ("refused", "not utf-8 (0xff at byte 1, line 1)"),
+        "g/c/2.text": ("refused", 'not utf-8 (0xff at byte 1, line 1, column 2, in "t\\xff")'),
         "g/c/3.txt": ("kept", None),
         "g/pipe": ("skipped", "a FIFO, not a file"),
     }

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from gen.cli.parameters import (
+    BadBytes,
     CodecName,
     Documents,
     Encoding,
     LabelColumn,
     Labels,
+    Normalize,
     TextColumn,
     argument,
     option,
@@ -32,6 +34,8 @@ def corpus(
     ] = None,
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
+    errors: BadBytes = "strict",
+    normalize: Normalize = "none",
     labels: Labels = "folders",
     documents: Documents = "auto",
     text_column: TextColumn = None,
@@ -54,6 +58,8 @@ def corpus(
 
     reading = Reading(
         encoding=encoding,
+        errors=errors,
+        normalize=normalize,
         labels=labels,
         documents=separator(documents),
         text_column=text_column,

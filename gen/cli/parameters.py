@@ -42,6 +42,14 @@ LabelColumn = Annotated[
     str | None,
     option("--label-column", metavar="NAME|N", help="Label rows by this column of tables  [default by sub-folder]"),
 ]
+BadBytes = Annotated[
+    Literal["strict", "replace", "skip"],
+    option("--errors", help="Refuse, replace or skip bytes that are not in the encoding  [default strict]"),
+]
+Normalize = Annotated[
+    Literal["none", "nfc", "nfkc"],
+    option("--normalize", help="Bring text into this normal form of Unicode  [default none]"),
+]
 
 # Of `gen sample` and `gen play`.
 Temperature = Annotated[

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gen.cli.parameters import (
+    BadBytes,
     CodecName,
     Documents,
     Encoding,
     LabelColumn,
     Labels,
+    Normalize,
     TextColumn,
     argument,
     option,
@@ -33,6 +35,8 @@ def train(
     ),
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
+    errors: BadBytes = "strict",
+    normalize: Normalize = "none",
     labels: Labels = "folders",
     documents: Documents = "auto",
     text_column: TextColumn = None,
@@ -159,6 +163,8 @@ def train(
         codec=codec,
         reading=Reading(
             encoding=encoding,
+            errors=errors,
+            normalize=normalize,
             labels=labels,
             documents=separator(documents),
             text_column=text_column,

@@ -5,7 +5,7 @@ Files of other encodings are read as text first (`gen.codecs.textfile`), so the 
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.documents import document_parts
-from gen.codecs.plain import PlainText
+from gen.codecs.forms import normalised
+from gen.codecs.plain import PlainText, normalize_of, normalize_spec
 from gen.codecs.text import code_points
 from gen.codecs.textfile import line_of, read_text, write_text
 from gen.codecs.utf8 import Utf8Grammar
-from gen.config import Reading
+from gen.config import Normalize, Reading
 from gen.errors import CorpusError, SettingError
 
 VERSION = 1
@@ -31,9 +32,11 @@ class ByteCodec(PlainText):
 
     Args:
         reading: how files become text; no part of the spec, for ids do not tell.
+        normalize: the normal form of Unicode in which all texts are read, prompts too.
     """
 
     reading: Reading = field(default=Reading(), compare=False)
+    normalize: Normalize = "none"
 
     name: ClassVar[str] = "byte"
     unit: ClassVar[str] = "byte"
@@ -41,9 +44,9 @@ class ByteCodec(PlainText):
     controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def from_spec(cls, _spec: dict[str, Any]) -> Self:
-        """Returns the codec; it has no settings."""
-        return cls()
+    def from_spec(cls, spec: dict[str, Any]) -> Self:
+        """Returns the codec that `spec` describes. Raises CheckpointError if it describes none."""
+        return cls(normalize=normalize_of(spec))
 
     @property
     def vocab(self) -> Vocab:
@@ -52,7 +55,7 @@ class ByteCodec(PlainText):
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
-        return read_text(path, self.reading)
+        return read_text(path, replace(self.reading, normalize=self.normalize))
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""
@@ -61,17 +64,18 @@ class ByteCodec(PlainText):
     def encode(self, whole: str) -> IdArray:
         """Returns the (N,) bytes of a text. Raises SettingError at a lone surrogate, which UTF-8 cannot write."""
         try:
-            return np.frombuffer(whole.encode("utf-8"), np.uint8)
+            return np.frombuffer(normalised(whole, self.normalize).encode("utf-8"), np.uint8)
         except UnicodeEncodeError as err:
             raise SettingError(f"prompt: not a character ({_surrogate(err)})", hint="give it in UTF-8") from err
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        for part in document_parts(path, self.reading):
+        reading = replace(self.reading, normalize=self.normalize)
+        for part in document_parts(path, reading):
             try:
                 ids = np.frombuffer(part.text.encode("utf-8"), np.uint8)
             except UnicodeEncodeError as err:  # only some encodings, such as utf-7, can give a lone surrogate
-                line = line_of(path, part, err.start, self.reading)
+                line = line_of(path, part, err.start, reading)
                 raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
             yield Part(ids, part.findings, _places(part.text, part.ends, num_bytes=len(ids)), part.labels)
 
@@ -95,7 +99,7 @@ class ByteCodec(PlainText):
 
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
-        return {"name": self.name, "version": VERSION}
+        return {"name": self.name, "version": VERSION, **normalize_spec(self.normalize)}
 
 
 class ByteDecoder:

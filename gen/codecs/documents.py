@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import NO_ENDS
+from gen.codecs.forms import normalised
 from gen.codecs.tables.parts import is_table, table_parts
 from gen.codecs.textfile import LINE_END, TextPart, text_parts
 from gen.config import Reading
@@ -48,7 +49,7 @@ def document_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
     parts = text_parts(path, reading)
     if reading.documents in ("auto", "files"):
         return parts
-    return _split(parts, _finder(reading.documents))
+    return _split(parts, _finder(normalised(reading.documents, reading.normalize)))
 
 
 def _finder(documents: str) -> _Finder:

@@ -1,10 +1,11 @@
 """What a codec of text lacks: controls, variations, anything to learn of a corpus."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast, get_args
 
 from gen.codec import Codec, IdArray, Known, decode
-from gen.errors import SettingError
+from gen.config import Normalize
+from gen.errors import CheckpointError, SettingError
 
 
 class PlainText:
@@ -52,3 +53,16 @@ class PlainText:
     def knowing(self, spec: Mapping[str, Any]) -> Self:  # noqa: ARG002 - all texts are known
         """Returns itself."""
         return self
+
+
+def normalize_of(spec: Mapping[str, Any]) -> Normalize:
+    """Returns in which normal form a codec reads. Raises CheckpointError if its spec names one that is unknown."""
+    normalize = spec.get("normalize", "none")
+    if normalize not in get_args(Normalize):
+        raise CheckpointError(f"codec: no normal form of Unicode ({normalize})")
+    return cast(Normalize, normalize)
+
+
+def normalize_spec(normalize: Normalize) -> dict[str, str]:
+    """Returns what a spec says of the normal form: nothing where there is none, as before there was a choice."""
+    return {} if normalize == "none" else {"normalize": normalize}

@@ -1,8 +1,11 @@
 """The `char` codec: every code point of the corpus is a symbol.
 
 Nothing is normalised but what `gen.codecs.textfile` states; a character outside the alphabet is an error that names it.
+Only a prompt that the alphabet does not hold, but in another normal form of Unicode does, is taken in that form.
 """
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,16 +15,19 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
+from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Known, Part, Vocab
 from gen.codecs.documents import document_parts
-from gen.codecs.plain import PlainText
+from gen.codecs.forms import Form, MixedForms, normalised
+from gen.codecs.plain import PlainText, normalize_of, normalize_spec
 from gen.codecs.textfile import line_of, read_text, write_text
-from gen.config import Reading
+from gen.config import Normalize, Reading
 from gen.errors import CheckpointError, CorpusError, SettingError
 
 VERSION = 1
 NUM_CODE_POINTS = 0x110000
 _HINT_RANGES = 24
+UNKNOWN = "unknown character left out: "  # and the character: a finding
+KNOWN_FORMS: tuple[Form, ...] = ("NFC", "NFD")
 
 
 class UnknownCharacterError(CorpusError):
@@ -35,10 +41,12 @@ class CharCodec(PlainText):
     Args:
         alphabet: the distinct characters in ascending order; a character's place is its id.
         reading: how files become text; no part of the spec, for ids do not tell.
+        normalize: the normal form of Unicode in which all texts are read, prompts too.
     """
 
     alphabet: str
     reading: Reading = field(default=Reading(), compare=False)
+    normalize: Normalize = "none"
 
     name: ClassVar[str] = "char"
     unit: ClassVar[str] = "char"
@@ -56,7 +64,7 @@ class CharCodec(PlainText):
         alphabet = spec.get("alphabet")
         if not isinstance(alphabet, str) or list(alphabet) != sorted(set(alphabet)):
             raise CheckpointError("codec: not an alphabet (characters missing, repeated or out of order)")
-        return cls(alphabet)
+        return cls(alphabet, normalize=normalize_of(spec))
 
     @cached_property
     def vocab(self) -> Vocab:
@@ -78,28 +86,61 @@ class CharCodec(PlainText):
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
-        return read_text(path, self.reading)
+        return read_text(path, replace(self.reading, normalize=self.normalize))
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""
         write_text(path, whole)
 
     def encode(self, whole: str) -> IdArray:
-        """Returns the (N,) ids of a text. Raises SettingError at the first unknown character."""
-        ids, unknown = self._lookup(whole)
+        """Returns the (N,) ids of a text, `in_known_form`. Raises SettingError at the first unknown character."""
+        known, _ = self.in_known_form(whole)
+        ids, unknown = self._lookup(known)
         if unknown is not None:
-            raise SettingError(f"prompt: {_unknown(whole[unknown])}", hint=self._hint())
+            raise SettingError(f"prompt: {_unknown(known[unknown])}", hint=self._hint())
         return ids
+
+    def in_known_form(self, whole: str) -> tuple[str, Form | None]:
+        """Returns a text as the alphabet holds it, and the normal form that it was brought into for that, or None."""
+        whole = normalised(whole, self.normalize)
+        if set(whole) <= self._known:
+            return whole, None
+        for form in KNOWN_FORMS:
+            if set(changed := unicodedata.normalize(form, whole)) <= self._known:
+                return changed, form
+        return whole, None
+
+    def known(self, prompt: str) -> Known[str]:
+        """Returns a prompt `in_known_form`, and says so if that is not as it was given."""
+        known, form = self.in_known_form(prompt)
+        return Known(known, (f"the prompt's characters as they stand, but in {form}: it is read so",) if form else ())
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        for part in document_parts(path, self.reading):
+        reading = replace(self.reading, normalize=self.normalize)
+        forms = MixedForms(self.alphabet)
+        num_known = num_unknown = 0
+        for part in document_parts(path, reading):
             ids, unknown = self._lookup(part.text)
-            if unknown is not None:
-                line = line_of(path, part, unknown, self.reading)
+            findings, ends = Counter(part.findings), part.ends
+            if unknown is not None and reading.unknown == "error":
+                line = line_of(path, part, unknown, reading)
                 where = _unknown(part.text[unknown], line=line)
-                raise UnknownCharacterError(f"{path}: {where}", hint=self._hint())
-            yield Part(ids, part.findings, part.ends, part.labels)
+                raise UnknownCharacterError(f"{path}: {where}", hint=f"--unknown skip leaves it out; {self._hint()}")
+            if unknown is not None:
+                is_known = ids < len(self.alphabet)
+                left_out = _count_unknown(code_points(part.text)[~is_known])
+                findings.update(left_out)
+                num_unknown += left_out.total()
+                ids = ids[is_known].astype(self._id_type, copy=False)
+                ends = np.append(0, np.cumsum(is_known))[ends]
+            findings.update(forms.push(part.text))
+            num_known += len(ids)
+            yield Part(ids, findings, ends, part.labels)
+        if found := forms.push("", is_last=True):
+            yield Part(np.zeros(0, self._id_type), found)
+        if num_unknown and not num_known:
+            raise CorpusError(f"{path}: no character of it is in the model's vocabulary", hint=self._hint())
 
     def join(self, pieces: Iterable[str]) -> str:
         """Joins decoded characters."""
@@ -121,7 +162,7 @@ class CharCodec(PlainText):
 
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
-        return {"name": self.name, "version": VERSION, "alphabet": self.alphabet}
+        return {"name": self.name, "version": VERSION, "alphabet": self.alphabet, **normalize_spec(self.normalize)}
 
     def _lookup(self, text: str) -> tuple[IdArray, int | None]:
         """Returns the ids, and the place of the first unknown character."""
@@ -129,7 +170,15 @@ class CharCodec(PlainText):
         ids = self._table.take(code_points(text))
         if len(ids) and ids.max() == size:
             return ids, int(np.argmax(ids == size))
-        return ids.astype(np.min_scalar_type(max(size - 1, 0)), copy=False), None
+        return ids.astype(self._id_type, copy=False), None
+
+    @cached_property
+    def _id_type(self) -> np.dtype[Any]:
+        return np.min_scalar_type(max(len(self.alphabet) - 1, 0))
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.alphabet)
 
     def _hint(self) -> str:
         return f"the alphabet has {len(self.alphabet)} characters: {_ranges(self.alphabet)}"
@@ -153,6 +202,12 @@ class CharDecoder:
 def code_points(text: str) -> NDArray[np.uint32]:
     """Returns the (N,) code points of a text; lone surrogates count as themselves."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def _count_unknown(codes: NDArray[np.uint32]) -> Counter[str]:
+    """Returns how often each unknown character is left out, as findings."""
+    characters, counts = np.unique(codes, return_counts=True)
+    return Counter({UNKNOWN + chr(code): int(num) for code, num in zip(characters, counts, strict=True)})
 
 
 def _unknown(character: str, *, line: int | None = None) -> str:

@@ -1,15 +1,20 @@
 """Reading and writing text files, by the rules that every text codec shares.
 
-    byte order mark   decides the encoding where UTF-8 is asked for (UTF-8, UTF-16, UTF-32); it is no part of the text
+    compressed        a file by gzip, bzip2 or xz is read as what it holds
+    byte order mark   decides the encoding where UTF-8 is asked for (UTF-8, UTF-16, UTF-32); it is no part of the text,
+                      nor is one that stands inside, where files were joined
+    bad bytes         what is not valid in the encoding is an error, or, if that is asked for, replaced or skipped
     line ends         CRLF and lone CR become LF
     NUL               a text that holds one is taken for a binary file and refused
-    anything else     is kept as it is; what is not valid in the encoding is an error, never replaced
+    normal form       as it is, or NFC or NFKC if that is asked for
+    anything else     is kept as it is
 
 Files are read in small parts, so that the size of a file does not matter.
 """
 
 import codecs
 import stat
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,14 +23,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import NO_ENDS
+from gen.codecs.forms import Normaliser, form_of, num_changed
+from gen.codecs.undecodable import (
+    MOST_SHOWN,
+    SAMPLE_BYTES,
+    Fault,
+    Place,
+    UndecodableError,
+    binary,
+    conversion,
+    handler_name,
+    num_faults,
+    undecodable,
+    without_mark,
+)
+from gen.compressed import open_unpacked
 from gen.config import Reading
 from gen.errors import CorpusError
 from gen.files import reason, write_atomically
 
 CHUNK_BYTES = 1 << 15  # larger parts are slower: their arrays are given back to the system each time
 LINE_END = "\n"
+MARK = "\ufeff"
 LINE_ENDS = "line ends made LF"
 BYTE_ORDER_MARK = "byte order mark removed"
+INNER_MARKS = "byte order marks inside left out"
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -35,7 +57,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
@@ -57,31 +78,21 @@ class TextPart(NamedTuple):
 
 def text_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
     """Reads a text file part by part. Raises CorpusError if it cannot be read, is binary or not in its encoding."""
-    encoding = reading.encoding
-    decoder: codecs.IncrementalDecoder | None = None
-    held, start, num_bytes = "", 0, 0
-    for raw, is_last in _chunks(path):
-        if is_first := decoder is None:
-            encoding = _encoding_of(raw, encoding)
-            decoder = codecs.getincrementaldecoder(encoding)()
-        num_bytes += len(raw)
-        try:
-            text = held + decoder.decode(raw, is_last)
-        except UnicodeError as err:
-            raise _undecodable(path, err, encoding=encoding, num_bytes=num_bytes, start=start, reading=reading) from err
-        findings: dict[str, int] = {}
-        if is_first and text.startswith("\ufeff"):
-            text, findings[BYTE_ORDER_MARK] = text[1:], 1
-        elif is_first and encoding in ("utf-16", "utf-32") and _starts_with_mark(raw):
-            findings[BYTE_ORDER_MARK] = 1
+    start, held = 0, ""
+    form = form_of(reading.normalize)
+    normaliser = None if form is None else Normaliser(form)
+    for decoded, is_last, findings in _decoded(path, reading):
+        text = held + decoded
         held = ""
         if text.endswith("\r") and not is_last:  # half a CRLF, perhaps
             text, held = text[:-1], "\r"
         if "\r" in text:
             findings[LINE_ENDS] = text.count("\r")
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if (nul := text.find("\0")) >= 0:
-            raise _binary(path, f"NUL on line {line_at(path, start, reading) + text[:nul].count(LINE_END)}")
+        if normaliser is not None:
+            before, text = normaliser.push(text, is_last=is_last)
+            if num := num_changed(before, text):
+                findings[f"characters changed by --normalize {reading.normalize}"] = num
         if text or findings:
             yield TextPart(text, start, findings)
         start += len(text)
@@ -96,18 +107,15 @@ def line_of(path: Path, part: TextPart, offset: int, reading: Reading) -> int:
 
 def line_at(path: Path, start: int, reading: Reading) -> int:
     """Returns the number of the line, from 1, that holds a character of a text that could be read up to there."""
-    line = 1
-    parts = text_parts(path, reading) if start else iter(())
-    for part in parts:
-        line += part.text[: start - part.start].count(LINE_END)
-        if part.start + len(part.text) >= start:
-            break  # what follows may be what cannot be read
-    return line
+    return _place((part.text for part in text_parts(path, reading)), start).line
 
 
 def read_text(path: Path, reading: Reading) -> str:
-    """Reads a whole text file by the same rules. Raises as `text_parts` does."""
-    return "".join(part.text for part in text_parts(path, reading))
+    """Reads a whole text file, such as a prompt, by the same rules. Raises as `text_parts` does."""
+    try:
+        return "".join(part.text for part in text_parts(path, reading))
+    except UndecodableError as err:
+        raise CorpusError(str(err), hint=f"make it UTF-8: {conversion(path, err.encoding)}") from err
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,12 +127,55 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def _decoded(path: Path, reading: Reading) -> Iterator[tuple[str, bool, dict[str, int]]]:
+    """Yields the characters of a file without byte order marks, whether they are the last, and what was found."""
+    encoding = reading.encoding
+    decoder: codecs.IncrementalDecoder | None = None
+    recent: deque[bytes] = deque(maxlen=SAMPLE_BYTES // CHUNK_BYTES)
+    start = num_bytes = 0
+    chunks = _chunks(path)
+    for raw, is_last in chunks:
+        if is_first := decoder is None:
+            encoding = _encoding_of(raw, encoding)
+            decoder = codecs.getincrementaldecoder(encoding)(handler_name(reading.errors))
+        recent.append(raw)
+        num_bytes += len(raw)
+        findings: dict[str, int] = {}
+        num_before = num_faults()
+        try:
+            text = decoder.decode(raw, is_last)
+        except UnicodeError as err:
+            sample = b"".join((*recent, *(next(chunks, (b"", True))[0] for _ in range(2))))
+            text = _up_to(decoder, raw, err)
+            raise _fault(path, err, reading, encoding, text=text, start=start, offset=num_bytes, sample=sample) from err
+        if num := num_faults() - num_before:
+            findings[f"bytes that are not {encoding} {'replaced' if reading.errors == 'replace' else 'skipped'}"] = num
+        text = _without_marks(text, findings, is_first=is_first, had_mark=is_first and _is_marked(raw, encoding))
+        if "\0" in text:
+            place = _place(_texts(path, reading), start).push(text[: text.index("\0")])
+            raise binary(path, f"on line {place.line}", b"".join(recent), encoding)
+        yield text, is_last, findings
+        start += len(text)
+
+
+def _without_marks(text: str, findings: dict[str, int], *, is_first: bool, had_mark: bool) -> str:
+    """Returns the text without byte order marks, and notes them in `findings`."""
+    if is_first and text.startswith(MARK):
+        text, had_mark = text[1:], True
+    if had_mark:
+        findings[BYTE_ORDER_MARK] = 1
+    if MARK in text:
+        findings[INNER_MARKS] = text.count(MARK)
+        text = text.replace(MARK, "")
+    return text
+
+
 def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
         if kind != stat.S_IFREG:  # opening a FIFO would wait for ever
             raise CorpusError(f"{path}: not a regular file ({_KINDS.get(kind, 'a device')})")
-        with path.open("rb") as file:
+        with open_unpacked(path) as file:
             raw = file.read(CHUNK_BYTES)
             while True:
                 following = file.read(CHUNK_BYTES)
@@ -136,8 +187,9 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
         raise CorpusError(f"{path}: cannot be read ({reason(err)})") from err
 
 
-def _starts_with_mark(raw: bytes) -> bool:
-    return any(raw.startswith(mark) for mark, _ in _MARKS)
+def _is_marked(raw: bytes, encoding: str) -> bool:
+    """Whether a mark stands at the beginning that the decoder takes away itself."""
+    return encoding in ("utf-16", "utf-32") and any(raw.startswith(mark) for mark, _ in _MARKS)
 
 
 def _encoding_of(raw: bytes, encoding: str) -> str:
@@ -147,23 +199,54 @@ def _encoding_of(raw: bytes, encoding: str) -> str:
     return name
 
 
-def _undecodable(
-    path: Path, err: UnicodeError, *, encoding: str, num_bytes: int, start: int, reading: Reading
-) -> CorpusError:
+def _up_to(decoder: codecs.IncrementalDecoder, raw: bytes, err: UnicodeError) -> str:
+    """Returns what could be decoded of a chunk before an error; the decoder is spent."""
     if not isinstance(err, UnicodeDecodeError):
-        return CorpusError(f"{path}: not {encoding} ({err})")
-    is_wide = encoding.startswith(("utf-16", "utf-32"))
-    if not is_wide and b"\0" in err.object:
-        return _binary(path, f"NUL at byte {num_bytes - len(err.object) + err.object.index(0)}")
-    offset = num_bytes - len(err.object) + err.start  # err.object is what the decoder held back, then the chunk
-    where = f"0x{err.object[err.start]:02x} at byte {offset}"
-    if not is_wide:
-        line = line_at(path, start, reading) + err.object[: err.start].count(LINE_END.encode())
-        where += f", line {line}"
-    hint = "say which encoding it is in, such as --encoding latin-1, cp1252, koi8-r, gbk or shift_jis"
-    return CorpusError(f"{path}: not {encoding} ({where})", hint=hint)
+        return ""
+    num_held = len(err.object) - len(raw)  # of the chunk before
+    try:
+        return decoder.decode(raw[: max(0, err.start - num_held)])
+    except UnicodeError:
+        return ""
 
 
-def _binary(path: Path, where: str) -> CorpusError:
-    hint = "a text holds no NUL; UTF-16 without a byte order mark needs --encoding utf-16-le or utf-16-be"
-    return CorpusError(f"{path}: binary, not text ({where})", hint=hint)
+def _fault(
+    path: Path,
+    err: UnicodeError,
+    reading: Reading,
+    encoding: str,
+    *,
+    text: str,
+    start: int,
+    offset: int,
+    sample: bytes,
+) -> CorpusError:
+    """Returns the error for a chunk that cannot be decoded.
+
+    Args:
+        text: what could be decoded of the chunk.
+        start: how many characters stand before it.
+        offset: where the chunk ends, in bytes.
+    """
+    if not isinstance(err, UnicodeDecodeError):
+        return without_mark(path, encoding, sample)
+    first = offset - len(err.object)  # err.object is what the decoder held back, then the chunk
+    if not encoding.startswith(("utf-16", "utf-32")) and b"\0" in err.object:
+        return binary(path, f"at byte {first + err.object.index(0)}", sample, encoding)
+    place = _place(_texts(path, reading), start).push(text.replace(MARK, ""))
+    what = err.object[err.start : err.end]
+    after = err.object[err.end : err.end + 4 * MOST_SHOWN]
+    return undecodable(Fault(path, encoding, first + err.start, what, place, after, sample))
+
+
+def _texts(path: Path, reading: Reading) -> Iterator[str]:
+    return (text for text, _, _ in _decoded(path, reading))
+
+
+def _place(texts: Iterator[str], start: int) -> Place:
+    """Returns the place after so many characters; what follows, and may be unreadable, is not read."""
+    place = Place()
+    while start > 0 and (text := next(texts, None)) is not None:
+        place.push(text[:start])
+        start -= len(text)
+    return place

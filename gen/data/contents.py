@@ -1,5 +1,6 @@
 """What files hold, by hash, and whether they stay the same while a corpus is read."""
 
+import codecs
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from gen.errors import CorpusError
 from gen.files import reason
 
 _CHUNK_BYTES = 1 << 16
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class HashedFile(NamedTuple):
@@ -19,6 +21,7 @@ class HashedFile(NamedTuple):
     sha256: str
     size: int  # in bytes
     stamp: tuple[int, int, int]
+    has_inner_mark: bool = False  # bytes that are a byte order mark may stand behind its beginning
 
 
 def hash_files(
@@ -55,13 +58,24 @@ def check_unchanged(hashed: HashedFile) -> None:
 
 def _hash(file: SourceFile, on_bytes: Callable[[int], None]) -> HashedFile:
     digest, size = hashlib.sha256(), 0
+    mark, has_inner_mark, last = b"", False, b""
     with file.path.open("rb", buffering=0) as opened:  # a buffer would only cost time
         stamp = _stamp(os.fstat(opened.fileno()))
         while data := opened.read(_CHUNK_BYTES):
             digest.update(data)
+            mark = mark or _mark_of(data)
+            border = last + data[: len(mark) - 1]
+            has_inner_mark = has_inner_mark or data.find(mark, not size) >= 0 or (size > 0 and mark in border)
+            last = data[1 - len(mark) :]
             size += len(data)
             on_bytes(len(data))
-    return HashedFile(file, digest.hexdigest(), size, stamp)
+    return HashedFile(file, digest.hexdigest(), size, stamp, has_inner_mark)
+
+
+def _mark_of(data: bytes) -> bytes:
+    """Returns the byte order mark in the encoding of a file that begins so: UTF-16 and UTF-32 begin with theirs."""
+    beginning = data[:4].lstrip(b"\0")
+    return next((mark for mark in _WIDE_MARKS if beginning.startswith(mark)), codecs.BOM_UTF8)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

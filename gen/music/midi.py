@@ -10,7 +10,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from gen.errors import MidiError
+from gen.compressed import open_unpacked
+from gen.errors import CorpusError, MidiError
 from gen.files import reason
 from gen.music.census import BANKS, EXCLUSIVES, KEYS, METRES, PROGRAMS, TEMPOS, Census, count_events
 from gen.music.chunks import Chunks, find_chunks, may_sound_pitched
@@ -132,9 +133,15 @@ def load_midi(path: Path) -> bytes:
             raise MidiError(f"{path}: not a regular file ({kind})")
         if status.st_size > MAX_BYTES:
             raise MidiError(f"{path}: larger than {MAX_BYTES >> 20} MiB ({status.st_size} bytes)")
-        return path.read_bytes()
+        with open_unpacked(path) as file:
+            data = file.read(MAX_BYTES + 1)
+    except CorpusError as err:
+        raise MidiError(str(err), hint=err.hint) from err
     except OSError as err:
         raise MidiError(f"{path}: cannot be read ({reason(err)})") from err
+    if len(data) > MAX_BYTES:
+        raise MidiError(f"{path}: larger than {MAX_BYTES >> 20} MiB (unpacked)")
+    return data
 
 
 def flaw_of(kind: int, data: bytes) -> str | None:

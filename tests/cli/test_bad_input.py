@@ -25,10 +25,17 @@ NOBODY = 65534
 TEXTS = {
     "empty": (b"", "a.txt: empty"),
     "nothing but a byte order mark": (b"\xef\xbb\xbf", "a.txt: empty"),
-    "binary": (b"\x7fELF\x02\x01\x01\0\0\0" * 99, "a.txt: binary, not text (NUL on line 1)"),
-    "latin-1": ("caf\u00e9 au lait\n".encode("latin-1") * 99, "a.txt: not utf-8 (0xe9 at byte 3, line 1)"),
-    "cut in a character": ("\u00e9".encode() * 500 + b"\xc3", "a.txt: not utf-8 (0xc3 at byte 1000, line 1)"),
-    "utf-16 without a mark": ("hello\n".encode("utf-16-le") * 99, "a.txt: binary, not text (NUL on line 1)"),
+    "binary": (b"\x7f\x02\x01\x01\0\0\0" * 99, "a.txt: binary, not text (NUL on line 1)"),
+    "a program": (b"\x7fELF\x02\x01\x01\0\0\0" * 99, "a.txt: a program, neither text nor MIDI"),
+    "latin-1": ("caf\u00e9 au lait\n".encode("latin-1") * 99, "a.txt: not utf-8 (0xe9 at byte 3, line 1, column 4, in"),
+    "cut in a character": (
+        "\u00e9".encode() * 500 + b"\xc3",
+        "a.txt: not utf-8 (0xc3 at byte 1000, line 1, column 501",
+    ),
+    "utf-16 without a mark": (
+        "hello\n".encode("utf-16-le") * 99,
+        "a.txt: not utf-8 (NUL on line 1; looks like utf-16-le)",
+    ),
     "too short to validate": (
         b"a",
         "a.txt: too short to train on and validate (0 tokens to train on, at least 8 needed)",

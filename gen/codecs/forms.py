@@ -1,0 +1,87 @@
+"""Unicode's normal forms (UAX 15) of a text that is read in parts.
+
+A letter with an accent may be one character (composed, as NFC has it) or a letter and a mark (decomposed, as NFD has
+it): they look the same, and to a model they are different symbols.
+"""
+
+import unicodedata
+from collections import Counter
+from typing import Literal
+
+from gen.config import Normalize
+
+Form = Literal["NFC", "NFD", "NFKC"]
+
+MIXED = "characters decomposed that also stand composed (--normalize nfc makes them one)"
+
+_HANGUL_PARTS = range(0x1160, 0x1200)  # vowels and final consonants, which join the consonant before them
+
+
+_FORMS: dict[Normalize, Form] = {"nfc": "NFC", "nfkc": "NFKC"}
+
+
+def form_of(normalize: Normalize) -> Form | None:
+    """Returns the form that `--normalize` asks for, or None."""
+    return _FORMS.get(normalize)
+
+
+def normalised(text: str, normalize: Normalize) -> str:
+    """Returns a whole text in the form that `--normalize` asks for."""
+    form = form_of(normalize)
+    return text if form is None else unicodedata.normalize(form, text)
+
+
+class Normaliser:
+    """Normalises a text part by part; the parts joined are the whole text normalised."""
+
+    def __init__(self, form: Form) -> None:
+        self._form: Form = form
+        self._held = ""
+
+    def push(self, text: str, *, is_last: bool) -> tuple[str, str]:
+        """Takes the next part; returns what no later part can change, as it was and as it is normalised."""
+        text = self._held + text
+        cut = len(text) if is_last else _last_beginning(text)
+        self._held = text[cut:]
+        return text[:cut], unicodedata.normalize(self._form, text[:cut])
+
+
+class MixedForms:
+    """Counts the characters of a text that stand in decomposed form though the corpus has them composed, too.
+
+    Args:
+        alphabet: of the corpus.
+    """
+
+    def __init__(self, alphabet: str) -> None:
+        known = set(alphabet)
+        parts = (
+            (character, unicodedata.normalize("NFD", character)[1:]) for character in alphabet if character > "\x7f"
+        )
+        self._mixed = frozenset(character for character, marks in parts if not known.isdisjoint(marks))
+        self._normaliser = Normaliser("NFC")
+
+    def push(self, text: str, *, is_last: bool = False) -> dict[str, int]:
+        """Takes the next part of a text; returns what is found. What may join the part after it counts with that."""
+        if not self._mixed:
+            return {}
+        before, after = self._normaliser.push(text, is_last=is_last)
+        composed = Counter(after) - Counter(before) if before != after else Counter[str]()
+        num = sum(composed[character] for character in self._mixed)
+        return {MIXED: num} if num else {}
+
+
+def num_changed(before: str, after: str) -> int:
+    """Returns how many characters of a text are not there any more after it was normalised."""
+    return 0 if before == after else sum((Counter(before) - Counter(after)).values())
+
+
+def _last_beginning(text: str) -> int:
+    """Returns the last place at which no character can have to do with those before it; 0 if there is none."""
+    return next((place for place in range(len(text) - 1, 0, -1) if _begins(text[place])), 0)
+
+
+def _begins(character: str) -> bool:
+    """Whether a character never joins, and is never reordered with, the one before it."""
+    first = unicodedata.normalize("NFKD", character)[0]
+    return not unicodedata.category(first).startswith("M") and ord(first) not in _HANGUL_PARTS

@@ -1,0 +1,135 @@
+"""Opens files that may be compressed (gzip, bzip2, xz) and gives what they hold.
+
+They are known by their first bytes, whatever they are called. Nothing is written to disk, and no more of them is in
+memory than what is read at once. A file that unpacks to very much more than its size is refused: it was made to fill
+memory or disk.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from gen.errors import CorpusError
+from gen.files import reason
+
+Compression = Literal["gzip", "bzip2", "xz"]
+
+ALWAYS_BYTES = 256 << 20  # that any file may unpack to
+MOST_TIMES = 200  # its own size that a file may unpack to beyond that; ordinary text comes to 3 to 10
+HEAD_BYTES = 1 << 16  # that tell what a file is
+
+_FIRST_BYTES: tuple[tuple[bytes, Compression], ...] = (
+    (b"\x1f\x8b\x08", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x5d\0\0", "xz"),  # LZMA as it was before xz
+)
+_BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")  # after the size: the first, or no block
+_UNPACKING_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+
+
+class Head(NamedTuple):
+    """The first bytes of what a file holds, and how it is compressed."""
+
+    data: bytes
+    compression: Compression | None
+
+
+def compression_of(head: bytes) -> Compression | None:
+    """Returns how a file that begins with these bytes is compressed, or None."""
+    for first, compression in _FIRST_BYTES:
+        if head.startswith(first) and (compression != "bzip2" or head[4:10] in _BZIP2_BLOCKS):
+            return compression
+    return None
+
+
+def read_head(path: Path) -> Head:
+    """Returns how what a file holds begins.
+
+    Raises:
+        CorpusError: it is compressed and damaged from the beginning.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(HEAD_BYTES)
+    compression = compression_of(data)
+    if compression is not None:
+        with open_unpacked(path) as unpacked:
+            data = unpacked.read(HEAD_BYTES)
+    return Head(data, compression)
+
+
+def open_unpacked(path: Path) -> io.BufferedIOBase:
+    """Opens a file to read what it holds, unpacked if it is compressed.
+
+    Raises:
+        CorpusError: on reading: it is damaged, truncated, or unpacks to more than it may.
+        OSError: it cannot be read.
+    """
+    file = path.open("rb")
+    try:
+        compression = compression_of(file.read(16))
+        file.seek(0)
+    except OSError:
+        file.close()
+        raise
+    return file if compression is None else _Unpacked(path, file, compression)
+
+
+class _Unpacked(io.BufferedIOBase):
+    """What a compressed file holds, with errors that name the file and the place."""
+
+    def __init__(self, path: Path, file: BinaryIO, compression: Compression) -> None:
+        self._path = path
+        self._file = file
+        self._compression = compression
+        self._unpacking = _opened(file, compression)
+        self._num_bytes = 0
+
+    def readable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Returns up to so many bytes, all with -1. Raises CorpusError."""
+        try:
+            data = self._unpacking.read(-1 if size is None else size)
+        except _UNPACKING_ERRORS as err:
+            raise self._damaged(err) from err
+        except OSError as err:
+            if err.errno is None:  # what bz2 says of bad data
+                raise self._damaged(err) from err
+            raise CorpusError(f"{self._path}: cannot be read ({reason(err)})") from err
+        self._num_bytes += len(data)
+        self._check_size()
+        return data
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        super().close()
+
+    def _damaged(self, err: Exception) -> CorpusError:
+        what = "truncated" if isinstance(err, EOFError) else "damaged"
+        place = f"after {self._num_bytes} bytes unpacked, at byte {self._file.tell()} of the file"
+        return CorpusError(f"{self._path}: {what} {self._compression} file ({place})", hint="get the file again")
+
+    def _check_size(self) -> None:
+        if self._num_bytes <= ALWAYS_BYTES:
+            return
+        size = self._path.stat().st_size
+        if self._num_bytes > MOST_TIMES * size:
+            raise CorpusError(
+                f"{self._path}: unpacks to more than {MOST_TIMES} times its size ({size} bytes packed)",
+                hint="if it is meant so, unpack it and give what comes out",
+            )
+
+
+def _opened(file: BinaryIO, compression: Compression) -> io.BufferedIOBase:
+    if compression == "gzip":
+        return gzip.GzipFile(fileobj=file, mode="rb")
+    return bz2.BZ2File(file) if compression == "bzip2" else lzma.LZMAFile(file)

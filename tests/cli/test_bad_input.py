@@ -288,9 +288,8 @@ def test_an_unknown_run_is_one_line(gen: Gen, here: Path, command: list[str], ru
     assert_refused(gen(command[0], run, *command[1:]))
 
 
-@pytest.mark.parametrize("prompt", ["fifo", "folder", "/dev/zero", "binary"])
+@pytest.mark.parametrize("prompt", ["folder", "/dev/zero", "binary"])
 def test_a_prompt_file_that_is_no_text_is_one_line(gen: Gen, here: Path, text_run: Path, prompt: str) -> None:
-    os.mkfifo(here / "fifo")
     (here / "folder").mkdir()
     (here / "binary").write_bytes(b"\0" * 99)
 
@@ -303,7 +302,6 @@ def test_a_prompt_file_that_is_no_text_is_one_line(gen: Gen, here: Path, text_ru
         (["--prompt", "Ah"], "--prompt: tunes writes music, not text (Ah)"),
         (["--prompt-file", "a.txt"], "a.txt: not a MIDI file"),
         (["--prompt-file", "a.mid"], "a.mid: damaged (truncated inside a track)"),
-        (["--prompt-file", "fifo.mid"], "fifo.mid: not a regular file (a FIFO)"),
     ],
 )
 def test_a_prompt_of_the_wrong_kind_for_music_is_one_line(
@@ -311,7 +309,6 @@ def test_a_prompt_of_the_wrong_kind_for_music_is_one_line(
 ) -> None:
     (here / "a.txt").write_text("Ah")
     (here / "a.mid").write_bytes(midi(NOTE)[:24])
-    os.mkfifo(here / "fifo.mid")
 
     assert_refused(gen("sample", music_run, *arguments), what)
 

@@ -180,10 +180,12 @@ def _share(
 
 def _spans(line: int, columns: Ints) -> list[_Span]:
     """Returns when one of (4, N) notes sounds."""
+    if not columns.size:
+        return []
     columns = columns[:, np.lexsort((columns[2], columns[0]))]
     onsets, ends, pitches = columns[0], columns[0] + columns[1], columns[2]
     latest = np.maximum.accumulate(ends)
-    firsts = np.flatnonzero(np.concatenate(([True], onsets[1:] > latest[:-1])))[: len(onsets)]
+    firsts = np.flatnonzero(np.concatenate(([True], onsets[1:] > latest[:-1])))
     spans = []
     for first, stop in zip(firsts.tolist(), [*firsts[1:].tolist(), len(onsets)], strict=True):
         start, end = int(onsets[first]), int(latest[stop - 1])

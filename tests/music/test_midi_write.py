@@ -194,6 +194,12 @@ def test_more_than_fifteen_programs_at_once_take_another_port(tmp_path: Path) ->
     assert [t.program for t in read_midi(tmp_path / "x.mid")[0].tracks] == [*range(31)]
 
 
+def test_a_track_without_notes_is_no_hindrance_among_many_programs(tmp_path: Path) -> None:
+    score = Score((*(a_track(program) for program in range(16)), Track((), 16)))
+    write_midi(tmp_path / "a.mid", score)
+    assert read_midi(tmp_path / "a.mid")[0].tracks == score.tracks[:16]
+
+
 def test_what_is_added_to_fifteen_programs_takes_a_channel_that_is_silent(tmp_path: Path) -> None:
     tracks = [replace(at(program, program), channel=program + (program > 8)) for program in range(15)]
     written(Score((*tracks, at(20, 100), at(21, 200))), tmp_path)

@@ -269,7 +269,7 @@ def bits_of(material: Material) -> dict[str, float]:
     if material.options.valid_file is not None or not excerpt.stretches:
         return {}
     parts = Split(material.train.stretches, excerpt.stretches)
-    num_units = sum(int(codec.units()[ids].sum()) for ids in excerpt.stretches.read(excerpt.ids))
+    num_units = _num_units(excerpt, codec)
     if num_units == 0:
         return {}
     scale = excerpt.num_targets / num_units / np.log(2)
@@ -278,6 +278,13 @@ def bits_of(material: Material) -> dict[str, float]:
     if codec.unit != "note":
         bits["bz2 -9"] = bz2_bits_per_char(_beginning(excerpt, codec))
     return bits
+
+
+def _num_units(excerpt: Excerpt, codec: Codec[Any, Any]) -> int:
+    units = codec.units()
+    if units[:-2].min() == units[:-2].max():  # a character each, a byte each: nothing to look up
+        return excerpt.stretches.num_tokens * int(units[0])
+    return sum(int(units[ids].sum()) for ids in excerpt.stretches.read(excerpt.ids))
 
 
 def _beginning(excerpt: Excerpt, codec: Codec[str, Any]) -> str:

@@ -5,7 +5,7 @@ What was merely found and cannot be used is refused, and the run goes on; a text
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from gen.codecs.documents import document_parts
 from gen.codecs.tables.parts import is_table
 from gen.codecs.tables.rows import look_at_table
 from gen.codecs.text import CharCodec, UnknownCharacterError
+from gen.codecs.textfile import LINE_END
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged
 from gen.data.report import FileReport, Status
@@ -86,6 +87,9 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
     """Returns the characters of all texts in order, and why some files are no text."""
     seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
     refused: dict[SourceFile, Refusal] = {}
+    are_lines = reading.documents == "lines"
+    if are_lines:  # no need to part them: a line end is in none of them, and all else is
+        reading = replace(reading, documents="files")
     for hashed in read:
         added = []
         try:
@@ -99,6 +103,7 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
             refused[hashed.file] = err.refusal
             for codes in added:
                 seen[codes] = False
+    seen[ord(LINE_END)] &= not are_lines
     return "".join(map(chr, np.flatnonzero(seen).tolist())), refused
 
 

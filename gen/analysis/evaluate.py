@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.codec import IdArray
+from gen.data.mapped import let_go
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError, SettingError
 from gen.models.recurrent import State
@@ -148,6 +149,7 @@ def predictions(
     with _evaluating(model), torch.no_grad():
         for passes in _batches(table, context, vocab_size=vocab_size):
             yield from _chunks(model, source, passes, vocab_size=vocab_size)
+            let_go(ids)
 
 
 def summed_nats(logits: Tensor, targets: Tensor) -> float:

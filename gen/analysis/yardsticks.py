@@ -81,7 +81,9 @@ def _histories(
     padded[(firsts + sizes - 1)[columns.is_closed]] = end
     lengths = columns.stops - columns.starts
     places = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # of ids in their stretches
-    padded[np.repeat(firsts + 2, lengths) + places] = ids[np.repeat(columns.starts, lengths) + places]
+    padded[np.repeat(firsts + 2, lengths) + places] = np.concatenate(
+        [np.empty(0, ids.dtype), *Stretches(columns).read(ids)]
+    )
     targets = np.flatnonzero(is_target)
     return padded[targets - 2], padded[targets - 1], padded[targets]
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from gen.codec import IdArray, Reading, Variation
 from gen.data.layout import Layout, lay_out
+from gen.data.mapped import let_go
 from gen.data.places import places_where
 from gen.data.stretches import Stretch, Stretches
 
@@ -163,6 +164,7 @@ class Batches:
         # A row that is over is fresh: that keeps its idle state bounded.
         is_fresh = is_over | (offsets == 0) | is_reset
         labels = np.where(is_over, 0, segments.labels)
+        let_go(self._ids)
         return _Block(inputs, targets, is_fresh, labels, is_varied & ~is_over, is_target.sum((1, 2)))
 
     def _ids_at(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gen.data.mapped import let_go
 from gen.data.places import CHUNK, PlaceArray, looked_up, place_type, places_where
 from gen.data.stretches import Columns, Stretch, Stretches
 from gen.errors import SettingError
@@ -68,6 +69,7 @@ def split(
     part_of = _draw(
         np.arange(len(documents), dtype=kind) if twins is None else twins, valid_fraction, test_fraction, seed
     )
+    let_go(twins)
     return Split(*(documents.take(places_where(part_of == part)) for part in range(3)))
 
 
@@ -105,12 +107,12 @@ def _draw(twins: PlaceArray, valid_fraction: float, test_fraction: float, seed: 
     parts = np.zeros(num_documents, np.int8)
     sizes = np.bincount(twins, minlength=num_documents).astype(twins.dtype)  # of each group, at its first document
     order = places_where(sizes > 0)
-    order = order[_permutation(len(order), seed)]
+    order = looked_up(order, _permutation(len(order), seed))
     for part, fraction in ((1, valid_fraction), (2, test_fraction)):
         wanted = min(max(round(fraction * num_documents), 1), num_left - 1)
         if fraction == 0 or wanted == 0:
             continue
-        is_drawn = _fits(looked_up(sizes, order), wanted)
+        is_drawn = _fits(sizes, order, wanted)
         if (
             not is_drawn.any()
         ):  # copies of a few documents and nothing else: the smallest group, or copies on both sides
@@ -132,15 +134,18 @@ def _permutation(count: int, seed: int) -> PlaceArray:
     return found
 
 
-def _fits(sizes: NDArray[np.signedinteger], room: int) -> NDArray[np.bool_]:
-    """Returns (N,) which of things that come one after another are taken, each if there is still room for it."""
-    is_taken = np.zeros(len(sizes), np.bool_)
-    for start in range(0, len(sizes), CHUNK):
-        waiting = np.arange(start, min(start + CHUNK, len(sizes)))
-        while room and len(waiting := waiting[sizes[waiting] <= room]):
-            totals = np.cumsum(sizes[waiting], dtype=np.int64)
+def _fits(sizes: PlaceArray, order: PlaceArray, room: int) -> NDArray[np.bool_]:
+    """Returns (N,) which of things that come in some order are taken, each if there is still room for its size."""
+    is_taken = np.zeros(len(order), np.bool_)
+    for start in range(0, len(order), CHUNK):
+        sizes_here = sizes[order[start : start + CHUNK]]
+        waiting = np.arange(len(sizes_here))
+        while room and len(waiting := waiting[sizes_here[waiting] <= room]):
+            totals = np.cumsum(sizes_here[waiting], dtype=np.int64)
             num_taken = int(np.searchsorted(totals, room, side="right"))
-            is_taken[waiting[:num_taken]] = True
+            is_taken[start + waiting[:num_taken]] = True
             room -= int(totals[num_taken - 1])
             waiting = waiting[num_taken:]
+        if not room:
+            break
     return is_taken

@@ -113,8 +113,8 @@ class StoreWriter:
         self._digest.update(data.data)
         hashes = self._hashes.push(data, ends)
         if len(ends):
-            numbers = [self._label] * len(ends) if labels is None else [self._number(label) for label in labels]
-            self._end_documents(self._num_ids + ends, hashes, np.array(numbers, LABEL_TYPE))
+            numbers = self._label if labels is None else [self._number(label) for label in labels]
+            self._end_documents(self._num_ids + ends, hashes, np.full(len(ends), numbers, LABEL_TYPE))
         self._num_ids += len(data)
 
     def close_file(self, name: str) -> Written:
@@ -174,10 +174,11 @@ class StoreWriter:
         return self._label_numbers.setdefault(label, len(self._label_numbers))
 
     def _end_documents(self, stops: NDArray[np.int64], hashes: NDArray[np.uint64], labels: NDArray[np.int32]) -> None:
-        is_kept = np.diff(stops, prepend=self._start) > 0
+        is_kept = stops > np.append(self._start, stops[:-1])
+        num_kept = int(np.count_nonzero(is_kept))
         self._start = int(stops[-1])
-        self._num_empty += int((~is_kept).sum())
-        self._num_documents += int(is_kept.sum())
+        self._num_empty += len(stops) - num_kept
+        self._num_documents += num_kept
         with _disk_errors(self._folder):
             for name, column, kind in (
                 (STARTS, stops, START_TYPE),

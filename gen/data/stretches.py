@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
+from gen.data.mapped import let_go
 from gen.data.places import CHUNK, PlaceArray, place_type
 
 
@@ -120,9 +121,10 @@ class Stretches(Sequence[Stretch]):
             ends = np.cumsum(columns.stops - columns.starts)
             if ends[-1] <= CHUNK:
                 yield ids[np.arange(ends[-1]) + np.repeat(columns.stops - ends, columns.stops - columns.starts)]
-                continue
-            for start, stop in zip(columns.starts.tolist(), columns.stops.tolist(), strict=True):
-                yield from (ids[at : min(at + CHUNK, stop)] for at in range(start, stop, CHUNK))
+            else:
+                for start, stop in zip(columns.starts.tolist(), columns.stops.tolist(), strict=True):
+                    yield from (ids[at : min(at + CHUNK, stop)] for at in range(start, stop, CHUNK))
+            let_go(ids)
 
     def columns(self, places: PlaceArray | slice = slice(None)) -> Columns:
         """Returns the stretches at some places of the sequence, in the shape of these."""
@@ -133,6 +135,8 @@ class Stretches(Sequence[Stretch]):
         size = size or CHUNK
         for start in range(0, len(self), size):
             yield self.columns(slice(start, start + size))
+            for column in self._columns:
+                let_go(column)
 
     def take(self, places: PlaceArray) -> "Stretches":
         """Returns the stretches at some places of the sequence."""

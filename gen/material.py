@@ -12,6 +12,7 @@ from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.codecs.tables.parts import has_table_suffix
+from gen.codecs.text import UnknownCharacterError
 from gen.config import Reading, from_json, to_json
 from gen.data.corpus import Split, split, whole
 from gen.data.sources import is_gone, printable
@@ -128,14 +129,18 @@ def open_material(
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
     store = kept or _prepared(options, recorded, on_progress)
     codec, label_names = _learnt(options, store, recorded)
-    ids = neutral_ids(codec, store.ids)
-    labels = _matched_labels(store, label_names)
-    if options.valid_file is not None:
+    if options.valid_file is None:
+        ids, labels = neutral_ids(codec, store.ids), _matched_labels(store, label_names)
+        parts = split(store.starts, labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins)
+        train, valid = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid))
+        return Material(options, codec, label_names, train, valid)
+    try:
         valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
-        return Material(options, codec, label_names, Excerpt(store, whole(store.starts, labels), ids), valid)
-    parts = split(store.starts, labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins)
-    train, valid = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid))
-    return Material(options, codec, label_names, train, valid)
+    except UnknownCharacterError:
+        store = _prepared(options, recorded, on_progress, alphabet=_alphabet_of_validation(options))
+        codec, label_names = _learnt(options, store, recorded)
+        valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
+    return Material(options, codec, label_names, _excerpt(store, codec, label_names), valid)
 
 
 def validation_file(
@@ -195,7 +200,9 @@ def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
     return ids if table is None else table.astype(ids.dtype)[ids]
 
 
-def _prepared(options: CorpusOptions, recorded: Recorded | None, on_progress: OnProgress | None) -> Store:
+def _prepared(
+    options: CorpusOptions, recorded: Recorded | None, on_progress: OnProgress | None, *, alphabet: str = ""
+) -> Store:
     """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
     codec: str | Codec[Any, Any] = options.codec
     kind: Kind | None = None
@@ -204,6 +211,7 @@ def _prepared(options: CorpusOptions, recorded: Recorded | None, on_progress: On
     if options.controls:
         store = prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress, auto_reads=kind)
         codec = load_codec(store.codec_spec).with_controls(options.controls)
+    known = options.base.alphabet if options.base is not None else ""
     return prepare(
         options.sources,
         codec=codec,
@@ -211,7 +219,15 @@ def _prepared(options: CorpusOptions, recorded: Recorded | None, on_progress: On
         on_progress=on_progress,
         known_key=recorded and recorded.key,
         auto_reads=kind,
+        alphabet="".join(sorted({*known, *alphabet})),
     )
+
+
+def _alphabet_of_validation(options: CorpusOptions) -> str:
+    """Returns the characters of the validation file, which a model must know to be measured on it."""
+    store = prepare([str(options.valid_file)], codec="char", reading=options.reading)
+    alphabet: str = store.codec_spec["alphabet"]
+    return alphabet
 
 
 def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[Codec[Any, Any], tuple[str, ...]]:
@@ -242,10 +258,12 @@ def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int3
 def facts(material: Material) -> Facts:
     """Returns what a recipe must know. Raises CorpusError if there is nothing to train on."""
     place = ", ".join(material.options.sources)
+    problems = material.store.report.problems()
+    unused = f"; not used: {problems}" if problems else ""
     stretches = material.train.stretches
     if not stretches:
         raise CorpusError(
-            f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed)",
+            f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed{unused})",
             hint="give more, or --valid 0",
         )
     if len(material.label_names) > MOST_LABELS:
@@ -260,6 +278,7 @@ def facts(material: Material) -> Facts:
         vocab_size=len(material.codec.vocab),
         num_labels=len(material.label_names),
         can_augment=material.codec.variation(is_augmented=True) is not None,
+        unused=unused,
     )
 
 

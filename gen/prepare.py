@@ -23,6 +23,7 @@ from gen.codecs import text as char
 from gen.codecs.beat import BeatCodec
 from gen.codecs.byte import VERSION as BYTE_VERSION
 from gen.codecs.byte import ByteCodec
+from gen.codecs.forms import in_form_of
 from gen.codecs.music import choose_music
 from gen.codecs.performance import PerformanceCodec, choose_performance
 from gen.codecs.tables.parts import VERSION as TABLES_VERSION
@@ -108,7 +109,7 @@ def prepare(
         raise SettingError(f"num_workers: must not be negative ({num_workers})")
     _check_codec(codec)
     if isinstance(codec, CharCodec | ByteCodec):
-        reading = replace(reading, normalize=codec.normalize)
+        reading = in_form_of(reading, codec.normalize)
         codec = replace(codec, reading=reading)
     with closing(find_sources(sources)) as found:
         files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
@@ -321,7 +322,5 @@ def _nothing_usable(sources: Sequence[str], files: Sequence[FileReport], hint: s
     """Returns the error for a corpus without a single usable file; it gives the reasons."""
     if len(files) == 1:
         return CorpusError(f"{files[0].name}: {files[0].reason}", hint=hint)
-    counts = Report(tuple(files)).reasons()
-    reasons = [f"{count} {reason}" for reason, count in counts.most_common(3)]
-    more = ["..."] * (len(counts) > 3)
-    return CorpusError(f"{' '.join(sources)}: nothing usable ({', '.join(reasons + more)})", hint=hint)
+    problems = Report(tuple(files)).problems()
+    return CorpusError(f"{' '.join(sources)}: nothing usable ({problems})", hint=hint)

@@ -204,6 +204,7 @@ def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, wei
         is_named = hashed.file.is_given or isinstance(err, UnknownCharacterError)
         if isinstance(err, MidiError) or not is_named:
             raise _RefusedError(reason, err.hint) from err
-        raise CorpusError(f"{hashed.file.name}: {reason}", hint=err.hint) from err
+        kind = UnknownCharacterError if isinstance(err, UnknownCharacterError) else CorpusError
+        raise kind(f"{hashed.file.name}: {reason}", hint=err.hint) from err
     finally:
         progress.advance(left, weight)

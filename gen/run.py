@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -15,6 +15,7 @@ from gen.analysis.evaluate import Evaluation, evaluate
 from gen.codec import Codec, Envelope, decode
 from gen.codecs import load_codec
 from gen.codecs.envelope import read_envelopes
+from gen.codecs.text import unknown_of
 from gen.config import ModelConfig, SamplingConfig, from_json
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
@@ -214,6 +215,8 @@ class Run:
         context: int | None = None,
         on_progress: OnProgress | None = None,
         precision: StepPrecision = "fp32",
+        unknown: Literal["error", "skip"] = "error",
+        **reading: Any,
     ) -> Evaluation:
         """Measures the model.
 
@@ -222,14 +225,16 @@ class Run:
             context: None for one pass with carried state, N for fresh windows of N tokens.
             on_progress: told how many targets of how many are done.
             precision: "int8" measures what the stepper of that precision pays.
+            unknown: "skip" leaves out characters that the model lacks, and counts them.
+            reading: fields of Reading in which another corpus differs from the run's own, such as encoding="latin-1".
 
         Raises:
-            SettingError: int8 cannot be had here.
+            SettingError: int8 cannot be had here, or the run's own corpus shall be read otherwise than it was.
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
         model = self.model if precision == "fp32" else SteppedModel(self.model, precision)
-        excerpt = self.excerpt(corpus)
-        return evaluate(
+        excerpt = self.excerpt(corpus, unknown=unknown, **reading)
+        result = evaluate(
             model,
             excerpt.ids,
             excerpt.stretches,
@@ -240,17 +245,21 @@ class Run:
             context=context,
             on_progress=on_progress,
         )
+        return replace(result, unknown=unknown_of(excerpt.store.report.findings)) if unknown == "skip" else result
 
-    def excerpt(self, corpus: str | Sequence[str]) -> Excerpt:
-        """Returns the stretches that `evaluate` measures on."""
-        if corpus not in ("valid", "test"):
-            sources = [corpus] if isinstance(corpus, str) else list(corpus)
-            options = options_from_json(self.header["corpus"]["options"])
-            return other_excerpt(sources, self.codec, options, self.label_names)
-        recorded = recorded_corpus(self.path, self.header)
+    def excerpt(self, corpus: str | Sequence[str], **reading: Any) -> Excerpt:
+        """Returns the stretches that `evaluate` measures on; `reading` as there."""
+        is_own = corpus in ("valid", "test")
+        recorded = recorded_corpus(self.path, self.header) if is_own else self.header["corpus"]
         options = options_from_json(recorded["options"])
         if corpus == "valid":
+            for name in reading.keys() - {"unknown"}:
+                raise SettingError(f"--{name}: only for another corpus than valid ({reading[name]})")
             return self._validation(options, recorded)
+        options = replace(options, reading=replace(options.reading, **reading))
+        if not is_own:
+            sources = [corpus] if isinstance(corpus, str) else list(corpus)
+            return other_excerpt(sources, self.codec, options, self.label_names)
         if options.test_file in (None, "-"):  # standard input, which was kept by no older version
             raise SettingError(
                 f"{self.name}: has no test corpus that this file and {TRAINING_FILE} beside it name",

@@ -23,7 +23,7 @@ ALLOWED = {
     "generation": BASE | {"data", "models", "kernels"},
     "analysis": BASE | {"data", "models"},
     "music": {"errors", "files", "compressed"},
-    "codecs": {"errors", "config", "files", "compressed", "codec", "music"},
+    "codecs": {"errors", "config", "files", "compressed", "foreign", "codec", "music"},
 }
 CORE = ("kernels", "data", "models", "training", "generation", "analysis")
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

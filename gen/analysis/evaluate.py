@@ -10,7 +10,8 @@ passes go in chunks of time with carried state, so memory is bounded whatever th
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +32,7 @@ from gen.models.recurrent import State
 MAX_TOKENS = 1 << 15  # of a chunk, all rows together: bounds the layers' activations
 MAX_LOGITS = 1 << 24  # of a chunk: 64 MiB in float32
 MAX_ROWS = 512
+MOST_UNKNOWN = 10  # symbols that are named of those left out
 LEAST_CHUNK = 64  # tokens a row: below it the kernels' fixed cost shows
 IGNORED = -1  # the target of a padded place
 
@@ -58,9 +60,10 @@ class Evaluation:
     tokens: int
     units: int
     context: int | None  # tokens of a window; None for carried state
+    unknown: Mapping[str, int] | None = None  # symbols that the model lacks, left out; None where they are an error
 
     def to_json(self) -> dict[str, Any]:
-        """Returns JSON data; a context of None is "carry"."""
+        """Returns JSON data; a context of None is "carry". Of symbols left out it names the commonest."""
         return {
             "nats_per_token": self.nats_per_token,
             "bits_per_token": self.bits_per_token,
@@ -69,7 +72,15 @@ class Evaluation:
             "tokens": self.tokens,
             "units": self.units,
             "context": "carry" if self.context is None else self.context,
+            **self._unknown_to_json(),
         }
+
+    def _unknown_to_json(self) -> dict[str, Any]:
+        """Returns how many unknown symbols were left out, and the commonest of them; {} where they are an error."""
+        if self.unknown is None:
+            return {}
+        most = dict(Counter(self.unknown).most_common(MOST_UNKNOWN))
+        return {"unknown": sum(self.unknown.values()), "unknown_symbols": most}
 
 
 def evaluate(

@@ -115,6 +115,7 @@ def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
         "symbols": len(codec.vocab),
         "unit": codec.unit,
         "documents": store.num_documents,
+        "copies": store.num_copies,
         "labels": list(store.label_names),
     }
 
@@ -128,7 +129,7 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
     reason = codec_reason(store)
     lines = [
         f"codec      {codec.name}, {len(codec.vocab)} symbols{f'; {reason}' if reason else ''}",
-        f"documents  {store.num_documents:,}{f'; {way}' if (way := report.way()) else ''}",
+        f"documents  {store.num_documents:,}{_copies(store.num_copies)}{f'; {way}' if (way := report.way()) else ''}",
         f"tokens     {report.tokens:,}",
         f"{codec.unit + 's':<10} {report.units:,}",
         f"labels     {_listed(store.label_names) or 'none'}",
@@ -139,6 +140,11 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
     lines += _finding_lines(report)
     lines += _problem_lines(report)
     return lines + _file_lines(report)
+
+
+def _copies(num: int) -> str:
+    """Returns how many documents are copies; all copies of one are on the same side of the split into documents."""
+    return f"; {num:,} of them {'a copy' if num == 1 else 'copies'} of another" if num else ""
 
 
 def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> list[str]:

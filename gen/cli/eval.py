@@ -1,9 +1,12 @@
 """`gen eval`: how well a run predicts a corpus."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from gen.cli.parameters import argument, option
 from gen.errors import SettingError
+
+MOST_SHOWN = 5  # unknown characters
 
 
 def evaluate(
@@ -24,6 +27,21 @@ def evaluate(
         Literal["fp32", "int8"],
         option("--precision", help="Compute in this precision; int8 as gen sample does  [default fp32]"),
     ] = "fp32",
+    unknown: Annotated[
+        Literal["error", "skip"],
+        option("--unknown", help="Refuse or leave out characters that the model lacks  [default error]"),
+    ] = "error",
+    encoding: Annotated[
+        str | None, option("--encoding", metavar="NAME", help="Read text in this encoding  [default as in training]")
+    ] = None,
+    errors: Annotated[
+        Literal["strict", "replace", "skip"] | None,
+        option("--errors", help="Refuse, replace or skip bytes not in the encoding  [default as in training]"),
+    ] = None,
+    normalize: Annotated[
+        Literal["none", "nfc", "nfkc"] | None,
+        option("--normalize", help="Bring text into this normal form of Unicode  [default as in training]"),
+    ] = None,
     json: Annotated[bool, option("--json", help="Print the result as one JSON object on stdout")] = False,
 ) -> None:
     """Measure how well a run predicts a corpus.
@@ -34,15 +52,32 @@ def evaluate(
     from gen.cli.console import write_json
     from gen.run import load
 
-    result = load(run).evaluate(corpus[0] if len(corpus) == 1 else corpus, context=window, precision=precision)
+    given: dict[str, Any] = {"encoding": encoding, "errors": errors, "normalize": normalize}
+    result = load(run).evaluate(
+        corpus[0] if len(corpus) == 1 else corpus,
+        context=window,
+        precision=precision,
+        unknown=unknown,
+        **{name: value for name, value in given.items() if value is not None},
+    )
     if json:
         write_json(result.to_json())
         return
     print(
         f"{result.nats_per_token:.4f} nats per token, {result.bits_per_token:.4f} bits per token, "
         f"{result.bits_per_unit:.4f} bits per {result.unit}\n"
-        f"{result.tokens:,} tokens, {result.units:,} {result.unit}s, context {context}"
+        f"{result.tokens:,} tokens, {result.units:,} {result.unit}s, context {context}{left_out(result.unknown)}"
     )
+
+
+def left_out(unknown: Mapping[str, int] | None) -> str:
+    """Returns a line for the unknown characters that were left out, the commonest first; "" where there are none."""
+    if not unknown:
+        return ""
+    most = sorted(unknown.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{num:,} {character!r}" for character, num in most[:MOST_SHOWN])
+    more = f", and {len(most) - MOST_SHOWN:,} others" if len(most) > MOST_SHOWN else ""
+    return f"\n{sum(unknown.values()):,} characters that the model lacks left out: {shown}{more}"
 
 
 def parse_context(text: str) -> int | None:

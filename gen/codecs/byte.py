@@ -5,7 +5,7 @@ Files of other encodings are read as text first (`gen.codecs.textfile`), so the 
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.documents import document_parts
-from gen.codecs.forms import normalised
+from gen.codecs.forms import in_form_of, normalised
 from gen.codecs.plain import PlainText, normalize_of, normalize_spec
 from gen.codecs.text import code_points
 from gen.codecs.textfile import line_of, read_text, write_text
@@ -55,7 +55,7 @@ class ByteCodec(PlainText):
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
-        return read_text(path, replace(self.reading, normalize=self.normalize))
+        return read_text(path, in_form_of(self.reading, self.normalize))
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""
@@ -70,7 +70,7 @@ class ByteCodec(PlainText):
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        reading = replace(self.reading, normalize=self.normalize)
+        reading = in_form_of(self.reading, self.normalize)
         for part in document_parts(path, reading):
             try:
                 ids = np.frombuffer(part.text.encode("utf-8"), np.uint8)

@@ -6,9 +6,10 @@ it): they look the same, and to a model they are different symbols.
 
 import unicodedata
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
-from gen.config import Normalize
+from gen.config import Normalize, Reading
 
 Form = Literal["NFC", "NFD", "NFKC"]
 
@@ -29,6 +30,11 @@ def normalised(text: str, normalize: Normalize) -> str:
     """Returns a whole text in the form that `--normalize` asks for."""
     form = form_of(normalize)
     return text if form is None else unicodedata.normalize(form, text)
+
+
+def in_form_of(reading: Reading, normalize: Normalize) -> Reading:
+    """Returns how files are read for a codec: in its normal form, or else in the one that the reading asks for."""
+    return reading if normalize == "none" else replace(reading, normalize=normalize)
 
 
 class Normaliser:

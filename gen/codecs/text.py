@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Known, Part, Vocab
 from gen.codecs.documents import document_parts
-from gen.codecs.forms import Form, MixedForms, normalised
+from gen.codecs.forms import Form, MixedForms, in_form_of, normalised
 from gen.codecs.plain import PlainText, normalize_of, normalize_spec
 from gen.codecs.textfile import line_of, read_text, write_text
 from gen.config import Normalize, Reading
@@ -86,7 +86,7 @@ class CharCodec(PlainText):
 
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
-        return read_text(path, replace(self.reading, normalize=self.normalize))
+        return read_text(path, in_form_of(self.reading, self.normalize))
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""
@@ -117,7 +117,7 @@ class CharCodec(PlainText):
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""
-        reading = replace(self.reading, normalize=self.normalize)
+        reading = in_form_of(self.reading, self.normalize)
         forms = MixedForms(self.alphabet)
         num_known = num_unknown = 0
         for part in document_parts(path, reading):
@@ -126,7 +126,7 @@ class CharCodec(PlainText):
             if unknown is not None and reading.unknown == "error":
                 line = line_of(path, part, unknown, reading)
                 where = _unknown(part.text[unknown], line=line)
-                raise UnknownCharacterError(f"{path}: {where}", hint=f"--unknown skip leaves it out; {self._hint()}")
+                raise UnknownCharacterError(f"{path}: {where}", hint=self._hint_for_file(part.text))
             if unknown is not None:
                 is_known = ids < len(self.alphabet)
                 left_out = _count_unknown(code_points(part.text)[~is_known])
@@ -180,6 +180,12 @@ class CharCodec(PlainText):
     def _known(self) -> frozenset[str]:
         return frozenset(self.alphabet)
 
+    def _hint_for_file(self, text: str) -> str:
+        known, form = self.in_known_form(text)
+        if form == "NFC" and set(known) <= self._known:
+            return "--normalize nfc brings it into the form of the model's alphabet"
+        return f"--unknown skip leaves it out; {self._hint()}"
+
     def _hint(self) -> str:
         return f"the alphabet has {len(self.alphabet)} characters: {_ranges(self.alphabet)}"
 
@@ -202,6 +208,11 @@ class CharDecoder:
 def code_points(text: str) -> NDArray[np.uint32]:
     """Returns the (N,) code points of a text; lone surrogates count as themselves."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def unknown_of(findings: Mapping[str, int]) -> dict[str, int]:
+    """Returns which unknown characters were left out, and how often, by the findings of a corpus."""
+    return {name.removeprefix(UNKNOWN): num for name, num in findings.items() if name.startswith(UNKNOWN)}
 
 
 def _count_unknown(codes: NDArray[np.uint32]) -> Counter[str]:

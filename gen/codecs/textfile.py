@@ -37,10 +37,11 @@ from gen.codecs.undecodable import (
     undecodable,
     without_mark,
 )
-from gen.compressed import open_unpacked
+from gen.compressed import open_unpacked, read_head
 from gen.config import Reading
 from gen.errors import CorpusError
 from gen.files import reason, write_atomically
+from gen.foreign import Foreign, foreign_kind
 
 CHUNK_BYTES = 1 << 15  # larger parts are slower: their arrays are given back to the system each time
 LINE_END = "\n"
@@ -114,7 +115,11 @@ def read_text(path: Path, reading: Reading) -> str:
     """Reads a whole text file, such as a prompt, by the same rules. Raises as `text_parts` does."""
     try:
         return "".join(part.text for part in text_parts(path, reading))
-    except UndecodableError as err:
+    except CorpusError as err:
+        if (foreign := _foreign(path)) is not None and not foreign.is_characters:
+            raise CorpusError(f"{path}: {foreign.name}, not text", hint=foreign.hint) from err
+        if not isinstance(err, UndecodableError):
+            raise
         raise CorpusError(str(err), hint=f"make it UTF-8: {conversion(path, err.encoding)}") from err
 
 
@@ -125,6 +130,13 @@ def write_text(path: Path, text: str) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def _foreign(path: Path) -> Foreign | None:
+    try:
+        return foreign_kind(read_head(path).data, suffix=path.suffix)
+    except (CorpusError, OSError):
+        return None
 
 
 def _decoded(path: Path, reading: Reading) -> Iterator[tuple[str, bool, dict[str, int]]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Status = Literal["kept", "repaired", "refused", "skipped"]
+MOST_PROBLEMS = 3  # that an error names
 STATUSES: tuple[Status, ...] = ("kept", "repaired", "refused", "skipped")
 
 
@@ -87,6 +88,12 @@ class Report:
     def reasons(self) -> Counter[str]:
         """Returns how often each problem stands for which a file was refused or skipped."""
         return Counter(file.problem for file in self.files if file.problem is not None)
+
+    def problems(self) -> str:
+        """Returns the commonest problems in a line: "2 empty, 1 binary, not text"; "" where there are none."""
+        counts = self.reasons()
+        most = [f"{count} {reason}" for reason, count in counts.most_common(MOST_PROBLEMS)]
+        return ", ".join(most + ["..."] * (len(counts) > MOST_PROBLEMS))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report as JSON data for people's programs, with totals."""

@@ -81,6 +81,11 @@ class Store:
     older_keys: tuple[str, ...] = ()
 
     @property
+    def num_copies(self) -> int:
+        """How many documents are equal to one before them."""
+        return int(np.count_nonzero(self.twins != np.arange(len(self.twins))))
+
+    @property
     def num_documents(self) -> int:
         """D."""
         return len(self.starts) - 1

@@ -40,6 +40,7 @@ class Facts(NamedTuple):
     vocab_size: int
     num_labels: int
     can_augment: bool = False  # whether what is read has variations
+    unused: str = ""  # what an error adds of the files that are not used
 
 
 class Choice(NamedTuple):
@@ -213,7 +214,8 @@ def _check_length(facts: Facts, training: TrainingConfig) -> None:
     least = max(MIN_BPTT, training.bptt if training.bptt > facts.typical_length else MIN_BPTT)
     if facts.num_tokens < least:
         raise SettingError(
-            f"corpus: too short for one window ({facts.num_tokens} tokens to train on, at least {least} needed)",
+            f"corpus: too short for one window ({facts.num_tokens} tokens to train on, at least {least} needed"
+            f"{facts.unused})",
             hint="give more, a smaller --bptt or a smaller --valid" if least > MIN_BPTT else "give more",
         )
 

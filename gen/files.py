@@ -7,6 +7,7 @@ old file or the new one, never half of one.
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -23,6 +24,7 @@ else:
     HAS_FLOCK = True
 
 LOCK_FILE = ".lock"
+SECONDS_TO_WAIT = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # for the reader of a file that is to be replaced
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -159,17 +161,28 @@ def _replace(target: Path, write: Callable[[Path], None]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        _flush(temporary)
+        _flush(temporary, os.O_RDWR)  # Windows flushes nothing that is open for reading only
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-        if os.name == "posix":
-            _flush(target.parent)
+        _put_in_place(temporary, target)
+        with suppress(OSError):  # what cannot be done to a folder on Windows and on some network disks
+            _flush(target.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Renames; waits on Windows for whoever has the old file open, such as `gen sample` or a virus scanner."""
+    for seconds in SECONDS_TO_WAIT if sys.platform == "win32" else ():
+        try:
+            temporary.replace(target)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    temporary.replace(target)
+
+
+def _flush(path: Path, how: int) -> None:
+    handle = os.open(path, how)
     try:
         os.fsync(handle)
     finally:

@@ -15,8 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-if sys.platform != "win32":
+try:
     import resource
+except ImportError:  # Windows
+    HAS_LIMITS = False
+else:
+    HAS_LIMITS = True
 
 
 class Limits(NamedTuple):
@@ -28,7 +32,7 @@ class Limits(NamedTuple):
 
 def limit_memory(limits: Limits) -> None:
     """Limits the address space of this process for good."""
-    if sys.platform == "linux":
+    if HAS_LIMITS and sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         most = pages * resource.getpagesize() + limits.memory_bytes
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -39,7 +43,7 @@ def limit_memory(limits: Limits) -> None:
 @contextmanager
 def limited_time(limits: Limits) -> Iterator[None]:
     """Gives so much processor time; who takes more is killed. Call it from the main thread."""
-    if sys.platform == "win32":
+    if not HAS_LIMITS:
         yield
         return
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # whoever started this process may have it ignored
@@ -52,4 +56,4 @@ def limited_time(limits: Limits) -> Iterator[None]:
 
 def is_time_up(returncode: int) -> bool:
     """Returns whether a process ended because it took more than `limited_time`."""
-    return sys.platform != "win32" and returncode == -signal.SIGPROF
+    return HAS_LIMITS and returncode == -signal.SIGPROF

@@ -37,8 +37,12 @@ from gen.errors import GenError, MidiError
 from gen.files import reason
 from gen.prepare_limits import Limits, is_time_up, limit_memory, limited_time
 
-if sys.platform == "linux":
-    import fcntl
+try:
+    from fcntl import F_SETPIPE_SZ, fcntl
+except ImportError:  # not Linux
+    HAS_PIPE_SIZES = False
+else:
+    HAS_PIPE_SIZES = True
 
 EncodeFile = Callable[[Path], Iterator[Part]]
 
@@ -120,7 +124,7 @@ class _Worker:
         files = [str(path) for path in self._share[self._num_done :]]
         job = {"path": [*map(str, sys.path)], "codec": self._codec.spec(), "limits": self._limits, "files": files}
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError), self.process.stdin as pipe:  # its reply, or none, says what is wrong
+        with suppress(OSError), self.process.stdin as pipe:  # it is gone: its reply, or none, says what is wrong
             pipe.write(json.dumps(job).encode())
 
     def encode_next(self, path: Path) -> Iterator[Part]:
@@ -199,7 +203,7 @@ def work(job: Mapping[str, Any], out: IO[bytes]) -> None:
     codec = load_codec(job["codec"])
     limits = Limits(*job["limits"])
     limit_memory(limits)
-    with suppress(BrokenPipeError):  # nobody waits any more
+    with suppress(OSError):  # nobody waits any more: a closed pipe, which Windows has other words for
         for path in job["files"]:
             _write_reply(codec, Path(path), out, limits)
 
@@ -249,9 +253,9 @@ def _start() -> "subprocess.Popen[bytes]":
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # no threads that idle in each worker
         process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which ends its workers
     )
-    if sys.platform == "linux" and process.stdout is not None:
+    if HAS_PIPE_SIZES and process.stdout is not None:
         with suppress(OSError):  # it is but slower with less
-            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            fcntl(process.stdout, F_SETPIPE_SZ, _PIPE_BYTES)
     return process
 
 

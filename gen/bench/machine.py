@@ -11,8 +11,12 @@ import torch
 from gen.kernels.library import library
 from gen.versions import versions
 
-if os.name == "posix":
+try:
     import resource
+except ImportError:  # Windows
+    HAS_USAGE = False
+else:
+    HAS_USAGE = True
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -24,7 +28,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 def peak_bytes() -> int | None:
     """Returns the most memory that this process has held so far; None where the system does not tell."""
-    if os.name != "posix":
+    if not HAS_USAGE:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024  # bytes on macOS, KiB elsewhere

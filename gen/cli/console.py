@@ -8,6 +8,7 @@
 Commands raise and catch nothing. stdout is the product, stderr is for people.
 """
 
+import errno
 import io
 import json
 import math
@@ -46,11 +47,11 @@ def run(arguments: Sequence[str]) -> int:
         code = DONE
     except typer.Exit as done:
         code = done.exit_code
-    except BrokenPipeError:
-        code = DONE
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as err:  # noqa: BLE001 - whatever escapes a command ends here
+        if is_closed_pipe(err):
+            return _flushed(DONE)
         if os.environ.get("GEN_DEBUG"):
             traceback.print_exc()
         code = _report(problem_of(err))
@@ -71,6 +72,13 @@ def has_screen() -> bool:
 def write_json(data: dict[str, Any]) -> None:
     """Writes one JSON object on stdout; numbers that JSON cannot hold become null."""
     print(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def is_closed_pipe(err: BaseException) -> bool:
+    """Returns whether whoever read our output has stopped; Windows then finds an argument invalid."""
+    if sys.platform == "win32" and isinstance(err, OSError) and err.errno == errno.EINVAL and err.filename is None:
+        return True
+    return isinstance(err, BrokenPipeError)
 
 
 def problem_of(err: BaseException) -> Problem:
@@ -122,24 +130,22 @@ def _one_line(text: str) -> str:
 
 
 def _prepare_streams() -> None:
-    """Makes both streams UTF-8 whatever the locale; one that was closed by the caller swallows what it gets."""
+    """Makes both streams UTF-8 with LF on every system; one that was closed by the caller swallows what it gets."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _flushed(code: int) -> int:
     """Flushes stdout while errors can still be told: at interpreter shutdown each would be a traceback."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()
     except OSError as err:
         _discard_stdout()
-        return _report(problem_of(err)) if code == DONE else code
+        return _report(problem_of(err)) if code == DONE and not is_closed_pipe(err) else code
     return code
 
 

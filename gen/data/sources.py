@@ -236,7 +236,8 @@ def _entries(folder: Path, name: str) -> list[tuple[Path, str]]:
 
 def _add_glob(pattern: str, found: _Finding) -> None:
     num_before = len(found.files) + len(found.skipped)
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+    for match in sorted(matches, key=lambda match: match.replace(os.sep, "/")):  # in one order on every system
         path = Path(match)
         try:
             status = path.stat()

@@ -1,9 +1,9 @@
 """The compiled kernels: built from the C files beside this one when first wanted, kept in the cache, loaded by ctypes.
 
-They need a C compiler (`cc`, or what $CC names) and a processor with AVX-512 in bf16; elsewhere `library()` is None and
-everything runs on torch's own kernels, slower and with the same results up to rounding. The library is built for this
-very processor, so its name in the cache holds a hash of sources, compiler and processor. It shares torch's OpenMP, and
-so its threads: two pools would fight for the same cores.
+They need a C compiler (`cc`, or what $CC names) and a processor with AVX-512 in bf16; elsewhere, and on Windows,
+`library()` is None and everything runs on torch's own kernels, slower and with the same results up to rounding. The
+library is built for this very processor, so its name in the cache holds a hash of sources, compiler and processor. It
+shares torch's OpenMP, and so its threads: two pools would fight for the same cores.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +31,7 @@ SWITCH = "GEN_KERNELS"  # set to "off", nothing is built or loaded
 @cache
 def library() -> ctypes.CDLL | None:
     """Returns the kernels, or None where they cannot be had: no compiler, another processor, or switched off."""
-    compiler = _compiler()
+    compiler = _compiler() if sys.platform != "win32" else None  # its OpenMP there would be a second one
     if compiler is None or os.environ.get(SWITCH) == "off" or not torch.cpu._is_avx512_bf16_supported():
         return None
     path = cache_root() / "kernels" / f"{_key(compiler)}.so"
@@ -56,14 +57,20 @@ def _build(compiler: tuple[str, ...], target: Path) -> None:
 
 
 def _key(compiler: tuple[str, ...]) -> str:
-    described = [*compiler, *FLAGS, platform.machine(), _processor(), *(source.read_text() for source in SOURCES)]
+    described = [
+        *compiler,
+        *FLAGS,
+        platform.machine(),
+        _processor(),
+        *(source.read_text(encoding="utf-8") for source in SOURCES),
+    ]
     return hashlib.sha256("\0".join(described).encode()).hexdigest()[:32]
 
 
 def _processor() -> str:
     """Returns what this processor can do, as far as the system tells."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor()
     return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))

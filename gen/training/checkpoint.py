@@ -65,7 +65,8 @@ def read_checkpoint(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             header = _header(path, kind, metadata)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            # Copies: what safetensors gives lies in the file itself, which Windows then lets nobody replace.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except OSError as err:
         raise CheckpointError(f"{path}: cannot be read ({reason(err)})") from err
     except (SafetensorError, ValueError, KeyError, MemoryError, RecursionError) as err:

@@ -47,7 +47,7 @@ class Metrics:
     def __init__(self, path: Path, *, step: int) -> None:
         kept = [line for line in _lines(path) if _step(line) <= step]
         write_atomically(path, lambda temporary: _write(temporary, kept))
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, report: dict[str, Any]) -> None:
         """Adds one line. Raises SettingError if the disk is full."""
@@ -73,4 +73,4 @@ def _step(line: str) -> float:
 
 
 def _write(path: Path, lines: list[str]) -> None:
-    path.write_text("".join(lines), encoding="utf-8")
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -17,7 +17,7 @@ from gen.errors import CorpusError, SettingError
 from gen.files import write_atomically
 
 FORMAT, VERSION = "gen-tokens", 1
-MIDI_SUFFIXES = (".mid", ".midi", ".kar")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 ROLL_SUFFIXES = (".png", ".svg")
 SOUND_SUFFIX = ".wav"
 SUFFIXES = (".txt", ".mid", ".midi", SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")

@@ -6,10 +6,15 @@ become 127, events that reading leaves out for what they say are left out, and a
 but for one in a track that changes its port after its first note.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gen.errors import MidiError
 from gen.files import write_atomically
@@ -42,31 +47,40 @@ def copy_midi(source: Path, path: Path) -> Counter[str]:
     _, findings = read_midi(source)
     chunks = find_chunks(source, load_midi(source))
     events = read_tracks(chunks)
-    tracks: list[list[_Event]] = [[] for _ in chunks.tracks]
-    for track, event in (*_channel_events(events), *_system_events(events), *_missing_offs(events, chunks)):
-        tracks[track].append(event)
-    kind = 1 if chunks.kind == 0 and len(tracks) > 1 else chunks.kind
-    header = b"".join(number.to_bytes(2) for number in (kind, len(tracks), chunks.division))
-    bodies = [_body(path, sorted(track), end) for track, end in zip(tracks, events.ends, strict=True)]
+    kind = 1 if chunks.kind == 0 and len(chunks.tracks) > 1 else chunks.kind
+    header = b"".join(number.to_bytes(2) for number in (kind, len(chunks.tracks), chunks.division))
+    missing = _missing_offs(events, chunks)
+    bodies = [_body(path, _merged(events, track, missing[track]), end) for track, end in enumerate(events.ends)]
     data = _chunk(b"MThd", header) + b"".join(_chunk(b"MTrk", body) for body in bodies)
     write_atomically(path, lambda temporary: _write(temporary, data))
     return Counter({name: count for name, count in findings.items() if name in REPAIRS and name != LENGTH_0})
 
 
-def _channel_events(events: Events) -> Iterator[tuple[int, _Event]]:
-    columns = (events.tracks, events.ticks, events.places, events.statuses, events.firsts, events.seconds)
-    for track, tick, place, status, first, second in zip(*(column.tolist() for column in columns), strict=True):
+def _merged(events: Events, track: int, missing: Iterable[_Event]) -> Iterator[_Event]:
+    """Yields the events of a track in order."""
+    return merge(_channel_events(events, track), _system_events(events, track), sorted(missing))
+
+
+def _channel_events(events: Events, track: int) -> Iterator[_Event]:
+    columns = (events.ticks, events.places, events.statuses, events.firsts, events.seconds)
+    for tick, place, status, first, second in _rows(events.tracks, track, columns):
         data = (status, first) if 0xC0 <= status < 0xE0 else (status, first, second)
-        yield track, _Event(tick, place, bytes(data))
+        yield _Event(tick, place, bytes(data))
 
 
-def _system_events(events: Events) -> Iterator[tuple[int, _Event]]:
+def _system_events(events: Events, track: int) -> Iterator[_Event]:
     systems = events.systems
-    columns = (systems.tracks, systems.ticks, systems.places, systems.kinds, systems.starts, systems.stops)
-    for track, tick, place, kind, start, stop in zip(*(column.tolist() for column in columns), strict=True):
+    columns = (systems.ticks, systems.places, systems.kinds, systems.starts, systems.stops)
+    for tick, place, kind, start, stop in _rows(systems.tracks, track, columns):
         data = events.data[start:stop]
         if kind != _END_OF_TRACK and flaw_of(kind, data) is None:
-            yield track, _Event(tick, place, _system_bytes(kind, data))
+            yield _Event(tick, place, _system_bytes(kind, data))
+
+
+def _rows(tracks: NDArray[np.int64], track: int, columns: Sequence[NDArray[Any]]) -> Iterator[tuple[int, ...]]:
+    """Yields the rows of one track; `tracks` says in ascending order of which each is."""
+    start, stop = np.searchsorted(tracks, (track, track + 1)).tolist()
+    return zip(*(column[start:stop].tolist() for column in columns), strict=True)
 
 
 def _system_bytes(kind: int, data: bytes) -> bytes:
@@ -78,7 +92,9 @@ def _system_bytes(kind: int, data: bytes) -> bytes:
     return bytes((status, *(min(byte, 127) for byte in data)))
 
 
-def _missing_offs(events: Events, chunks: Chunks) -> Iterator[tuple[int, _Event]]:
+def _missing_offs(events: Events, chunks: Chunks) -> defaultdict[int, list[_Event]]:
+    """Returns by track a note-off for each note that has none."""
+    missing: defaultdict[int, list[_Event]] = defaultdict(list)
     channels = find_channels(events, is_one_track=chunks.kind == 0)
     voices, _ = find_voices(events, channels, ticks_per_beat=chunks.ticks_per_beat)
     ports = events.systems.where((PORT_PREFIX, DEVICE_NAME))
@@ -90,20 +106,20 @@ def _missing_offs(events: Events, chunks: Chunks) -> Iterator[tuple[int, _Event]
             continue
         onsets, durations, pitches, _ = columns[:, ~has_off]
         for tick, pitch in zip((onsets + durations).tolist(), pitches.tolist(), strict=True):
-            yield track, _Event(tick, -1, bytes((0x80 | channel % CHANNELS, pitch, 0)))
+            missing[track].append(_Event(tick, -1, bytes((0x80 | channel % CHANNELS, pitch, 0))))
+    return missing
 
 
 def _body(path: Path, events: Iterable[_Event], end: int) -> bytes:
     """Returns the bytes of a track."""
-    now = 0
-    parts: list[bytes] = []
-    for tick, _, data in (*events, _Event(end, 0, bytes((0xFF, _END_OF_TRACK, 0)))):
+    now, body = 0, bytearray()
+    for tick, _, data in chain(events, [_Event(end, 0, bytes((0xFF, _END_OF_TRACK, 0)))]):
         wait = max(tick - now, 0)  # the end of the track may come after a note-off that was missing
         if wait > _LONGEST_WAIT:
             raise MidiError(f"{path}: too long without an event for a MIDI file ({wait} ticks)")
-        parts += (_number(wait), data)
+        body += _number(wait) + data
         now = max(now, tick)
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _number(value: int) -> bytes:

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from weakref import WeakSet
 
-from gen.errors import SettingError
+from gen.errors import SettingError, TrainingError
 
 try:
     import fcntl
@@ -87,13 +87,21 @@ class FolderLock:
         """Whether others are kept out."""
         return self._handle is not None
 
+    def check(self) -> None:
+        """Raises TrainingError if the folder is no longer the one that was locked; another process may train in it."""
+        if self._handle is not None and not _is_at(self._path, self._handle):
+            raise TrainingError(
+                f"{self._path.parent}: no longer the folder that was locked", hint="it was moved, removed or made anew"
+            )
+
     def release(self) -> None:
         """Lets others in; may be called again."""
         if self._handle is None:
             return
         handle, self._handle = self._handle, None
         with suppress(OSError):
-            self._path.unlink()  # while it is locked: once it is not, it may be another's
+            if _is_at(self._path, handle):
+                self._path.unlink()  # while it is locked: once it is not, it may be another's
         os.close(handle)
         if sys.platform == "win32":  # where no file can be removed that is open: neither ours above nor another's here
             with suppress(OSError):
@@ -131,7 +139,7 @@ def _locked(path: Path) -> int | None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(handle)
-            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+            if _is_at(path, handle):
                 return handle
             os.close(handle)  # whoever held it has removed it since it was opened here
         except BlockingIOError:
@@ -141,6 +149,11 @@ def _locked(path: Path) -> int | None:
             os.close(handle)
             path.unlink(missing_ok=True)
             return None
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    """Returns whether an open file is still the one at a path."""
+    return path.exists() and os.path.samestat(os.fstat(handle), path.stat())
 
 
 def _lock(handle: int) -> None:

@@ -17,6 +17,7 @@ from gen.codecs.controls import ordered_controls
 from gen.config import ModelConfig, Reading, TrainingConfig, from_json, to_json
 from gen.data.sources import find_sources
 from gen.errors import CheckpointError, CorpusError, SettingError
+from gen.files import FolderLock
 from gen.material import (
     READING_FIELDS,
     VALID_FRACTION,
@@ -79,12 +80,12 @@ def train_session(
             options = replace(options, seed=int(given.get("seed", 0)), controls=ordered_controls(options.controls))
             _check_sources(options, peers)
         device = _device(given.get("device", "auto"), peers)
-        found, is_locked = None, True
+        found, lock = None, None
         with peers.together():
             if peers.is_first:
-                is_locked = held.enter_context(claimed(out, run, resume=resume)).is_held
+                lock = held.enter_context(claimed(out, run, resume=resume))
                 found = _read_training(out / run / TRAINING_FILE) if resume else None
-        start = _Start(out / run, is_locked, held, device, peers, on_progress)
+        start = _Start(out / run, lock, held, device, peers, on_progress)
         resumed = _shared(found, peers)
         with peers.together():
             if resumed and from_run is not None:
@@ -96,8 +97,8 @@ class _Start(NamedTuple):
     """What new and resumed runs are opened with."""
 
     folder: Path
-    is_locked: bool
-    held: ExitStack  # the connection to the peers; of the first process, the folder as well
+    lock: FolderLock | None  # of the first process
+    held: ExitStack  # the lock, and the connection to the peers
     device: torch.device
     peers: Peers
     on_progress: OnProgress | None
@@ -141,7 +142,7 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
         if source is not None:
             choices = [*choices, _transfer_(model, material, source, str(from_run))]
     _share_weights_(model, peers)
-    return Session(start.folder, material, model, training, choices, None, start.held, peers)
+    return Session(start.folder, material, model, training, choices, None, start.held, start.lock, peers)
 
 
 def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
@@ -181,7 +182,9 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
         Choice("resumed", f"step {place['step']}", f"after {place['seconds']:.0f} s"),
     ]
     try:
-        return Session(start.folder, material, model, training, choices, (tensors, header), start.held, start.peers)
+        return Session(
+            start.folder, material, model, training, choices, (tensors, header), start.held, start.lock, start.peers
+        )
     except (KeyError, RuntimeError, TypeError) as err:
         raise CheckpointError(f"{path}: does not fit its own header ({err})") from err
 
@@ -302,7 +305,7 @@ def _corpus_choices(material: Material) -> list[Choice]:
 
 
 def _lock_choices(start: _Start) -> list[Choice]:
-    if start.is_locked:
+    if start.lock is None or start.lock.is_held:
         return []
     return [Choice("lock", "none", "this disk has no locks: train this run in one process only")]
 

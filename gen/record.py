@@ -21,6 +21,7 @@ from gen.training.history import History, Metrics
 from gen.versions import versions
 
 METRICS_FILE = "metrics.jsonl"
+SAMPLES = "samples"
 SAMPLE_TOKENS = 200
 ENDS_NEEDED = 2  # documents that end within the training data, below which a model cannot know how to end one
 
@@ -43,7 +44,7 @@ class Record:
         self._material = material
         self._model = model
         self._training = training
-        (folder / "samples").mkdir(exist_ok=True)
+        (folder / SAMPLES).mkdir(exist_ok=True)
         self._metrics = Metrics(folder / METRICS_FILE, step=step)
 
     def write_model(self, result: Mapping[str, Any], history: History) -> None:
@@ -93,7 +94,7 @@ class Record:
                 new_grammar=codec.grammar,
             )
         ]
-        codec.write(self.folder / "samples" / f"step-{step:07}{codec.suffix}", decode(codec, tokens))
+        codec.write(self.folder / SAMPLES / f"step-{step:07}{codec.suffix}", decode(codec, tokens))
         return ("" if codec.suffix == ".txt" else "; ").join(str(piece) for piece in stream(codec, tokens))
 
     def close(self) -> None:

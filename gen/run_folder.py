@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gen.errors import CheckpointError, GenError, SettingError
 from gen.files import FolderLock, reason, remove_leftovers
-from gen.record import METRICS_FILE
+from gen.record import METRICS_FILE, SAMPLES
 from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE
 
 NAME = re.compile(r"[\w][\w.+-]*")
@@ -35,6 +35,7 @@ def claimed(out: Path, run: str, *, resume: bool) -> Iterator[FolderLock]:
             _check_new(folder)  # now that no other process can finish one meanwhile
         if lock.is_held:  # or else what looks left over may be what another process is writing
             remove_leftovers(folder, MODEL_FILE, TRAINING_FILE, METRICS_FILE)
+            remove_leftovers(folder / SAMPLES, "step-*")
         yield lock
     except GenError:
         lock.release()

@@ -26,6 +26,7 @@ from gen.config import TrainingConfig
 from gen.data.batches import Batches
 from gen.data.stretches import Columns, Stretches
 from gen.errors import TrainingError
+from gen.files import FolderLock
 from gen.kernels.library import library
 from gen.material import Material, bits_of
 from gen.models.recurrent import RecurrentLM
@@ -77,6 +78,7 @@ class Session:
         choices: what the recipe chose, to show.
         resumed: tensors and header of the training checkpoint to go on from, or None.
         held: what is let go when the session is closed, such as the folder's lock; taken over if nothing fails here.
+        lock: of the folder, looked at before anything is written.
         peers: the processes that train this run; all of them make a session of the same arguments.
     """
 
@@ -89,12 +91,14 @@ class Session:
         choices: Sequence[Choice],
         resumed: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
         held: ExitStack | None = None,
+        lock: FolderLock | None = None,
         peers: Peers = ALONE,
     ) -> None:
         self.folder = folder
         self.material = material
         self.choices = choices
         self.was_stopped = False
+        self._lock = lock
         self._peers = peers
         self._model = model
         self._training = training
@@ -253,6 +257,8 @@ class Session:
         def work_with_record() -> Result:
             if self._record is None:
                 raise TrainingError(f"{self.folder}: the session is closed", hint="open another with resume=True")
+            if self._lock is not None:
+                self._lock.check()
             return work(self._record)
 
         return self._peers.first(work_with_record)

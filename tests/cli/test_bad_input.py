@@ -372,12 +372,18 @@ def test_a_run_that_another_process_trains_is_refused(gen: Gen, text_run: Path) 
 def test_what_a_killed_process_was_writing_is_removed_on_resume(gen: Gen, here: Path, text_file: Path) -> None:
     train(gen, text_file)
     before = contents(here / "runs" / "a").keys()
-    for name in (".model.safetensors.abc.safetensors", ".tmpAbC123", ".metrics.jsonl.xyz.jsonl"):
+    for name in (
+        ".model.safetensors.abc.safetensors",
+        ".tmpAbC123",
+        ".metrics.jsonl.xyz.jsonl",
+        "samples/.step-0000003.txt.a_b.txt",
+    ):
         (here / "runs" / "a" / name).write_bytes(b"half")
 
     gen("train", "--run", "a", "--out", "runs", "--resume", "--steps", "4")
 
     assert contents(here / "runs" / "a").keys() == before
+    assert not list((here / "runs" / "a" / "samples").glob(".*"))
 
 
 def test_a_corpus_whose_name_is_no_utf8_trains_and_resumes(gen: Gen, here: Path, text_file: Path) -> None:

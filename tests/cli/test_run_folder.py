@@ -52,7 +52,9 @@ def running(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[by
 def trained_elsewhere(text_file: Path, out: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A process in whose Python program a session of the run `r` is open."""
     command = [sys.executable, "-c", PROGRAM, str(text_file), str(out)]
-    with running(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) as process:
+    with running(
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"open\n"
         yield process
@@ -134,6 +136,33 @@ def test_a_run_of_a_killed_process_can_be_resumed(gen: Gen, text_file: Path, tmp
 
     assert gen("train", "--run", "two", "--out", tmp_path, "--resume", "--steps", "1").code == 0
     assert not (tmp_path / "two" / LOCK_FILE).exists()
+
+
+def test_a_run_that_was_removed_and_begun_anew_is_left_alone(text_file: Path, tmp_path: Path) -> None:
+    with trained_elsewhere(text_file, tmp_path) as other:
+        (tmp_path / "r").rename(tmp_path / "moved")
+        with open_session(text_file, tmp_path) as session:
+            list(session.reports())
+            before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "r").iterdir()}
+            tell(other, "list(session.reports())")
+            assert other.wait() == 1
+            assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "r").iterdir()} == before
+            with pytest.raises(SettingError, match=REFUSED):
+                open_session(text_file, tmp_path, resume=True)
+
+
+def test_a_run_that_is_moved_while_it_trains_ends_in_one_line(text_file: Path, tmp_path: Path) -> None:
+    with running(spawn(["train", text_file, "--run", "two", "--out", tmp_path, *FOREVER])) as process:
+        wait_for(tmp_path / "two" / TRAINING_FILE, process=process)
+        (tmp_path / "two").rename(tmp_path / "moved")
+        assert process.stderr is not None
+        lines = process.stderr.read().decode().splitlines()
+
+        assert process.wait() == 2
+    assert lines[-2:] == [
+        f"error: {tmp_path / 'two'}: no longer the folder that was locked",
+        "hint: it was moved, removed or made anew",
+    ]
 
 
 def test_a_session_in_another_program_holds_its_run_until_it_is_closed(text_file: Path, tmp_path: Path) -> None:

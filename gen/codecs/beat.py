@@ -43,7 +43,7 @@ from gen.codecs.settings import ALL_PITCHES, joined_settings, settings_of, setti
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
 from gen.music.census import METRES, PEDALS, PLAYERS, PROGRAMS, TEMPOS
-from gen.music.continuation import gone_on, gone_on_alone
+from gen.music.continuation import gone_on, gone_on_alone, refinement
 from gen.music.metre import GRID_TICKS
 from gen.music.midi import read_midi, read_midi_events
 from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
@@ -191,7 +191,7 @@ class BeatCodec:
         start = self.encode(read).tolist()
         opening = list(stream(self, start))
         pieces = further(list(stream(self, [*start, *tokens])), opening)
-        added = placed(self.join(pieces), opening, read)
+        added = placed(self.join(pieces), opening, read, factor=refinement(prompt))
         return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from gen.codecs.beat_decoder import Piece
 from gen.codecs.beat_grid import Grid
 from gen.codecs.beat_layout import has_notes, lay_out_beats, score_grid
-from gen.music.continuation import refined
 from gen.music.score import DENOMINATORS, MAX_TEMPO, NoteEvent, Notes, Score, Tempo, TimeSignature, Track
 
 MAX_NUMERATOR = 255  # in a MIDI file
@@ -38,20 +37,21 @@ def further(pieces: Sequence[Piece], opening: Sequence[Piece]) -> list[Piece]:
     return kept
 
 
-def placed(added: Score, opening: Sequence[Piece], score: Score) -> Score:
-    """Returns what goes on from a score at its place in it, in ticks of the refined score.
+def placed(added: Score, opening: Sequence[Piece], score: Score, *, factor: int) -> Score:
+    """Returns what goes on from a score at its place in it.
 
     Args:
         added: on the grid; its first tempos and time signatures are those of the opening, which are left out.
         opening: what the codec says of the score.
         score: as the model reads it.
+        factor: ticks of the result to one of the score.
     """
-    places = _Places.of(score)
+    places = _Places.of(score, factor)
     num_tempos = sum(isinstance(piece, Tempo) for piece in opening)
     num_signatures = sum(isinstance(piece, TimeSignature) for piece in opening)
     return Score(
         tuple(places.track(track) for track in added.tracks),
-        refined(score).ticks_per_beat,
+        score.ticks_per_beat * factor,
         tuple(places.tempo(tempo) for tempo in added.tempos[num_tempos:]),
         tuple(places.signatures(added.time_signatures[num_signatures:])),
     )
@@ -74,8 +74,7 @@ class _Places:
     halvings: int
 
     @classmethod
-    def of(cls, score: Score) -> "_Places":
-        factor = refined(score).ticks_per_beat // score.ticks_per_beat
+    def of(cls, score: Score, factor: int) -> "_Places":
         if not has_notes(score):
             return cls(score_grid(score), 0, factor, 0)
         layout = lay_out_beats(score)

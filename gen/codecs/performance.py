@@ -36,7 +36,7 @@ from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError, SettingError
 from gen.music import rules
 from gen.music.census import PEDALS, PLAYERS, TEMPOS
-from gen.music.continuation import gone_on, gone_on_alone, refined
+from gen.music.continuation import gone_on, gone_on_alone, refined, refinement
 from gen.music.midi import Reading, may_have_pitched_notes, read_midi, read_midi_events
 from gen.music.rules import Layout, lay_out
 from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track, differences
@@ -175,7 +175,7 @@ class PerformanceCodec:
         num_notes = sum(1 for _ in stream(self, start))
         events = list(stream(self, [*start, *tokens]))[num_notes:]
         cut_seconds = float(self._lay_out(prompt).cut_seconds[:, 1].sum())
-        score = refined(prompt)
+        score = refined(prompt, refinement(prompt))
         onsets = np.array([event.onset_seconds for event in events]) + cut_seconds
         seconds = np.array([event.duration_seconds for event in events])
         starts, ends = score.ticks(onsets), score.ticks(onsets + seconds)

@@ -26,6 +26,7 @@ from gen.music.score import (
 )
 
 FINE_ENOUGH: Final = 4 * POSITIONS  # ticks a beat: at 120 beats a minute 5 ms
+MOST_TICKS: Final = 1 << 27  # of a piece that is refined: a MIDI file can say twice as long a pause
 _BEND, _CONTROLLER, _NO_BEND = 0xE0, 0xB0, 8192
 _VOLUMES = (7, 11)  # the controllers that can make a channel mute
 
@@ -33,16 +34,23 @@ _Change = TypeVar("_Change", Tempo, TimeSignature, KeySignature)
 Ints = NDArray[np.int64]
 
 
-def refined(score: Score) -> Score:
-    """Returns the score with ticks fine enough for what may go on from it; nothing else changes."""
+def refinement(score: Score) -> int:
+    """Returns in how many parts a tick is fine enough for what may go on; in fewer where a file could not hold them."""
     beat = score.ticks_per_beat
     if beat >= FINE_ENOUGH or beat % POSITIONS == 0:
+        return 1
+    last = max((int((t.columns[0] + t.columns[1]).max()) for t in score.tracks if len(t.notes)), default=1)
+    return max(1, min(-(-FINE_ENOUGH // beat), MOST_TICKS // last))
+
+
+def refined(score: Score, factor: int) -> Score:
+    """Returns the score with ticks of so many parts each; nothing else changes."""
+    if factor == 1:
         return score
-    factor = -(-FINE_ENOUGH // beat)
     return replace(
         score,
         tracks=tuple(_scaled(track, factor) for track in score.tracks),
-        ticks_per_beat=beat * factor,
+        ticks_per_beat=score.ticks_per_beat * factor,
         tempos=tuple(change._replace(onset_ticks=change.onset_ticks * factor) for change in score.tempos),
         time_signatures=tuple(c._replace(onset_ticks=c.onset_ticks * factor) for c in score.time_signatures),
         key_signatures=tuple(c._replace(onset_ticks=c.onset_ticks * factor) for c in score.key_signatures),
@@ -53,12 +61,12 @@ def gone_on(score: Score, added: Score, *, name: str) -> Score:
     """Returns a piece, unchanged, and what goes on from it.
 
     Args:
-        added: in ticks of the refined piece, at their places in it; a track for each instrument.
+        added: at its place in the piece, in ticks of it or finer ones; a track for each instrument.
         name: of tracks that are new.
     """
     if not added.num_notes:
         return score
-    score = refined(score)
+    score = refined(score, added.ticks_per_beat // score.ticks_per_beat)
     tracks = list(score.tracks)
     for track in added.tracks:
         homes = [place for place, home in enumerate(score.tracks) if _is_same_instrument(home, track)]

@@ -291,6 +291,8 @@ def _corpus_choices(material: Material) -> list[Choice]:
     if material.is_from_cache:
         units += "; from the cache, for it cannot be read again"
     parts = f"{material.train.num_targets:,} tokens to train on, {material.valid.num_targets:,} to validate"
+    if material.options.test_fraction:
+        parts += f", {material.test.num_targets:,} to test"
     rows = [Choice("corpus", ", ".join(material.options.sources), units), Choice("split", parts, "")]
     if way := store.report.way():
         rows.append(Choice("documents", f"{store.num_documents:,}", way))
@@ -325,6 +327,7 @@ def train(
     from_run: str | None = None,
     codec: str = "auto",
     valid: float = VALID_FRACTION,
+    test: float = 0.0,
     controls: Sequence[str] = (),
     device: str = "auto",
     on_report: Callable[[StepReport], None] | None = None,
@@ -335,6 +338,7 @@ def train(
     Args:
         corpus: a file, folder, glob or the name of a built-in corpus, or several.
         run: the name of its folder under `out`.
+        valid, test: the shares of the corpus that are kept for validation and for `Run.evaluate("test")`.
         controls: of music, that sampling shall be able to set: "density", "key".
         on_report: called after every step.
         settings: fields of Reading, ModelConfig and TrainingConfig, such as encoding="latin-1", minutes=3, seed=1.
@@ -349,6 +353,7 @@ def train(
         codec=codec,
         reading=reading,
         valid_fraction=valid,
+        test_fraction=test,
         controls=tuple(controls),
     )
     session = train_session(

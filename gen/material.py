@@ -1,4 +1,4 @@
-"""What a run reads: its corpus, split into training and validation, and described so that a change is noticed."""
+"""What a run reads: its corpus, split into training, validation and test."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,7 +14,7 @@ from gen.codecs import load_codec
 from gen.codecs.tables.parts import has_table_suffix
 from gen.codecs.text import UnknownCharacterError
 from gen.config import Reading, from_json, to_json
-from gen.data.corpus import Split, split, whole
+from gen.data.corpus import Split, check_fractions, split, whole
 from gen.data.sources import is_gone, printable
 from gen.data.store import Store, open_store, stores_folder
 from gen.data.stretches import Stretches
@@ -30,6 +30,7 @@ YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 
 # Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
 LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
+    "test_fraction": 0.0,
     "documents": "auto",
     "text_column": None,
     "label_column": None,
@@ -50,6 +51,7 @@ class CorpusOptions:
     codec: str = "auto"
     reading: Reading = Reading()
     valid_fraction: float = VALID_FRACTION
+    test_fraction: float = 0.0
     seed: int = 0  # of the split
     valid_file: str | None = None
     test_file: str | None = None
@@ -57,8 +59,18 @@ class CorpusOptions:
     base: Base | None = None  # the run whose weights are those of the start
 
     def __post_init__(self) -> None:
-        if not 0 <= self.valid_fraction < 1:
-            raise SettingError(f"--valid: must be at least 0 and below 1 ({self.valid_fraction:g})")
+        check_fractions(self.valid_fraction, 0)
+        check_fractions(self.valid_share, self.test_fraction)
+        if self.test_fraction and self.test_file is not None:
+            raise SettingError(
+                f"--test: not with --test-file ({self.test_fraction:g}, {printable(self.test_file)})",
+                hint="the test is a part of the corpus or another one",
+            )
+
+    @property
+    def valid_share(self) -> float:
+        """How much of the corpus itself is its validation part."""
+        return self.valid_fraction if self.valid_file is None else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
@@ -95,13 +107,14 @@ class Excerpt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A corpus ready to train on; `valid` may hold no stretch."""
+    """A corpus ready to train on; `valid` may hold no stretch, and `test` holds some only if that was asked for."""
 
     options: CorpusOptions
     codec: Codec[Any, Any]
     label_names: tuple[str, ...]
     train: Excerpt
     valid: Excerpt
+    test: Excerpt
 
     @property
     def store(self) -> Store:
@@ -129,18 +142,16 @@ def open_material(
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
     store = kept or _prepared(options, recorded, on_progress)
     codec, label_names = _learnt(options, store, recorded)
-    if options.valid_file is None:
-        ids, labels = neutral_ids(codec, store.ids), _matched_labels(store, label_names)
-        parts = split(store.starts, labels, valid_fraction=options.valid_fraction, seed=options.seed, twins=store.twins)
-        train, valid = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid))
-        return Material(options, codec, label_names, train, valid)
-    try:
-        valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
-    except UnknownCharacterError:
-        store = _prepared(options, recorded, on_progress, alphabet=_alphabet_of_validation(options))
-        codec, label_names = _learnt(options, store, recorded)
-        valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
-    return Material(options, codec, label_names, _excerpt(store, codec, label_names), valid)
+    valid = None
+    if options.valid_file is not None:
+        try:
+            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
+        except UnknownCharacterError:
+            store = _prepared(options, recorded, on_progress, alphabet=_alphabet_of_validation(options))
+            codec, label_names = _learnt(options, store, recorded)
+            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
+    train, own_valid, test = _parts(options, store, codec, label_names)
+    return Material(options, codec, label_names, train, own_valid if valid is None else valid, test)
 
 
 def validation_file(
@@ -238,6 +249,25 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
     if options.base is None:
         return codec, store.label_names
     return codec.knowing(options.base.spec), options.base.labels(store.label_names)
+
+
+def _parts(
+    options: CorpusOptions, store: Store, codec: Codec[Any, Any], label_names: Sequence[str]
+) -> tuple[Excerpt, Excerpt, Excerpt]:
+    """Returns the parts of a store to train, validate and test on. Raises CorpusError if a test was asked in vain."""
+    ids = neutral_ids(codec, store.ids)
+    parts = split(
+        store.starts,
+        _matched_labels(store, label_names),
+        valid_fraction=options.valid_share,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+        twins=store.twins,
+    )
+    train, valid, test = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid, parts.test))
+    if options.test_fraction and not test.stretches:
+        raise CorpusError(f"{', '.join(options.sources)}: too short for a test part (0 tokens)", hint="give more")
+    return train, valid, test
 
 
 def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> Excerpt:

@@ -6,7 +6,7 @@ told. The model file is there to be shared: it keeps how the corpus was read, co
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from gen.training.checkpoint import TRAINING_FILE, read_header
 
 NAMED_DOCUMENTS = 1000  # up to here a description names every document, so that a change can be pointed at
 OWN = ("sources", "valid_file", "test_file", "base")  # options that name files of this machine, or only serve to go on
+PartName = Literal["valid", "test"]
 _READ_OTHERWISE = "this version of gen reads MIDI otherwise"
-_COUNTS = ("num_tokens", "num_units", "num_documents", "num_train_targets", "num_valid_targets")
+_COUNTS = ("num_tokens", "num_units", "num_documents", "num_train_targets", "num_valid_targets", "num_test_targets")
 
 
 def describe(material: Material) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def describe(material: Material) -> dict[str, Any]:
         "documents": dict(zip(names, np.diff(store.starts).tolist(), strict=True)) if names else None,
         "num_train_targets": material.train.num_targets,
         "num_valid_targets": material.valid.num_targets,
+        **({"num_test_targets": material.test.num_targets} if material.options.test_fraction else {}),
     }
 
 
@@ -72,15 +74,15 @@ def check_unchanged(material: Material, recorded: Mapping[str, Any], *, instead:
     raise CheckpointError(f"--resume: {what}", hint=f"bring the old one back, or begin a new run: {instead}")
 
 
-def validation_difference(excerpt: Excerpt, recorded: Mapping[str, Any]) -> str | None:
-    """Returns what tells a validation part from the one that a run was validated on, or None if nothing does."""
-    store, key = excerpt.store, recorded["valid_key"]
+def part_difference(part: PartName, excerpt: Excerpt, recorded: Mapping[str, Any]) -> str | None:
+    """Returns what tells a part of a corpus from that part when a run was trained, or None if nothing does."""
+    store, key = excerpt.store, recorded["valid_key" if part == "valid" else "key"]
     if store.key == key:
         return None
     if key not in store.older_keys:
         return "its contents have changed"
-    then, now = recorded.get("num_valid_targets"), excerpt.num_targets
-    return None if then == now else f"{_READ_OTHERWISE}: {then} tokens to validate then, {now} now"
+    then, now = recorded.get(f"num_{part}_targets"), excerpt.num_targets
+    return None if then == now else f"{_READ_OTHERWISE}: {then} tokens to measure on then, {now} now"
 
 
 def _recount(then: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ READING_OPTIONS = {
     "normalize": "normalize",
     "valid_fraction": "valid",
     "valid_file": "valid file",
+    "test_fraction": "test",
     "test_file": "test file",
     "controls": "controls",
 }

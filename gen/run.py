@@ -36,7 +36,7 @@ from gen.material import (
 from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import SteppedModel, Stepper, StepPrecision
-from gen.provenance import recorded_corpus, validation_difference
+from gen.provenance import PartName, part_difference, recorded_corpus
 from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.training.header import check_header
 from gen.training.recipe import choose_device
@@ -253,9 +253,9 @@ class Run:
         recorded = recorded_corpus(self.path, self.header) if is_own else self.header["corpus"]
         options = options_from_json(recorded["options"])
         if corpus == "valid":
-            for name in reading.keys() - {"unknown"}:
-                raise SettingError(f"--{name}: only for another corpus than valid ({reading[name]})")
-            return self._validation(options, recorded)
+            return self._part("valid", options, recorded, reading)
+        if corpus == "test" and options.test_fraction:
+            return self._part("test", options, recorded, reading)
         options = replace(options, reading=replace(options.reading, **reading))
         if not is_own:
             sources = [corpus] if isinstance(corpus, str) else list(corpus)
@@ -263,7 +263,7 @@ class Run:
         if options.test_file in (None, "-"):  # standard input, which was kept by no older version
             raise SettingError(
                 f"{self.name}: has no test corpus that this file and {TRAINING_FILE} beside it name",
-                hint="train with --test-file, or name a corpus",
+                hint="train with --test or --test-file, or name a corpus",
             )
         return other_excerpt([str(options.test_file)], self.codec, options, self.label_names)
 
@@ -280,16 +280,21 @@ class Run:
             raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
         return tuple(self._stop(text) for text in texts)
 
-    def _validation(self, options: CorpusOptions, recorded: Mapping[str, Any]) -> Excerpt:
+    def _part(
+        self, part: PartName, options: CorpusOptions, recorded: Mapping[str, Any], reading: Mapping[str, Any]
+    ) -> Excerpt:
+        for name in reading.keys() - {"unknown"}:
+            raise SettingError(f"--{name}: only for another corpus than {part} ({reading[name]})")
         trained_on = Recorded(self.codec, self.label_names, recorded["key"], recorded["valid_key"])
-        if options.valid_file is not None:
+        if part == "valid" and options.valid_file is not None:
             excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:
-            excerpt = open_material(options, recorded=trained_on).valid
-        if what := validation_difference(excerpt, recorded):
+            material = open_material(options, recorded=trained_on)
+            excerpt = material.valid if part == "valid" else material.test
+        if what := part_difference(part, excerpt, recorded):
             raise CorpusError(
                 f"{', '.join(options.sources)}: no longer what {self.name} was trained on ({what})",
-                hint="name a corpus to evaluate on instead of valid",
+                hint=f"name a corpus to evaluate on instead of {part}",
             )
         if not excerpt.stretches:
             raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")

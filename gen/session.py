@@ -182,6 +182,7 @@ class Session:
             "valid_nats": nats,
             "valid_bits_per_unit": bits,
             "unit": self.unit,
+            **({"test_tokens": self.material.test.num_targets} if self.material.options.test_fraction else {}),
             "logit_scale": self._logit_scale,
             "parameters": self._num_parameters,
             "tokens_per_second": round(place.tokens / place.seconds, 1) if place.seconds else 0.0,

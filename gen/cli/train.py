@@ -108,6 +108,10 @@ def train(
         float | None,
         option("--valid", metavar="FRACTION", help="Keep this share for validation  [0 to below 1, default 0.1]"),
     ] = None,
+    test: Annotated[
+        float | None,
+        option("--test", metavar="FRACTION", help="Keep this share for gen eval RUN test  [0 to below 1, default 0]"),
+    ] = None,
     valid_file: Annotated[
         str | None, option("--valid-file", metavar="PATH", help="Validate on this corpus instead")
     ] = None,
@@ -171,6 +175,7 @@ def train(
             label_column=label_column,
         ),
         valid_fraction=VALID_FRACTION if valid is None else valid,
+        test_fraction=test or 0.0,
         valid_file=valid_file,
         test_file=test_file,
         controls=tuple(name.strip() for name in controls.split(",")) if controls is not None else (),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import NO_ENDS, IdArray
+from gen.data.places import CHUNK
 from gen.data.report import Report
 from gen.data.store import (
     BODY,
@@ -36,12 +37,9 @@ from gen.data.twins import DocumentHashes, first_equals
 from gen.errors import CorpusError
 from gen.files import reason
 
-# Of each document, until all are known: its hash, and its label by the order in which labels came.
-_HASHES, _NUMBERS = "hashes", "numbers"
-_HASH_TYPE: Final = np.dtype("<u8")
+_HASH_TYPE: Final = np.dtype(np.uint64)
 _UNFINISHED: Final = ".unfinished-"
 _ABANDONED_SECONDS: Final = 24 * 3600.0
-_CHUNK: Final = 1 << 20  # documents whose labels are numbered at once
 
 
 class Written(NamedTuple):
@@ -76,14 +74,17 @@ class StoreWriter:
         self._files: list[str] = []
         self._documents: list[int] = []  # of each file
         self._label_numbers: dict[str | None, int] = {None: 0}
+        self._labels = (
+            bytearray()
+        )  # of each document, by the order in which labels came; shorter where the last have none
         self._hashes = DocumentHashes()
+        self._hashed = bytearray()  # the hash of each document
         self._place = _Place(0, 0, hashlib.sha256())
         with _disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(folder.parent)
             self._beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
-            names = (IDS, STARTS, _NUMBERS, _HASHES)
-            self._out: dict[str, BinaryIO] = {name: (self._beside / name).open("wb") for name in names}
+            self._out: dict[str, BinaryIO] = {name: (self._beside / name).open("wb") for name in (IDS, STARTS)}
             self._out[STARTS].write(np.zeros(1, START_TYPE).data)
         self._begin_file(None)
 
@@ -129,11 +130,10 @@ class StoreWriter:
     def drop_file(self) -> None:
         """Takes back what was added since the file began."""
         num_documents = self._place.num_documents
+        del self._labels[num_documents * LABEL_TYPE.itemsize :], self._hashed[num_documents * _HASH_TYPE.itemsize :]
         sizes = {
             IDS: self._place.num_ids * self._dtype.itemsize,
             STARTS: (num_documents + 1) * START_TYPE.itemsize,
-            _NUMBERS: num_documents * LABEL_TYPE.itemsize,
-            _HASHES: num_documents * _HASH_TYPE.itemsize,
         }
         with _disk_errors(self._folder):
             for name, size in sizes.items():
@@ -157,8 +157,6 @@ class StoreWriter:
             names = (STARTS, TWINS, *([LABELS] if label_names else []))
             digests |= {name: file_digest(self._beside / name) for name in names}
             _write_index(self._beside / INDEX, self._index(label_names, digests, codec_spec, report))
-            for name in (_HASHES, _NUMBERS):
-                (self._beside / name).unlink()
             _put_in_place(self._beside, self._folder)
         return open_store(self._folder, is_checked=False)
 
@@ -174,21 +172,23 @@ class StoreWriter:
         return self._label_numbers.setdefault(label, len(self._label_numbers))
 
     def _end_documents(self, stops: NDArray[np.int64], hashes: NDArray[np.uint64], labels: NDArray[np.int32]) -> None:
-        is_kept = stops > np.append(self._start, stops[:-1])
+        is_kept = stops > np.concatenate(((self._start,), stops[:-1]))
         num_kept = int(np.count_nonzero(is_kept))
         self._start = int(stops[-1])
-        self._num_empty += len(stops) - num_kept
-        self._num_documents += num_kept
+        if num_kept < len(stops):
+            self._num_empty += len(stops) - num_kept
+            stops, hashes, labels = stops[is_kept], hashes[is_kept], labels[is_kept]
+        if labels.any() or self._labels:
+            self._labels.extend(bytes(self._num_documents * LABEL_TYPE.itemsize - len(self._labels)))
+            self._labels.extend(labels.data)
+        self._hashed.extend(hashes.data)
         with _disk_errors(self._folder):
-            for name, column, kind in (
-                (STARTS, stops, START_TYPE),
-                (_NUMBERS, labels, LABEL_TYPE),
-                (_HASHES, hashes, _HASH_TYPE),
-            ):
-                self._out[name].write(np.ascontiguousarray(column[is_kept], kind).data)
+            self._out[STARTS].write(np.ascontiguousarray(stops, START_TYPE).data)
+        self._num_documents += num_kept
 
     def _write_twins(self) -> None:
-        twins = first_equals(np.fromfile(self._beside / _HASHES, _HASH_TYPE))
+        twins = first_equals(np.frombuffer(self._hashed, _HASH_TYPE))
+        self._hashed = bytearray()
         _write(self._beside / TWINS, [twins.astype(twins.dtype.newbyteorder("<"), copy=False)])
 
     def _write_labels(self) -> list[str]:
@@ -206,9 +206,12 @@ class StoreWriter:
         return names
 
     def _numbers(self) -> Iterator[NDArray[np.int32]]:
-        with (self._beside / _NUMBERS).open("rb") as file:
-            while len(part := np.fromfile(file, LABEL_TYPE, _CHUNK)):
-                yield part
+        numbers = np.frombuffer(self._labels, LABEL_TYPE)
+        for start in range(0, self.num_documents, CHUNK):
+            part = np.zeros(min(CHUNK, self.num_documents - start), LABEL_TYPE)
+            known = numbers[start : start + CHUNK]
+            part[: len(known)] = known
+            yield part
 
     def _index(
         self, label_names: Sequence[str], digests: Mapping[str, str], codec_spec: Mapping[str, Any], report: Report

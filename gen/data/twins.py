@@ -17,8 +17,9 @@ HashArray = NDArray[np.uint64]
 
 _MODULUS: Final = 1 << 64
 _BASE: Final = 0x9E3779B97F4A7C15  # r; odd, so that it has an inverse
+_HALF: Final = np.uint64(32)  # of the bits
 _BLOCK: Final = 1 << 15  # ids that are hashed at once: their powers stay in the cache
-_BUCKET: Final = 1 << 23  # documents that are compared at once, about
+_BUCKET: Final = 1 << 21  # documents that are compared at once, about
 
 
 def _powers(base: int) -> HashArray:
@@ -79,37 +80,31 @@ class DocumentHashes:
 
 def _mixed(hashes: HashArray) -> HashArray:
     """Returns other hashes, equal where these are, of which every bit counts: short documents have small sums."""
-    hashes = (hashes ^ hashes >> np.uint64(32)) * np.uint64(_BASE)
-    return hashes ^ hashes >> np.uint64(32)
+    hashes = (hashes ^ hashes >> _HALF) * np.uint64(_BASE)
+    return hashes ^ hashes >> _HALF
 
 
 def first_equals(hashes: HashArray) -> PlaceArray:
     """Returns (D,) the first document with the same hash as each has, itself in most cases; as narrow as D allows."""
     firsts = np.arange(len(hashes), dtype=place_type(len(hashes)))
-    bucket_bits = (len(hashes) // _BUCKET).bit_length()
-    for bucket in range(1 << bucket_bits):
-        places = _bucket(hashes, bucket, bucket_bits)
+    num_buckets = min(256, 1 << (len(hashes) // _BUCKET).bit_length())
+    buckets = np.empty(len(hashes), np.uint8)
+    for start in range(0, len(hashes), CHUNK):  # by their first bits, and in parts, to take no memory for all
+        buckets[start : start + CHUNK] = (hashes[start : start + CHUNK] >> _HALF) * np.uint64(num_buckets) >> _HALF
+    for bucket in range(num_buckets):
+        places = np.flatnonzero(buckets == bucket)
         # Hashes with their places in the bucket instead of their last bits: sorted they keep the order of equals, in a
         # tenth of the time that sorting places by their hashes takes.
-        place_bits = np.uint64(len(places).bit_length())
-        keys = hashes[places] >> place_bits << place_bits
+        last_bits = np.uint64((1 << len(places).bit_length()) - 1)
+        keys = hashes[places]
+        keys &= ~last_bits
         keys |= np.arange(len(places), dtype=np.uint64)
         keys.sort()
-        is_equal = np.append(False, (keys[1:] ^ keys[:-1]) >> place_bits == 0)[: len(keys)]
+        is_equal = np.append(False, (keys[1:] ^ keys[:-1]) <= last_bits)[: len(keys)]
         if is_equal.any():
-            keys &= (np.uint64(1) << place_bits) - np.uint64(1)
-            places = places[keys]
+            places = places[keys & last_bits]
             followers = np.flatnonzero(is_equal)
             is_equal[followers] = hashes[places[followers]] == hashes[places[followers - 1]]
             leaders = np.maximum.accumulate(np.where(is_equal, 0, np.arange(len(keys))))
             firsts[places[is_equal]] = places[leaders[is_equal]]
     return firsts
-
-
-def _bucket(hashes: HashArray, bucket: int, bits: int) -> NDArray[np.int64]:
-    """Returns the places of the hashes that begin with some bits; in parts, to take no memory for all."""
-    if not bits:
-        return np.arange(len(hashes))
-    shift = np.uint64(64 - bits)
-    parts = range(0, len(hashes), CHUNK)
-    return np.concatenate([np.flatnonzero(hashes[at : at + CHUNK] >> shift == bucket) + at for at in parts])

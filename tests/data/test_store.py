@@ -109,6 +109,22 @@ def test_a_file_gives_several_documents_with_labels_and_names_of_their_own(tmp_p
         assert store.firsts.tolist() == [0, 4, 6]
 
 
+def test_documents_before_and_after_those_with_labels_have_none(tmp_path: Path) -> None:
+    labels = [None, "b", None, "a", None, None]
+    with StoreWriter(tmp_path / "KEY", num_symbols=9) as writer:
+        for place, label in enumerate(labels):
+            writer.open_file(label="dropped")
+            writer.add(np.array([7], np.uint8), np.array([1]))
+            writer.drop_file()
+            writer.open_file(label=label)
+            writer.add(np.array([place], np.uint8))
+            writer.close_file(str(place))
+        store = writer.commit(codec_spec={}, report=Report(()))
+    assert store.label_names == ("a", "b")
+    assert store.labels.tolist() == [0, 2, 0, 1, 0, 0]
+    assert store.twins.tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_single_label_is_none(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "KEY", num_symbols=9) as writer:
         writer.open_file(label="only")

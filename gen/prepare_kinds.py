@@ -91,11 +91,10 @@ def left_out(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool
 
 
 def _refused(file: SourceFile, foreign: Foreign) -> FileReport:
-    what = f"{foreign.name}, neither text nor MIDI"
     escape = "; --codec char reads it as it is" if foreign.is_characters else ""
     if file.is_given:
-        raise CorpusError(f"{file.name}: {what}", hint=foreign.hint + escape)
-    return FileReport(file.name, "refused", f"{what} ({foreign.hint}{escape})")
+        raise CorpusError(f"{file.name}: {foreign.name}, neither text nor MIDI", hint=foreign.hint + escape)
+    return FileReport(file.name, "refused", f"neither text nor MIDI, but {foreign.name} ({foreign.hint}{escape})")
 
 
 def _other_kind(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool) -> str:

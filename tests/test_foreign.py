@@ -60,7 +60,7 @@ def test_it_is_refused_in_a_folder_and_the_run_goes_on(name: str, tmp_path: Path
     (tmp_path / "b.txt").write_text("text")
     store = prepare([str(tmp_path)])
     assert [file.status for file in store.report.files] == ["refused", "kept"]
-    assert str(store.report.files[0].reason).startswith(f"{name}, neither text nor MIDI (")
+    assert str(store.report.files[0].reason).startswith(f"neither text nor MIDI, but {name} (")
 
 
 @pytest.mark.parametrize(

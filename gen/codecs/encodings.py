@@ -13,6 +13,7 @@ from typing import NamedTuple
 MOST_BYTES = 1 << 13  # looked at
 MOST_CHARACTERS = 500  # beyond ASCII, scored for each candidate
 LEAST_SCORE = 0.4  # of 1; below it nothing is guessed
+LEAST_WIDE_SCORE = 0.75  # likewise, of UTF-16 and UTF-32: any two bytes are a character of some script
 
 _WESTERN = (
     "\u00e0\u00e2\u00e7\u00e8\u00e9\u00ea\u00eb\u00ee\u00ef\u00f4\u00f9\u00fb\u00fc\u0153",  # French
@@ -84,7 +85,7 @@ def guess_encoding(data: bytes) -> str | None:
     """
     is_wide = _is_wide(data)
     sample = data[:MOST_BYTES] if is_wide else _telling_lines(data)
-    best, best_score = None, LEAST_SCORE
+    best, best_score = None, LEAST_WIDE_SCORE if is_wide else LEAST_SCORE
     for encoding in _WIDE if is_wide else (*_ALPHABETIC, *_EAST_ASIAN):
         text = _decoded(sample, encoding)
         if text is not None and (score := _score(text, encoding)) > best_score:

@@ -129,6 +129,11 @@ def test_a_text_that_is_utf8_though_another_encoding_was_named_is_told_so(tmp_pa
     assert error.value.hint == "--encoding utf-8 fits"
 
 
+@pytest.mark.parametrize("data", [b"abc\0def\n", b"some words\0and more\n", b"text\0" * 99, bytes(range(256)) * 4])
+def test_text_with_nuls_is_not_taken_for_utf16(data: bytes) -> None:
+    assert guess_encoding(data) is None
+
+
 def test_a_stray_nul_is_shown_with_a_command_that_takes_it_out(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"text\n" * 999 + b"\0" + b"text\n" * 999)

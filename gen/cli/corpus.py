@@ -129,7 +129,7 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
     reason = codec_reason(store)
     lines = [
         f"codec      {codec.name}, {len(codec.vocab)} symbols{f'; {reason}' if reason else ''}",
-        f"documents  {store.num_documents:,}{_copies(store.num_copies)}{f'; {way}' if (way := report.way()) else ''}",
+        f"documents  {store.num_documents:,}{f'; {way}' if (way := report.way()) else ''}{_copies(store.num_copies)}",
         f"tokens     {report.tokens:,}",
         f"{codec.unit + 's':<10} {report.units:,}",
         f"labels     {_listed(store.label_names) or 'none'}",

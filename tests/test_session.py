@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import gen
 from gen.analysis.calibrate import evaluate_calibrated
-from gen.config import SamplingConfig
+from gen.config import Reading, SamplingConfig
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import CheckpointError, SettingError
 from gen.launch import train_session
@@ -159,6 +159,19 @@ def test_a_stopped_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path, step: i
 
     assert_same_weights(tmp_path / "straight" / "r", tmp_path / "stopped" / "r")
     assert resumed["valid_nats"] == straight["valid_nats"]
+
+
+def test_a_stopped_run_on_lines_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
+    options = CorpusOptions((str(corpus),), reading=Reading(documents="lines"), test_fraction=0.1)
+    for name in ("straight", "stopped"):
+        session = train_session(options, run=name, out=tmp_path, overrides=SMALL | {"steps": 40})
+        with session:
+            for report in session.reports():
+                if name == "stopped" and report.step == 13:
+                    session.stop()
+    finished(train_session(CorpusOptions(()), run="stopped", out=tmp_path, resume=True))
+
+    assert_same_weights(tmp_path / "straight", tmp_path / "stopped")
 
 
 def assert_same_weights(one: Path, other: Path) -> None:

@@ -113,9 +113,7 @@ def _draw(twins: PlaceArray, valid_fraction: float, test_fraction: float, seed: 
         if fraction == 0 or wanted == 0:
             continue
         is_drawn = _fits(sizes, order, wanted)
-        if (
-            not is_drawn.any()
-        ):  # copies of a few documents and nothing else: the smallest group, or copies on both sides
+        if not is_drawn.any():  # copies of few documents and nothing else: the smallest group, or copies on both sides
             smallest = order[looked_up(sizes, order) == sizes[order].min()].min()
             is_drawn = order == smallest
         is_group = np.zeros(num_documents, np.bool_)

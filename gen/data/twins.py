@@ -61,8 +61,10 @@ class DocumentHashes:
         terms[:-1] = ids
         terms[:-1] *= _POWERS[:num_ids]
         terms[-1] = 0  # where a document may begin of which nothing has come
-        starts = np.concatenate(([0], ends))
-        lengths = np.append(ends, num_ids) - starts
+        bounds = np.empty(len(ends) + 2, np.int64)
+        bounds[0], bounds[1:-1], bounds[-1] = 0, ends, num_ids
+        starts = bounds[:-1]
+        lengths = bounds[1:] - starts
         hashes = np.add.reduceat(terms, starts)
         hashes[lengths == 0] = 0
         hashes *= _INVERSES[starts]
@@ -71,17 +73,19 @@ class DocumentHashes:
         if len(ends):
             hashes[0] = self._sum
             self._sum, self._length = int(hashes[-1]), int(lengths[-1])
-        return _mixed(hashes[:-1])
+        return _mixed_(hashes[:-1])
 
     def _add(self, following: int, num_ids: int) -> None:
         self._sum = (self._sum + pow(_BASE, self._length, _MODULUS) * following) % _MODULUS
         self._length += num_ids
 
 
-def _mixed(hashes: HashArray) -> HashArray:
-    """Returns other hashes, equal where these are, of which every bit counts: short documents have small sums."""
-    hashes = (hashes ^ hashes >> _HALF) * np.uint64(_BASE)
-    return hashes ^ hashes >> _HALF
+def _mixed_(hashes: HashArray) -> HashArray:
+    """Makes every bit of hashes count, equal ones staying so: short documents have small sums. Returns them."""
+    hashes ^= hashes >> _HALF
+    hashes *= np.uint64(_BASE)
+    hashes ^= hashes >> _HALF
+    return hashes
 
 
 def first_equals(hashes: HashArray) -> PlaceArray:

@@ -74,6 +74,15 @@ class _Corpus(NamedTuple):
         return (*(self.unsuited[h.file] for h in self.hashed if h.file in self.unsuited), *self.unhashed())
 
 
+class _How(NamedTuple):
+    """How a store is made; the arguments are those of `prepare`."""
+
+    reading: Reading
+    sources: Sequence[str]
+    alphabet: str
+    num_workers: int | None
+
+
 def prepare(
     sources: Sequence[str],
     *,
@@ -117,34 +126,17 @@ def prepare(
         choice = _music_or_text(looked, codec, auto_reads)
         if _is_music(choice):
             _check_is_text(reading)
-        unsuited = left_out(looked, "MIDI" if _is_music(choice) else "text", is_auto=codec == "auto")
-        if _is_music(choice):  # what a text corpus leaves out counts among its contents all the same
-            files = [file for file in files if file not in unsuited]
-        progress = Progress(sum(file.size for file in files), _weights(choice), on_progress)
-        read, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
-        corpus = _Corpus(read, looked, unsuited, (*found.skipped, *unreadable))
+        corpus, progress = _hashed(looked, choice, found.skipped, is_auto=codec == "auto", on_progress=on_progress)
         if not corpus.read:
             raise _nothing_usable(sources, corpus.unused())
         key, *older_keys = _keys(corpus, choice, reading, alphabet)
-        known = _cached(stores_folder() / known_key) if known_key in older_keys else None
-        if known is None and known_key in older_keys and not _is_music(choice):  # before tables were read by their rows
+        store = _cached(stores_folder() / known_key) if known_key in older_keys else None
+        if store is None and known_key in older_keys and not _is_music(choice):  # as before tables were read by rows
             reading = replace(reading, documents="files")
             choice = replace(choice, reading=reading) if isinstance(choice, CharCodec | ByteCodec) else choice
             key = _keys(corpus, choice, reading, alphabet)[0]
-        store = (
-            known
-            or _cached(stores_folder() / key)
-            or _build(
-                stores_folder() / key,
-                corpus,
-                choice,
-                reading=reading,
-                sources=sources,
-                alphabet=alphabet,
-                num_workers=num_workers,
-                progress=progress,
-            )
-        )
+        folder, how = stores_folder() / key, _How(reading, sources, alphabet, num_workers)
+        store = store or _cached(folder) or _build(folder, corpus, choice, how, progress)
         progress.finish()
     # What a text lost by newer rules shifts its alphabet: of the older stores only the very one will do.
     return replace(_as_found(store, corpus), older_keys=tuple(older_keys) if _is_music(choice) else ())
@@ -160,6 +152,23 @@ def _check_codec(codec: str | AnyCodec) -> None:
     choices = ("auto", *codec_names())
     if isinstance(codec, str) and codec not in choices:
         raise SettingError(f"--codec: unknown ({codec})", hint=f"choose one of {', '.join(choices)}")
+
+
+def _hashed(
+    looked: Mapping[SourceFile, LookedAt],
+    codec: str | AnyCodec,
+    skipped: Sequence[Skipped],
+    *,
+    is_auto: bool,
+    on_progress: OnProgress | None,
+) -> tuple[_Corpus, Progress]:
+    """Returns the corpus with the hashes of its files, and the progress that this is."""
+    unsuited = left_out(looked, "MIDI" if _is_music(codec) else "text", is_auto=is_auto)
+    # What a text corpus leaves out counts among its contents all the same.
+    files = [file for file in looked if not (_is_music(codec) and file in unsuited)]
+    progress = Progress(sum(file.size for file in files), _weights(codec), on_progress)
+    hashed, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
+    return _Corpus(hashed, looked, unsuited, (*skipped, *unreadable)), progress
 
 
 def _music_or_text(
@@ -247,20 +256,10 @@ def _cached(folder: Path) -> Store | None:
         return None  # not made yet, or damaged
 
 
-def _build(
-    folder: Path,
-    corpus: _Corpus,
-    codec: str | AnyCodec,
-    *,
-    reading: Reading,
-    sources: Sequence[str],
-    alphabet: str,
-    num_workers: int | None,
-    progress: Progress,
-) -> Store:
+def _build(folder: Path, corpus: _Corpus, codec: str | AnyCodec, how: _How, progress: Progress) -> Store:
     read = corpus.read
-    chosen, reason, refused = _choose(read, codec, reading, progress, alphabet)
-    num_workers = num_workers if _is_music(chosen) else 0
+    chosen, reason, refused = _choose(read, codec, how.reading, progress, how.alphabet)
+    num_workers = how.num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
         files = dict(corpus.unsuited)
         with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
@@ -270,7 +269,7 @@ def _build(
                 check_unchanged(hashed)
         report = Report(tuple(files[hashed.file] for hashed in corpus.hashed))
         if not writer.num_documents:
-            raise _nothing_usable(sources, (*report.files, *corpus.unhashed()), encoder.hint)
+            raise _nothing_usable(how.sources, (*report.files, *corpus.unhashed()), encoder.hint)
         return writer.commit(codec_spec=chosen.spec() | ({_REASON: reason} if reason else {}), report=report)
 
 

@@ -144,7 +144,7 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
 
 def _copies(num: int) -> str:
     """Returns how many documents are copies; all copies of one are on the same side of the split into documents."""
-    return f"; {num:,} of them {'a copy' if num == 1 else 'copies'} of another" if num else ""
+    return f"; {num:,} of the documents {'a copy' if num == 1 else 'copies'} of another" if num else ""
 
 
 def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> list[str]:

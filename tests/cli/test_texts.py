@@ -184,4 +184,4 @@ def test_copies_are_counted(gen: Gen, here: Path) -> None:
     for number in range(4):
         write(f"{number}.txt", f"text {number % 3}\n")
     assert json.loads(gen("corpus", ".", "--json").out)["copies"] == 1
-    assert "1 of them a copy of another" in gen("corpus", ".").out
+    assert "1 of the documents a copy of another" in gen("corpus", ".").out

@@ -57,6 +57,9 @@ class DocumentHashes:
 
     def _push_block(self, ids: IdArray, ends: NDArray[np.int64]) -> HashArray:
         num_ids = len(ids)
+        if not len(ends):  # in the middle of a long document, in half the time
+            self._add(int(np.einsum("i,i", ids, _POWERS[:num_ids])) + int(_ONES[num_ids]), num_ids)
+            return np.empty(0, np.uint64)
         terms = self._terms[: num_ids + 1]
         terms[:-1] = ids
         terms[:-1] *= _POWERS[:num_ids]

@@ -12,7 +12,9 @@ import numpy as np
 
 from gen.music.smf import (
     CHANNEL_PREFIX,
+    CONTINUED,
     DEVICE_NAME,
+    EXCLUSIVE,
     KEY_SIGNATURE,
     PORT_PREFIX,
     TEMPO,
@@ -25,6 +27,7 @@ TEMPOS, METRES, KEYS = "tempos", "time signatures", "key signatures"
 PROGRAMS, PEDALS, BANKS = "program changes", "sustain pedal changes", "bank changes"
 EXCLUSIVES = "system exclusive messages"
 PORTS, DEVICES, CHANNEL_PREFIXES = "port prefixes", "device names", "channel prefixes"
+LEFT_OUT = " left out"  # ends the names of findings that count what was left out
 PLAYERS = frozenset({BANKS, EXCLUSIVES, PORTS, DEVICES, CHANNEL_PREFIXES})  # as far as they say which notes are drums
 
 _END_OF_TRACK = 0x2F
@@ -76,7 +79,7 @@ KINDS = frozenset(
 
 def left_out(kind: str) -> str:
     """Returns the name of a finding: how many events of a kind were left out."""
-    return f"{kind} left out"
+    return kind + LEFT_OUT
 
 
 class Census(NamedTuple):
@@ -117,11 +120,12 @@ def count_events(events: Events) -> Counter[str]:
             counts[_CONTROLLER_NAMES[number]] += int(numbers[number])
     for kind, count in Counter(events.systems.kinds.tolist()).items():
         if kind != _END_OF_TRACK:
-            counts[_system_name(kind)] += count
+            counts[system_name(kind)] += count
     return +counts
 
 
-def _system_name(kind: int) -> str:
+def system_name(kind: int) -> str:
+    """Returns the name of a kind of meta or system events."""
     if kind >= 0xF000:
-        return EXCLUSIVES if kind in (0xF000, 0xF700) else _OTHER_SYSTEM
+        return EXCLUSIVES if kind in (EXCLUSIVE, CONTINUED) else _OTHER_SYSTEM
     return _META_NAMES.get(kind, _OTHER_META)

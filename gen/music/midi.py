@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from gen.compressed import open_unpacked
 from gen.errors import CorpusError, MidiError
 from gen.files import reason
-from gen.music.census import BANKS, EXCLUSIVES, KEYS, METRES, PROGRAMS, TEMPOS, Census, count_events
+from gen.music.census import BANKS, EXCLUSIVES, KEYS, METRES, PROGRAMS, TEMPOS, Census, count_events, system_name
 from gen.music.chunks import Chunks, find_chunks, may_sound_pitched
 from gen.music.devices import find_channels
 from gen.music.parts import find_parts, may_make_melody
@@ -65,6 +65,7 @@ class _Said(NamedTuple):
     keys: list[KeySignature]
     names: dict[int, str]  # by track
     findings: Counter[str]
+    refused: Counter[str]  # the events among them that were left out, by their names in `gen.music.census`
 
 
 def read_midi(path: Path) -> tuple[Score, Counter[str]]:
@@ -158,11 +159,12 @@ def flaw_of(kind: int, data: bytes) -> str | None:
 
 
 def _said(events: Events) -> _Said:
-    said = _Said([], [], [], {}, Counter())
+    said = _Said([], [], [], {}, Counter(), Counter())
     chosen = events.systems.where(tuple(_LEAST_BYTES))
     for track, tick, kind, data in events.each_system(chosen):
         if flaw := flaw_of(kind, data):
             said.findings[flaw] += 1
+            said.refused[system_name(kind)] += 1
         elif kind == TRACK_NAME:
             said.names.setdefault(track, data.decode("latin-1"))
         elif kind == TEMPO:
@@ -182,12 +184,11 @@ def _last_of_each_tick(changes: list[_Change]) -> tuple[_Change, ...]:
 
 def _census(events: Events, said: _Said, score: Score, *, is_timed: bool) -> Census:
     """Returns the events by kind; `is_timed`: the file tells time in seconds, so that its tempos say nothing."""
-    census = Census(count_events(events), Counter())
+    census = Census(count_events(events) - said.refused, Counter())
     for kind, read, kept in (
         (TEMPOS, said.tempos, () if is_timed else score.tempos),
         (METRES, said.times, score.time_signatures),
         (KEYS, said.keys, score.key_signatures),
     ):
-        census.counts[kind] = len(read)
         census.left_out[kind] = len(read) - len(kept)
     return census

@@ -21,11 +21,12 @@ from gen.files import write_atomically
 from gen.music.chunks import Chunks, find_chunks
 from gen.music.devices import CHANNELS, find_channels
 from gen.music.midi import flaw_of, load_midi, read_midi
-from gen.music.rules import LENGTH_0, REPAIRS
+from gen.music.rules import LENGTH_0, PATTERNS_LEFT_OUT, REPAIRS
 from gen.music.smf import DEVICE_NAME, PORT_PREFIX, Events, read_tracks
 from gen.music.voices import find_voices
 
 _END_OF_TRACK = 0x2F
+_COPIED = frozenset({LENGTH_0, PATTERNS_LEFT_OUT})  # what reading mends, but a copy keeps
 _LONGEST_WAIT = 0x0FFFFFFF  # what a delta time of four bytes can hold
 
 
@@ -53,7 +54,7 @@ def copy_midi(source: Path, path: Path) -> Counter[str]:
     bodies = [_body(path, _merged(events, track, missing[track]), end) for track, end in enumerate(events.ends)]
     data = _chunk(b"MThd", header) + b"".join(_chunk(b"MTrk", body) for body in bodies)
     write_atomically(path, lambda temporary: _write(temporary, data))
-    return Counter({name: count for name, count in findings.items() if name in REPAIRS and name != LENGTH_0})
+    return Counter({name: count for name, count in findings.items() if name in REPAIRS - _COPIED})
 
 
 def _merged(events: Events, track: int, missing: Iterable[_Event]) -> Iterator[_Event]:

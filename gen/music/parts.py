@@ -9,6 +9,7 @@ Channel 10 of each port does, unless it is told otherwise, and others do once th
 - General MIDI 2: bank 120; bank 121 is of melody.
 - A bank counts from the next change of program on. Once GS has been switched on, banks are variations of sounds and say
   nothing of drums.
+- A message may come in several events (F0, then F7); it counts where the last of them stands.
 - Switching on GM, GM2, GS or XG brings back what holds at the beginning, on that port.
 
 Of several at one tick the last in the file counts, and it holds for the notes of that tick.
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.music.devices import CHANNELS, Channels
-from gen.music.smf import EXCLUSIVE, Events
+from gen.music.smf import CONTINUED, EXCLUSIVE, Events
 
 DRUM_CHANNEL = 9  # of each port; the tenth, counted from 1 in the manuals
 BANK_SELECT = 0  # a controller: the upper half of the number of a bank
@@ -33,7 +34,7 @@ MELODY_BANK = 121
 
 _Mode = Literal["", "gs", "xg"]
 
-_END = 0xF7
+_END = b"\xf7"
 _ROLAND, _YAMAHA = 0x41, 0x43
 _GS_DATA = (0x42, 0x12)  # GS, "data set"
 _GS_RESET, _GS_SYSTEM_MODE = (0x40, 0x00, 0x7F), (0x00, 0x00, 0x7F)
@@ -50,7 +51,7 @@ class Parts(NamedTuple):
     Args:
         changes: by channel, (C,) ticks in ascending order and (C + 1,) whether it plays drums before the first of them,
             and from each on.
-        num_exclusive: how many system exclusive messages said so.
+        num_exclusive: how many system exclusive events said so.
         num_banks: how many selections of a bank did.
     """
 
@@ -85,6 +86,7 @@ class _Message(NamedTuple):
     channel: int  # of a system exclusive message, the first of its port
     change: _Reset | _PartMode | None  # None where a bank or a program is chosen
     bank: int | None = None  # None where a program is chosen
+    num_events: int = 1  # that it comes in
 
 
 @dataclass(slots=True)
@@ -144,13 +146,13 @@ def find_parts(events: Events, channels: Channels) -> Parts:
             num_banks += channel.num_banks
             channel.num_banks = 0
     changes = {channel: _turns(channel, told) for channel, told in turns.items()}
-    return Parts({channel: turn for channel, turn in changes.items() if len(turn[0])}, len(exclusive), num_banks)
+    changes = {channel: turn for channel, turn in changes.items() if len(turn[0])}
+    return Parts(changes, sum(message.num_events for message in exclusive), num_banks)
 
 
 def may_make_melody(data: bytes) -> bool:
     """Returns whether something may take the drums off channel 10; False is certain, True may be chance."""
-    signs = ((_GS_DATA[1], 0x40, 0x10), (_XG, 0x08, DRUM_CHANNEL), (_XG, 0, 0), (BANK_SELECT, MELODY_BANK))
-    return any(bytes(sign) in data for sign in signs)
+    return bytes([EXCLUSIVE >> 8]) in data or bytes((BANK_SELECT, MELODY_BANK)) in data
 
 
 def _apply(port: _Port, number: int, message: _Message) -> list[int]:
@@ -188,18 +190,26 @@ def _selections(events: Events, channels: Channels, is_bank: NDArray[np.bool_]) 
 
 
 def _exclusive(events: Events, channels: Channels) -> Iterator[_Message]:
-    """Yields each system exclusive message that says something of drums."""
-    found = events.systems.where((EXCLUSIVE,))
+    """Yields each system exclusive message that says something of drums, where the last of its events stands."""
+    found = events.systems.where((EXCLUSIVE, CONTINUED))
     places, ports = events.systems.places[found].tolist(), channels.system_ports[found].tolist()
+    track, data, num_events = -1, bytearray(), 0
     for place, port, event in zip(places, ports, events.each_system(found), strict=True):
-        change = _meaning(event.data)
+        if event.kind == EXCLUSIVE:
+            track, data, num_events = event.track, bytearray(event.data), 1
+        elif event.track == track and data[-1:] != _END:
+            data += event.data
+            num_events += 1
+        else:  # nothing to go on with
+            continue
+        change = _meaning(data)
         if change is not None and port >= 0:
-            yield _Message(event.tick, place, port * CHANNELS, change)
+            yield _Message(event.tick, place, port * CHANNELS, change, num_events=num_events)
 
 
-def _meaning(data: bytes) -> _Reset | _PartMode | None:
+def _meaning(data: bytearray) -> _Reset | _PartMode | None:
     """Returns what a system exclusive message says of drums, given what follows F0; None for any other message."""
-    if data[-1:] != bytes([_END]):
+    if data[-1:] != _END:
         return None
     if data[0] == 0x7E and data[2:3] == b"\x09":
         return _Reset("")
@@ -210,7 +220,7 @@ def _meaning(data: bytes) -> _Reset | _PartMode | None:
     return None
 
 
-def _gs_meaning(address: tuple[int, ...], values: bytes) -> _Reset | _PartMode | None:
+def _gs_meaning(address: tuple[int, ...], values: bytearray) -> _Reset | _PartMode | None:
     if address in (_GS_RESET, _GS_SYSTEM_MODE):
         return _Reset("gs")
     place = _GS_RHYTHM - address[2] if len(address) == 3 else -1
@@ -221,7 +231,7 @@ def _gs_meaning(address: tuple[int, ...], values: bytes) -> _Reset | _PartMode |
     return _PartMode(channel, values[place] > 0)
 
 
-def _xg_meaning(address: tuple[int, ...], values: bytes) -> _Reset | _PartMode | None:
+def _xg_meaning(address: tuple[int, ...], values: bytearray) -> _Reset | _PartMode | None:
     if address in _XG_RESETS:
         return _Reset("xg")
     place = 7 - address[2] if len(address) == 3 else -1

@@ -25,7 +25,7 @@ from gen.music.score import differences
 # Kinds of `Systems`: the type of a meta event; of another, its status and two zeros.
 TRACK_NAME, DEVICE_NAME, CHANNEL_PREFIX, PORT_PREFIX = 0x03, 0x09, 0x20, 0x21
 TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
-EXCLUSIVE = 0xF000
+EXCLUSIVE, CONTINUED = 0xF000, 0xF700  # a message, and what goes on with one that has no end yet
 
 _TRUNCATED = "truncated inside a track"
 _LONGEST_NUMBER = 4096  # bytes: no writer takes more than 4, yet readers take any

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gen.music.midi import may_have_pitched_notes, read_midi
+from gen.music.midi import may_have_pitched_notes, read_midi, read_midi_events
 from tests.music.midi_bytes import hexdump, midi, saved
 
 
@@ -45,6 +45,7 @@ DRUMS_ON_11 = {
     "GS, the second map": sysex("41 10 42 12 40 1a 15 02 0f f7"),
     "GS, another device": sysex("41 00 42 12 40 1a 15 01 10 f7"),
     "GS, as one of several values": sysex("41 10 42 12 40 1a 13 01 02 01 00 f7"),
+    "GS, in three events": "00 f0 03 41 10 42  10 f7 03 12 40 1a  10 f7 04 15 02 0f f7",
     "XG, part mode": sysex("43 10 4c 08 0a 07 01 f7"),
     "XG, part mode of the second kit": XG_ON + sysex("43 10 4c 08 0a 07 03 f7"),
     "XG, bank": XG_ON + bank(10, 127),
@@ -82,6 +83,8 @@ NOT_SAID = {
     "a message without its end": sysex("41 10 42 12 40 1a 15 02 0f"),
     "the address of another setting": sysex("41 10 42 12 40 1a 16 02 0f f7"),
     "a question": sysex("41 10 42 11 40 1a 15 00 00 01 0f f7"),
+    "what goes on with a message that has ended": sysex("41 10 42 f7") + "00 f7 07 12 40 1a 15 02 0f f7",
+    "what goes on with nothing": "00 f7 0a 41 10 42 12 40 1a 15 02 0f f7",
     "nearly nothing": sysex("f7"),
     "a maker alone": sysex("43 f7"),
 }
@@ -125,3 +128,12 @@ def test_drums_off_channel_10_have_the_kit_that_is_set_when_they_begin(tmp_path:
     track = "00 ca 05" + ON_11 + "00 ba 00 7f  00 ca 10" + ON_11 + "00 ca 20" + ON_11
     score, _ = read_midi(saved(tmp_path, midi(track)))
     assert [(t.program, t.is_drum, len(t.notes)) for t in score.tracks] == [(5, False, 1), (16, True, 2)]
+
+
+def test_a_message_goes_on_in_its_own_track_alone(tmp_path: Path) -> None:
+    assert flags(tmp_path, "00 f0 03 41 10 42", "00 f7 07 12 40 1a 15 02 0f f7" + ON_11) == [False]
+
+
+def test_all_events_of_a_message_are_counted_as_kept(tmp_path: Path) -> None:
+    path = saved(tmp_path, midi(DRUMS_ON_11["GS, in three events"] + ON_11))
+    assert not read_midi_events(path).census.left_out["system exclusive messages"]

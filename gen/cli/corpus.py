@@ -165,19 +165,21 @@ def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> l
 
 def _finding_lines(report: "Report") -> list[str]:
     """Returns what was found, which events were kept and which left out; of each the commonest first."""
-    from gen.music.census import KINDS
+    from gen.data.report import counted
+    from gen.music.census import KINDS, LEFT_OUT
     from gen.music.rules import NOTES
 
     kept = KINDS | {NOTES}
-    gone = {name for name in report.findings if name.endswith(" left out")}
+    gone = {name for name in report.findings if name.endswith(LEFT_OUT)}
     lines = []
     for title, chosen in (
         ("found:", report.findings.keys() - kept - gone),
         ("kept:", report.findings.keys() & kept),
         ("left out:", gone),
     ):
-        counts = [f"  {count:>8,}  {name}" for name, count in report.findings.most_common() if name in chosen]
-        lines += ["", title, *_capped(counts)] if counts else []
+        found = [(name, count) for name, count in report.findings.most_common() if name in chosen]
+        counts = [counted(count, name.removesuffix(LEFT_OUT)).split(" ", maxsplit=1) for name, count in found]
+        lines += ["", title, *_capped([f"  {count:>8}  {name}" for count, name in counts])] if counts else []
     return lines
 
 
@@ -202,10 +204,11 @@ def _file_lines(report: "Report") -> list[str]:
 def _file_line(file: "FileReport") -> str:
     if not file.is_used:
         return f"  {file.status:<8}  {file.name}: {file.reason}"
+    from gen.data.report import counted
     from gen.music.census import KINDS, left_out
 
     unused = {left_out(kind) for kind in KINDS}
-    found = ", ".join(f"{n:,} {name}" for name, n in file.findings.items() if name not in KINDS | unused)
+    found = ", ".join(counted(n, name) for name, n in file.findings.items() if name not in KINDS | unused)
     documents = f" in {file.documents:,} documents" if file.documents > 1 else ""
     return f"  {file.status:<8}  {file.name}: {file.tokens:,} tokens{documents}{f'; {found}' if found else ''}"
 

@@ -8,6 +8,7 @@
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,9 @@ from gen.files import write_atomically
 FORMAT, VERSION = "gen-tokens", 1
 MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 ROLL_SUFFIXES = (".png", ".svg")
+IDS_SUFFIXES = (".json", ".txt")  # that hold what a codec makes of music, and no more
 SOUND_SUFFIX = ".wav"
+MOST_NAMED = 3  # kinds of events in a line
 SUFFIXES = (".txt", ".mid", ".midi", SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")
 
 
@@ -72,14 +75,17 @@ def convert(source: Path, path: Path, *, font: Path | None) -> None:
 
     check_out(path, font=font)
     if source.suffix.lower() in MIDI_SUFFIXES and path.suffix.lower() in MIDI_SUFFIXES:
+        from gen.data.report import counted
         from gen.music.midi_copy import copy_midi
 
         mended = copy_midi(source, path)
         if mended:
-            say(f"mended {', '.join(f'{count} {name}' for name, count in mended.items())}")
+            say(f"mended {', '.join(counted(count, name) for name, count in mended.items())}")
     else:
         codec, whole, tokens = read_source(source)
         write_out(path, codec=codec, whole=whole, tokens=tokens, font=font)
+        if tokens is None and path.suffix.lower() in IDS_SUFFIXES:
+            _say_left_out(source, codec)
     say(f"wrote {path}")
 
 
@@ -142,6 +148,20 @@ def read_source(path: Path) -> Source:
             f"{path}: neither MIDI nor token ids ({path.suffix or 'no suffix'})", hint="use .mid or .json"
         )
     return _read_tokens(path)
+
+
+def _say_left_out(source: Path, codec: Codec[Any, Any]) -> None:
+    """Says which notes and events of a MIDI file its ids do not have."""
+    from gen.cli.console import say
+    from gen.data.report import counted
+    from gen.music.census import LEFT_OUT
+
+    findings = sum((Counter(part.findings) for part in codec.encode_file(source)), Counter[str]())
+    kinds = [(name.removesuffix(LEFT_OUT), n) for name, n in findings.most_common() if name.endswith(LEFT_OUT)]
+    if kinds:
+        named = ", ".join(counted(count, kind) for kind, count in kinds[:MOST_NAMED])
+        more = f" and {counted(len(kinds) - MOST_NAMED, 'more kinds')}" if len(kinds) > MOST_NAMED else ""
+        say(f"left out {named}{more}; gen corpus {source} counts all")
 
 
 def _read_tokens(path: Path) -> Source:

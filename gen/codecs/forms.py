@@ -13,7 +13,7 @@ from gen.config import Normalize, Reading
 
 Form = Literal["NFC", "NFD", "NFKC"]
 
-MIXED = "characters decomposed that also stand composed (--normalize nfc makes them one)"
+MIXED = "decomposed characters beside composed ones (--normalize nfc makes them one)"
 
 _HANGUL_PARTS = range(0x1160, 0x1200)  # vowels and final consonants, which join the consonant before them
 

@@ -161,7 +161,7 @@ def _decoded(path: Path, reading: Reading) -> Iterator[tuple[str, bool, dict[str
             text = _up_to(decoder, raw, err)
             raise _fault(path, err, reading, encoding, text=text, start=start, offset=num_bytes, sample=sample) from err
         if num := num_faults() - num_before:
-            findings[f"bytes that are not {encoding} {'replaced' if reading.errors == 'replace' else 'skipped'}"] = num
+            findings[f"bytes invalid in {encoding} {'replaced' if reading.errors == 'replace' else 'skipped'}"] = num
         text = _without_marks(text, findings, is_first=is_first, had_mark=is_first and _is_marked(raw, encoding))
         if "\0" in text:
             place = _place(_texts(path, reading), start).push(text[: text.index("\0")])

@@ -122,6 +122,17 @@ class Report:
         ]
 
 
+def counted(count: int, names: str) -> str:
+    """Returns how many of something there are, given its plural: "1 tempo of 0", "2 tempos of 0"."""
+    if count == 1 and (plural := next(filter(_is_plural, names.split(" ")), None)):
+        names = names.replace(plural, plural.removesuffix("es" if plural.endswith("xes") else "s"), 1)
+    return f"{count:,} {names}"
+
+
 def report_of(rows: Iterable[Sequence[Any]]) -> Report:
     """Returns the report that gave the rows."""
     return Report(tuple(FileReport(*row) for row in rows))
+
+
+def _is_plural(word: str) -> bool:
+    return len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "'s"))

@@ -6,6 +6,9 @@ import pytest
 from gen.music.midi_write import write_midi
 from gen.music.score import Note, Score, Tempo, Track
 from tests.cli.conftest import Gen
+from tests.music.midi_bytes import midi, saved
+
+NOTE = "00 90 3c 40  60 80 3c 00"
 
 
 def test_eval_reports_what_the_contract_names(gen: Gen, text_run: Path) -> None:
@@ -75,6 +78,28 @@ def test_corpus_tells_people_by_how_much_a_tempo_is_off(gen: Gen, tmp_path: Path
         ),
         "velocity   off by 0 (at most 0)",
     ]
+
+
+def test_corpus_names_one_event_in_the_singular(gen: Gen, tmp_path: Path) -> None:
+    path = saved(tmp_path, midi("00 ff 21 01 00  00 e0 00 40  00 ff 06 01 41  00 ff 06 01 41" + NOTE))
+    shown = gen("corpus", path).out
+    assert "kept:\n         1  note\n         1  port prefix\n" in shown
+    assert "left out:\n         2  markers\n         1  pitch bend\n" in shown
+
+
+def test_export_says_what_was_mended(gen: Gen, tmp_path: Path) -> None:
+    path = saved(tmp_path, midi("00 ff 51 03 00 00 00" + NOTE))
+    assert gen("export", path, "--out", tmp_path / "y.mid").err.startswith("mended 1 tempo of 0\n")
+
+
+def test_export_to_ids_says_what_they_do_not_have(gen: Gen, tmp_path: Path) -> None:
+    programs = "".join(f"00 c0 {program:02x} {NOTE}" for program in range(17))
+    path = saved(tmp_path, midi("00 b0 07 40 00 e0 00 40 00 ff 06 01 41 00 ff 05 01 41" + programs))
+    outcome = gen("export", path, "--out", tmp_path / "y.json")
+    assert outcome.code == 0
+    assert outcome.err.startswith("left out 2 notes of further programs, 1 ")
+    assert f" and 2 more kinds; gen corpus {path} counts all\n" in outcome.err
+    assert "left out" not in gen("export", path, "--out", tmp_path / "y.png").err
 
 
 def test_corpus_of_text_tells_alphabet_and_sizes(gen: Gen, text_file: Path) -> None:

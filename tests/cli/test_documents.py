@@ -63,7 +63,7 @@ def test_the_report_counts_documents_and_empty_ones(gen: Gen, tmp_path: Path) ->
     (tmp_path / "a.txt").write_text("one\n\n\ntwo\n")
     outcome = gen("corpus", tmp_path / "a.txt", "--documents", "lines")
     assert "documents  2" in outcome.out
-    assert "2  empty documents left out" in outcome.out
+    assert "left out:\n         2  empty documents\n" in outcome.out
     assert "6 tokens in 2 documents" in outcome.out
 
 

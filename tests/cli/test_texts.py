@@ -148,7 +148,7 @@ def test_a_run_that_replaces_bad_bytes_goes_on(gen: Gen, here: Path) -> None:
     assert gen("train", "--run", "r", "--resume", "--steps", "5").code == 0
     assert gen("eval", "r", "valid").code == 0
     assert json.loads(gen("corpus", "a.txt", "--errors", "skip", "--json").out)["findings"] == {
-        "bytes that are not utf-8 skipped": 60
+        "bytes invalid in utf-8 skipped": 60
     }
 
 

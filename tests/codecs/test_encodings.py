@@ -167,7 +167,7 @@ def test_what_is_replaced_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xff" + b"x" * CHUNK_BYTES + b"\xe2\x80 \x92 \xef\xbf\xbd")
     found = [part.findings for part in text_parts(path, Reading(errors="replace"))]
-    assert [finding.get("bytes that are not utf-8 replaced") for finding in found] == [1, 2]
+    assert [finding.get("bytes invalid in utf-8 replaced") for finding in found] == [1, 2]
     assert read_text(path, Reading(errors="skip")) == "x" * CHUNK_BYTES + "  \ufffd"
 
 

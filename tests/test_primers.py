@@ -24,7 +24,7 @@ from gen.music.metre import bars_of
 from gen.music.midi import read_midi
 from gen.music.midi_write import write_midi
 from gen.music.rules import MAX_SECONDS
-from gen.music.score import ChannelEvent, ChannelEvents, Note, PedalSpan, Score, Tempo, TimeSignature, Track
+from gen.music.score import ChannelEvent, ChannelEvents, Note, PedalSpan, Score, Tempo, Text, TimeSignature, Track
 from gen.run import Run
 
 ANY_CODEC = pytest.mark.parametrize("codec", ["beat", "performance"])
@@ -158,7 +158,7 @@ QUARTETS = pytest.mark.parametrize("ticks_per_beat", [24, 96, 480, 1000])
 
 
 def quartet(ticks_per_beat: int, *, programs: tuple[int, ...] = (0, 0, 0, 0)) -> Score:
-    """Returns four voices and drums at a tempo that no codec has, with a change, pedal, a bend and a long silence."""
+    """Returns voices and drums at a tempo that no codec has, with a change, pedal, a bend, texts and a long silence."""
     beat = ticks_per_beat
     tracks = [
         Track(
@@ -172,7 +172,14 @@ def quartet(ticks_per_beat: int, *, programs: tuple[int, ...] = (0, 0, 0, 0)) ->
     ]
     drums = Track(tuple(Note(beat * place, 1, 36, 100) for place in range(80, 88)), 25, True, "kit")
     tempos = (Tempo(0, 487_321), Tempo(81 * beat, 611_111))
-    return Score((*tracks, drums), beat, tempos, (TimeSignature(0, 3, 4),))
+    texts = (
+        Text(0, 1, "a text"),
+        Text(0, 2, "nobody's"),
+        Text(0, 5, "la"),
+        Text(beat, 5, "l\xe0"),
+        Text(80 * beat, 6, "B"),
+    )
+    return Score((*tracks, drums), beat, tempos, (TimeSignature(0, 3, 4),), texts=texts)
 
 
 @ANY_CODEC

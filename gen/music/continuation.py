@@ -54,6 +54,7 @@ def refined(score: Score, factor: int) -> Score:
         tempos=tuple(change._replace(onset_ticks=change.onset_ticks * factor) for change in score.tempos),
         time_signatures=tuple(c._replace(onset_ticks=c.onset_ticks * factor) for c in score.time_signatures),
         key_signatures=tuple(c._replace(onset_ticks=c.onset_ticks * factor) for c in score.key_signatures),
+        texts=tuple(text._replace(onset_ticks=text.onset_ticks * factor) for text in score.texts),
     )
 
 
@@ -90,7 +91,7 @@ def gone_on_alone(score: Score, added: Score, *, name: str) -> Score:
     """
     whole = gone_on(score, added, name=name)
     if not added.num_notes:
-        return replace(whole, tracks=(), tempos=(), time_signatures=(), key_signatures=())
+        return replace(whole, tracks=(), tempos=(), time_signatures=(), key_signatures=(), texts=())
     start = min(int(track.columns[0].min()) for track in added.tracks)
     shift = np.array([[start], [0], [0], [0]])
     return replace(
@@ -99,6 +100,7 @@ def gone_on_alone(score: Score, added: Score, *, name: str) -> Score:
         tempos=_from(whole.tempos, start),
         time_signatures=_from(_with_next_bar(whole, start), start),
         key_signatures=_from(whole.key_signatures, start),
+        texts=(),
     )
 
 

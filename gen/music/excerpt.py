@@ -29,6 +29,7 @@ def before_bar(score: Score, bar: int) -> Score:
         tempos=tuple(change for change in score.tempos if change.onset_ticks < end),
         time_signatures=tuple(change for change in score.time_signatures if change.onset_ticks < end),
         key_signatures=tuple(change for change in score.key_signatures if change.onset_ticks < end),
+        texts=tuple(text for text in score.texts if text.onset_ticks < end),
     )
     if not cut.num_notes:
         raise SettingError(f"--from-bar: nothing begins before it ({bar})")

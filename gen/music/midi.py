@@ -27,11 +27,16 @@ from gen.music.rules import (
     METRES_LEFT_OUT,
     TEMPOS_LEFT_OUT,
 )
-from gen.music.score import KeySignature, Score, Tempo, TimeSignature
+from gen.music.score import KeySignature, Score, Tempo, Text, TimeSignature
 from gen.music.smf import (
+    COPYRIGHT,
+    CUE_POINT,
     KEY_SIGNATURE,
+    LYRIC,
+    MARKER,
     PORT_PREFIX,
     TEMPO,
+    TEXT,
     TIME_SIGNATURE,
     TRACK_NAME,
     Events,
@@ -41,7 +46,15 @@ from gen.music.voices import find_voices, tracks_of
 
 _BY_TICK = itemgetter(0)  # events keep the order of the file within a tick
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
-_LEAST_BYTES = {TEMPO: 3, TIME_SIGNATURE: 2, KEY_SIGNATURE: 2, TRACK_NAME: 0, PORT_PREFIX: 1}
+_TEXTS = (TEXT, COPYRIGHT, LYRIC, MARKER, CUE_POINT)
+_LEAST_BYTES = {
+    TEMPO: 3,
+    TIME_SIGNATURE: 2,
+    KEY_SIGNATURE: 2,
+    TRACK_NAME: 0,
+    PORT_PREFIX: 1,
+    **dict.fromkeys(_TEXTS, 0),
+}
 # From seven flats to seven sharps, as mido writes them.
 _MAJOR = ["Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#"]
 _MINOR = ["Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m"]
@@ -64,6 +77,7 @@ class _Said(NamedTuple):
     times: list[TimeSignature]
     keys: list[KeySignature]
     names: dict[int, str]  # by track
+    texts: list[Text]
     findings: Counter[str]
     refused: Counter[str]  # the events among them that were left out, by their names in `gen.music.census`
 
@@ -99,6 +113,7 @@ def read_score(path: Path, chunks: Chunks, events: Events) -> Reading:
         tempos=_last_of_each_tick(said.tempos if chunks.tempo is None else [Tempo(0, chunks.tempo)]),
         time_signatures=_last_of_each_tick(said.times),
         key_signatures=_last_of_each_tick(said.keys),
+        texts=tuple(sorted(said.texts, key=_BY_TICK)),
     )
     if not score.num_notes:
         raise MidiError(f"{path}: damaged ({events.damage})" if events.damage else f"{path}: no notes")
@@ -159,7 +174,7 @@ def flaw_of(kind: int, data: bytes) -> str | None:
 
 
 def _said(events: Events) -> _Said:
-    said = _Said([], [], [], {}, Counter(), Counter())
+    said = _Said([], [], [], {}, [], Counter(), Counter())
     chosen = events.systems.where(tuple(_LEAST_BYTES))
     for track, tick, kind, data in events.each_system(chosen):
         if flaw := flaw_of(kind, data):
@@ -167,6 +182,8 @@ def _said(events: Events) -> _Said:
             said.refused[system_name(kind)] += 1
         elif kind == TRACK_NAME:
             said.names.setdefault(track, data.decode("latin-1"))
+        elif kind in _TEXTS:
+            said.texts.append(Text(tick, kind, data.decode("latin-1")))
         elif kind == TEMPO:
             said.tempos.append(Tempo(tick, int.from_bytes(data[:3])))
         elif kind == TIME_SIGNATURE:

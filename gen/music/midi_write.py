@@ -1,4 +1,4 @@
-"""Writes MIDI files: type 1, a track for tempo and signatures, then one for each track of the score and port.
+"""Writes MIDI files: type 1, a track for tempo, signatures and texts, then one for each track of the score and port.
 
 `read_midi` gives back what was written, note for note, wherever a track has notes and no note of it ends after a later
 one of the same pitch (which MIDI itself cannot say); a track that `gen.music.channel_plan` spreads over several
@@ -21,9 +21,11 @@ from gen.music.devices import CHANNELS
 from gen.music.parts import BANK_SELECT
 from gen.music.rules import MAX_PORTS
 from gen.music.score import DEFAULT_TEMPO, Score, Tempo, Track
+from gen.music.smf import COPYRIGHT, CUE_POINT, LYRIC, MARKER, TEXT
 from gen.music.voices import SUSTAIN_PEDAL
 
 _BANK_SELECT_FINE = 32  # a controller: the lower half of the number of a bank
+_TEXT_NAMES = {TEXT: "text", COPYRIGHT: "copyright", LYRIC: "lyrics", MARKER: "marker", CUE_POINT: "cue_marker"}
 _LONGEST_WAIT = 0x0FFFFFFF  # what a delta time of four bytes can hold
 
 Timed = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, rank within the tick, message with time unset
@@ -59,14 +61,20 @@ def _conductor(score: Score) -> Iterator[Timed]:
         yield tick, 0, mido.MetaMessage("time_signature", numerator=numerator, denominator=denominator)
     for tick, key in score.key_signatures:
         yield tick, 0, mido.MetaMessage("key_signature", key=key)
+    for tick, kind, text in score.texts:
+        yield tick, 0, mido.MetaMessage(_TEXT_NAMES[kind], text=_as_bytes(text))
 
 
 def _heading(track: Track, port: int | None) -> Iterator[Timed]:
     if port is not None:
         yield 0, 0, mido.MetaMessage("midi_port", port=port)
     if track.name:
-        name = track.name.encode("latin-1", errors="replace").decode("latin-1")  # MIDI names no encoding
-        yield 0, 0, mido.MetaMessage("track_name", name=name)
+        yield 0, 0, mido.MetaMessage("track_name", name=_as_bytes(track.name))
+
+
+def _as_bytes(text: str) -> str:
+    """Returns the text with characters that are bytes alone, for MIDI names no encoding."""
+    return text.encode("latin-1", errors="replace").decode("latin-1")
 
 
 def _messages(track: Track, part: Placed, programs: Programs) -> Iterator[Timed]:

@@ -151,6 +151,14 @@ class KeySignature(NamedTuple):
     key: str
 
 
+class Text(NamedTuple):
+    """Words at `onset_ticks`; `kind` is the type of the meta event: 1 a text, 2 a copyright notice, 5 a lyric, ..."""
+
+    onset_ticks: int
+    kind: int
+    text: str  # each character a byte, for MIDI names no encoding
+
+
 class NoteEvent(NamedTuple):
     """One note in real time: what a music decoder yields, and what a streamed sample prints."""
 
@@ -216,6 +224,7 @@ class Score:
 
     Args:
         tempos: in ascending order, at most one a tick; before the first the tempo is `DEFAULT_TEMPO`.
+        texts: of all tracks of a file, in ascending order.
 
     Raises:
         SettingError: a number is out of range.
@@ -226,6 +235,7 @@ class Score:
     tempos: tuple[Tempo, ...] = ()
     time_signatures: tuple[TimeSignature, ...] = ()
     key_signatures: tuple[KeySignature, ...] = ()
+    texts: tuple[Text, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.ticks_per_beat <= MAX_TICKS_PER_BEAT:

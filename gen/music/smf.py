@@ -23,6 +23,7 @@ from gen.music.rules import DATA_CLIPPED, MAX_TICKS, PATTERNS_LEFT_OUT, TRACKS_C
 from gen.music.score import differences
 
 # Kinds of `Systems`: the type of a meta event; of another, its status and two zeros.
+TEXT, COPYRIGHT, LYRIC, MARKER, CUE_POINT = 0x01, 0x02, 0x05, 0x06, 0x07
 TRACK_NAME, DEVICE_NAME, CHANNEL_PREFIX, PORT_PREFIX = 0x03, 0x09, 0x20, 0x21
 TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x51, 0x58, 0x59
 EXCLUSIVE, CONTINUED = 0xF000, 0xF700  # a message, and what goes on with one that has no end yet

@@ -4,7 +4,18 @@ import pytest
 
 from gen.errors import SettingError
 from gen.music.excerpt import before_bar
-from gen.music.score import ChannelEvent, ChannelEvents, Note, Notes, PedalSpan, Score, Tempo, TimeSignature, Track
+from gen.music.score import (
+    ChannelEvent,
+    ChannelEvents,
+    Note,
+    Notes,
+    PedalSpan,
+    Score,
+    Tempo,
+    Text,
+    TimeSignature,
+    Track,
+)
 
 # Two bars of 3/4, then bars of 4/4: bar 1 at 0, bar 2 at 300, bar 3 at 600, bar 4 at 1000 ticks.
 BENDS = ChannelEvents([ChannelEvent(299, 0xE0, 0, 80), ChannelEvent(300, 0xE0, 0, 64)])
@@ -20,6 +31,7 @@ PIECE = Score(
     ticks_per_beat=100,
     tempos=(Tempo(0, 400_000), Tempo(600, 600_000)),
     time_signatures=(TimeSignature(0, 3, 4), TimeSignature(600, 4, 4)),
+    texts=(Text(0, 5, "la"), Text(300, 5, "le")),
 )
 
 
@@ -31,6 +43,7 @@ def test_what_begins_before_the_bar_is_kept_and_what_goes_on_into_it_is_cut() ->
     assert cut.tracks[1].pedal == (PedalSpan(0, 300),)
     assert cut.tempos == PIECE.tempos[:1]
     assert cut.time_signatures == PIECE.time_signatures[:1]
+    assert cut.texts == PIECE.texts[:1]
 
 
 def test_bars_follow_the_time_signatures() -> None:

@@ -150,17 +150,18 @@ def _copies(num: int) -> str:
 def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> list[str]:
     """Returns what encoding and decoding lose, in time of the file."""
     where = "" if num_files == num_in_all else f" in {num_files:,} of the files"
-    kept = (
-        f"round trip {losses.kept:,} of {losses.notes:,} notes come back{where}, {losses.exact:,} at their very tick; "
-        f"{losses.exact_lengths:,} of {losses.lengths:,} have their very length"
-    )
+    ends = f"{losses.end_error_seconds_median:.2f} s (at most {losses.end_error_seconds_max:.2f})"
     time = (
-        f"time off   onsets {losses.onset_error_ms_median:.2f} ms (at most {losses.onset_error_ms_max:.2f}), "
-        f"lengths {losses.length_error_ms_median:.2f} ms (at most {losses.length_error_ms_max:.2f}), "
-        f"ends of pieces {losses.end_error_seconds_median:.2f} s (at most {losses.end_error_seconds_max:.2f})"
+        f"onsets {losses.onset_error_ms_median:.2f} ms (at most {losses.onset_error_ms_max:.2f}), "
+        f"lengths {losses.length_error_ms_median:.2f} ms (at most {losses.length_error_ms_max:.2f})"
     )
-    velocity = f"velocity   off by {losses.velocity_error_median:.0f} (at most {losses.velocity_error_max})"
-    return [kept, time, velocity]
+    return [
+        f"round trip {losses.kept:,} of {losses.notes:,} notes come back{where}, {losses.exact:,} at their very tick;",
+        f"           {losses.exact_lengths:,} of {losses.lengths:,} have their very length",
+        f"time off   {time},",
+        f"           ends of pieces {ends}",
+        f"velocity   off by {losses.velocity_error_median:.0f} (at most {losses.velocity_error_max})",
+    ]
 
 
 def _finding_lines(report: "Report") -> list[str]:

@@ -14,7 +14,7 @@ The rules, beside those for bars in `gen.codecs.beat_bars`; each that bears on a
   shortest length (a position; drums `DRUM_TICKS`) become one, the loudest, that lasts as long as the longest: "unisons
   joined". A pitch struck while it sounds ends the note before: "overlapping notes cut", or "notes cut by another
   voice" where the two are of different tracks.
-- Past `MAX_PROGRAMS` programs, all that a MIDI file has channels for, those with the fewest notes are left out: "notes
+- Past `MAX_PROGRAMS` programs, as many as a port has channels for, those with the fewest notes are left out: "notes
   of further programs left out".
 - More than `MAX_SILENT_BARS` bars in a row in which nothing begins or sounds are cut to as many: "silences cut".
 - A tempo that the codec is too slow or too fast for becomes one in another note value (`gen.codecs.beat_grid`), and no

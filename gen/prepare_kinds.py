@@ -44,9 +44,19 @@ class LookedAt(NamedTuple):
     is_promising: bool = True  # it looks as if it could be used
 
 
+def is_midi(path: Path) -> bool:
+    """Returns whether a file is MIDI, packed or not, by its name or its first bytes."""
+    if _has_midi_name(path):
+        return True
+    try:
+        return path.is_file() and _holds_midi(read_head(path).data)
+    except (CorpusError, OSError, ValueError):  # whoever reads it says what is wrong
+        return False
+
+
 def look_at(file: SourceFile) -> LookedAt:
     """Returns what a file is; one that cannot be opened is told by its name."""
-    has_midi_name = _plain_name(file.path).suffix.lower() in MIDI_SUFFIXES
+    has_midi_name = _has_midi_name(file.path)
     try:
         head = read_head(file.path)
     except (CorpusError, OSError):  # whoever reads it says what is wrong
@@ -129,6 +139,10 @@ def _count(files: Sequence[SourceFile]) -> int:
 
 def _plain_name(path: PurePath) -> PurePath:
     return PurePath(path.stem) if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
+
+
+def _has_midi_name(path: PurePath) -> bool:
+    return _plain_name(path).suffix.lower() in MIDI_SUFFIXES
 
 
 def _holds_midi(head: bytes) -> bool:

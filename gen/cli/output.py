@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from gen.codec import Codec, decode, stream
 from gen.errors import CorpusError, SettingError
 from gen.files import write_atomically
+from gen.prepare_kinds import MIDI_SUFFIXES, is_midi
 
 FORMAT, VERSION = "gen-tokens", 1
-MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 ROLL_SUFFIXES = (".png", ".svg")
 IDS_SUFFIXES = (".json", ".txt")  # that hold what a codec makes of music, and no more
 SOUND_SUFFIX = ".wav"
@@ -74,7 +74,7 @@ def convert(source: Path, path: Path, *, font: Path | None) -> None:
     from gen.cli.console import say
 
     check_out(path, font=font)
-    if source.suffix.lower() in MIDI_SUFFIXES and path.suffix.lower() in MIDI_SUFFIXES:
+    if is_midi(source) and path.suffix.lower() in MIDI_SUFFIXES:
         from gen.data.report import counted
         from gen.music.midi_copy import copy_midi
 
@@ -137,13 +137,12 @@ def tokens_to_json(codec: Codec[Any, Any], tokens: Sequence[int]) -> str:
 
 def read_source(path: Path) -> Source:
     """Reads what `gen export` takes. Raises CorpusError, MidiError or CheckpointError."""
-    suffix = path.suffix.lower()
-    if suffix in MIDI_SUFFIXES:
+    if is_midi(path):
         from gen.codecs.music import choose_music
 
         codec = choose_music([path]).codec
         return Source(codec, codec.read(path), None)
-    if suffix != ".json":
+    if path.suffix.lower() != ".json":
         raise SettingError(
             f"{path}: neither MIDI nor token ids ({path.suffix or 'no suffix'})", hint="use .mid or .json"
         )

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
-from gen.cli.output import MIDI_SUFFIXES, is_music
+from gen.cli.output import is_music
 from gen.codec import stream
-from gen.data.sources import STDIN_NAME, announce_terminal, begins_as_midi, spool, standard_input
+from gen.data.sources import STDIN_NAME, announce_terminal, spool, standard_input
 from gen.errors import GenError, SettingError
 from gen.music.score import NoteEvent, Tempo, TimeSignature
+from gen.prepare_kinds import is_midi
 
 if TYPE_CHECKING:
     from gen.generation.prompt import Prompt
@@ -73,7 +74,7 @@ def from_the_start(pieces: Iterator[Any], prompt: "Prompt") -> Iterator[Any]:
 
 
 def _read(path: Path, run: "Run", *, name: str | None = None) -> Any:
-    if not is_music(run.codec) and _is_midi(path):
+    if not is_music(run.codec) and is_midi(path):
         raise SettingError(f"{name or path}: {run.name} writes text, not music", hint="give a text file")
     return run.codec.read(path)
 
@@ -105,13 +106,3 @@ def _is_read_once(path: Path) -> bool:
     except (OSError, ValueError):
         return False  # reading it will say why
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
-def _is_midi(path: Path) -> bool:
-    if path.suffix.lower() in MIDI_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            return begins_as_midi(file.read(12))
-    except (OSError, ValueError):
-        return False

@@ -1,3 +1,4 @@
+import gzip
 import json
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def test_corpus_names_one_event_in_the_singular(gen: Gen, tmp_path: Path) -> Non
     shown = gen("corpus", path).out
     assert "kept:\n         1  note\n         1  port prefix\n" in shown
     assert "left out:\n         2  markers\n         1  pitch bend\n" in shown
+
+
+@pytest.mark.parametrize("name", ["x.mid.gz", "tune"])
+def test_export_knows_midi_by_what_a_file_holds(gen: Gen, tmp_path: Path, name: str) -> None:
+    data = midi(NOTE)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    for suffix in (".mid", ".json", ".svg"):
+        assert gen("export", tmp_path / name, "--out", tmp_path / f"y{suffix}").code == 0
+    assert (tmp_path / "y.mid").read_bytes() == data
+
+
+def test_a_compressed_primer_of_music_is_refused_by_a_model_of_text(gen: Gen, tmp_path: Path, text_run: Path) -> None:
+    (tmp_path / "x.mid.gz").write_bytes(gzip.compress(midi(NOTE)))
+    outcome = gen("sample", text_run, "--prompt-file", tmp_path / "x.mid.gz")
+    assert (outcome.code, "writes text, not music" in outcome.err) == (2, True)
 
 
 def test_export_says_what_was_mended(gen: Gen, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.config import ModelConfig, Reading, TrainingConfig, from_json, to_json
-from gen.data.sources import find_sources
+from gen.data.sources import StandardInput, find_sources
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.files import FolderLock
 from gen.material import (
@@ -196,7 +196,7 @@ def _check_sources(options: CorpusOptions, peers: Peers) -> None:
     if options.valid_file == "-" and "-" in options.sources:
         raise SettingError("--valid-file: standard input is the corpus already (-)", hint="write one to a file first")
     if options.test_file is not None and peers.is_first:
-        find_sources([options.test_file]).close()
+        find_sources([options.test_file], StandardInput())  # which it is not
     if peers.size > 1 and "-" in (*options.sources, options.valid_file):
         raise SettingError("CORPUS: several processes cannot share standard input (-)", hint="write it to a file first")
 

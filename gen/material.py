@@ -1,6 +1,7 @@
 """What a run reads: its corpus, split into training, validation and test."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from gen.codecs.tables.parts import has_table_suffix
 from gen.codecs.text import UnknownCharacterError
 from gen.config import Reading, from_json, to_json
 from gen.data.corpus import Split, check_fractions, split, whole
-from gen.data.sources import is_gone, printable
+from gen.data.sources import StandardInput, is_gone, printable
 from gen.data.store import Store, open_store, stores_folder
 from gen.data.stretches import Stretches
 from gen.errors import CheckpointError, CorpusError, SettingError
@@ -138,18 +139,26 @@ def open_material(
 
     Raises CorpusError or SettingError.
     """
+    with closing(StandardInput()) as stdin:
+        return _open_material(options, on_progress, recorded, stdin)
+
+
+def _open_material(
+    options: CorpusOptions, on_progress: OnProgress | None, recorded: Recorded | None, stdin: StandardInput
+) -> Material:
     key = recorded and recorded.key
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
-    store = kept or _prepared(options, recorded, on_progress)
+    store = kept or _prepared(options, recorded, on_progress, stdin)
     codec, label_names = _learnt(options, store, recorded)
     valid = None
     if options.valid_file is not None:
         try:
-            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
+            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
         except UnknownCharacterError:
-            store = _prepared(options, recorded, on_progress, alphabet=_alphabet_of_validation(options))
+            alphabet = _alphabet_of_validation(options, stdin)
+            store = _prepared(options, recorded, on_progress, stdin, alphabet=alphabet)
             codec, label_names = _learnt(options, store, recorded)
-            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded)
+            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
     train, own_valid, test = _parts(options, store, codec, label_names)
     return Material(options, codec, label_names, train, own_valid if valid is None else valid, test)
 
@@ -161,13 +170,14 @@ def validation_file(
     on_progress: OnProgress | None = None,
     *,
     recorded: Recorded | None = None,
+    stdin: StandardInput | None = None,
 ) -> Excerpt:
     """Prepares the validation file of a corpus, or takes its store from the cache if it cannot be read again."""
-    assert options.valid_file is not None
+    sources = [] if options.valid_file is None else [options.valid_file]
     key = recorded and recorded.valid_key
-    kept = kept_store([options.valid_file], key) if recorded is not None and not recorded.is_valid_file_named else None
+    kept = kept_store(sources, key) if recorded is not None and not recorded.is_valid_file_named else None
     store = kept or prepare(
-        [options.valid_file], codec=codec, reading=options.reading, on_progress=on_progress, known_key=key
+        sources, codec=codec, reading=options.reading, on_progress=on_progress, known_key=key, stdin=stdin
     )
     return _excerpt(store, codec, label_names)
 
@@ -212,7 +222,12 @@ def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
 
 
 def _prepared(
-    options: CorpusOptions, recorded: Recorded | None, on_progress: OnProgress | None, *, alphabet: str = ""
+    options: CorpusOptions,
+    recorded: Recorded | None,
+    on_progress: OnProgress | None,
+    stdin: StandardInput,
+    *,
+    alphabet: str = "",
 ) -> Store:
     """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
     codec: str | Codec[Any, Any] = options.codec
@@ -220,7 +235,14 @@ def _prepared(
     if recorded is not None:
         kind = "text" if recorded.codec.suffix == ".txt" else "MIDI"
     if options.controls:
-        store = prepare(options.sources, codec=codec, reading=options.reading, on_progress=on_progress, auto_reads=kind)
+        store = prepare(
+            options.sources,
+            codec=codec,
+            reading=options.reading,
+            on_progress=on_progress,
+            auto_reads=kind,
+            stdin=stdin,
+        )
         codec = load_codec(store.codec_spec).with_controls(options.controls)
     known = options.base.alphabet if options.base is not None else ""
     return prepare(
@@ -231,12 +253,13 @@ def _prepared(
         known_key=recorded and recorded.key,
         auto_reads=kind,
         alphabet="".join(sorted({*known, *alphabet})),
+        stdin=stdin,
     )
 
 
-def _alphabet_of_validation(options: CorpusOptions) -> str:
+def _alphabet_of_validation(options: CorpusOptions, stdin: StandardInput) -> str:
     """Returns the characters of the validation file, which a model must know to be measured on it."""
-    store = prepare([str(options.valid_file)], codec="char", reading=options.reading)
+    store = prepare([str(options.valid_file)], codec="char", reading=options.reading, stdin=stdin)
     alphabet: str = store.codec_spec["alphabet"]
     return alphabet
 

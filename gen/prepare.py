@@ -12,7 +12,7 @@ What becomes of a file that cannot be used stands in `gen.prepare_parts`.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from gen.codecs.text import CharCodec
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged, hash_files
 from gen.data.report import FileReport, Report
-from gen.data.sources import Skipped, SourceFile, find_sources
+from gen.data.sources import Skipped, SourceFile, StandardInput, find_sources
 from gen.data.store import Store, open_store, stores_folder
 from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, SettingError
@@ -93,6 +93,7 @@ def prepare(
     known_key: str | None = None,
     alphabet: str = "",
     auto_reads: Kind | None = None,
+    stdin: StandardInput | None = None,
 ) -> Store:
     """Returns the store of a corpus: made now, or found in the cache when the contents are known.
 
@@ -108,6 +109,7 @@ def prepare(
         alphabet: characters that the codec `char` shall have besides those of the corpus.
         known_key: of a store to use again if it is of the same files, though they would be read otherwise today.
         auto_reads: what "auto" reads whatever most files are, as a run did that goes on.
+        stdin: what "-" reads, for whoever prepares it more than once.
 
     Raises:
         CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
@@ -120,7 +122,8 @@ def prepare(
     if isinstance(codec, CharCodec | ByteCodec):
         reading = in_form_of(reading, codec.normalize)
         codec = replace(codec, reading=reading)
-    with closing(find_sources(sources)) as found:
+    with closing(StandardInput()) if stdin is None else nullcontext(stdin) as kept:
+        found = find_sources(sources, kept)
         files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
         looked = {file: look_at(file) for file in files}
         choice = _music_or_text(looked, codec, auto_reads)
@@ -129,6 +132,8 @@ def prepare(
         corpus, progress = _hashed(looked, choice, found.skipped, is_auto=codec == "auto", on_progress=on_progress)
         if not corpus.read:
             raise _nothing_usable(sources, corpus.unused())
+        if isinstance(codec, str):
+            _check_label_column(corpus, reading)
         key, *older_keys = _keys(corpus, choice, reading, alphabet)
         store = _cached(stores_folder() / known_key) if known_key in older_keys else None
         if store is None and known_key in older_keys and not _is_music(choice):  # as before tables were read by rows
@@ -188,6 +193,16 @@ def _check_is_text(reading: Reading) -> None:
     for option, value in asked.items():
         if value is not None:
             raise SettingError(f"--{option}: only for text ({value})", hint="leave it out")
+
+
+def _check_label_column(corpus: _Corpus, reading: Reading) -> None:
+    """Raises SettingError if labels are asked for of tables, and there is none."""
+    if reading.label_column is None or any(is_table(hashed.file.path, reading) for hashed in corpus.read):
+        return
+    raise SettingError(
+        f"--label-column: no file is a table ({reading.label_column})",
+        hint="CSV, TSV and JSON lines are known by their suffixes; --text-column has any file read as a table",
+    )
 
 
 def _is_music(codec: str | AnyCodec) -> bool:

@@ -286,14 +286,15 @@ class Run:
         for name in reading.keys() - {"unknown"}:
             raise SettingError(f"--{name}: only for another corpus than {part} ({reading[name]})")
         trained_on = Recorded(self.codec, self.label_names, recorded["key"], recorded["valid_key"])
-        if part == "valid" and options.valid_file is not None:
+        is_file = options.valid_file is not None or recorded["valid_key"] != recorded["key"]  # named here or not
+        if part == "valid" and is_file:
             excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:
             material = open_material(options, recorded=trained_on)
             excerpt = material.valid if part == "valid" else material.test
         if what := part_difference(part, excerpt, recorded):
             raise CorpusError(
-                f"{', '.join(options.sources)}: no longer what {self.name} was trained on ({what})",
+                f"{', '.join(options.sources) or 'corpus'}: no longer what {self.name} was trained on ({what})",
                 hint=f"name a corpus to evaluate on instead of {part}",
             )
         if not excerpt.stretches:

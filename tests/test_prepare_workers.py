@@ -15,7 +15,7 @@ import gen.data.store
 from gen.codecs.performance import PerformanceCodec
 from gen.data.contents import HashedFile, hash_files
 from gen.data.report import FileReport
-from gen.data.sources import find_sources
+from gen.data.sources import StandardInput, find_sources
 from gen.data.store import Store
 from gen.errors import GenError, MidiError, SettingError
 from gen.prepare import prepare
@@ -67,7 +67,7 @@ def write_large(folder: Path) -> None:
 
 
 def hashed(name: str) -> list[HashedFile]:
-    return hash_files(find_sources([name]).files, on_bytes=lambda _: None)[0]
+    return hash_files(find_sources([name], StandardInput()).files, on_bytes=lambda _: None)[0]
 
 
 def children(process: int) -> list[int]:

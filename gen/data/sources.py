@@ -51,26 +51,43 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class StandardInput:
+    """Standard input, which can be read only once: a file from when it is first asked for until it is closed.
+
+    Args:
+        stream: what is read; by default the standard input of this process.
+    """
+
+    def __init__(self, stream: BinaryIO | None = None) -> None:
+        self._stream = stream
+        self._copy: Path | None = None
+
+    def path(self) -> Path:
+        """Returns the file that holds it. Raises CorpusError if it cannot be read or kept."""
+        if self._copy is None:
+            self._copy = spool(self._stream or standard_input())
+        return self._copy
+
+    def close(self) -> None:
+        """Removes the file, if there is one."""
+        if self._copy is not None:
+            self._copy.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files of a corpus; `close` removes what was kept of standard input."""
+    """The files of a corpus."""
 
     files: tuple[SourceFile, ...]
     skipped: tuple[Skipped, ...]
-    spool: Path | None = None
-
-    def close(self) -> None:
-        """Removes the copy of standard input, if there is one."""
-        if self.spool is not None:
-            self.spool.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
 class _Finding:
+    stdin: StandardInput
     files: list[SourceFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     seen: dict[tuple[int, int], str] = field(default_factory=dict)  # (device, inode) of files and folders
-    spool: Path | None = None
 
     def enter(self, status: os.stat_result, name: str) -> str | None:
         """Returns the name under which a file or folder was met before, or None and keeps this one."""
@@ -80,24 +97,22 @@ class _Finding:
         return first
 
 
-def find_sources(sources: Sequence[str], *, stdin: BinaryIO | None = None) -> Sources:
+def find_sources(sources: Sequence[str], stdin: StandardInput) -> Sources:
     """Returns the files that the given names stand for, in order.
 
     Args:
         sources: files, folders, globs, "-" or names of built-in corpora.
-        stdin: what "-" reads; by default the standard input.
+        stdin: what "-" reads.
 
     Raises:
         CorpusError: a given name is missing, unreadable, no file, or a folder or glob with nothing in it.
     """
-    found = _Finding()
-    try:
-        for source in sources:
-            _find(source, found, stdin)
-    except BaseException:
-        Sources((), (), found.spool).close()
-        raise
-    return Sources(tuple(found.files), tuple(found.skipped), found.spool)
+    if list(sources).count("-") > 1:
+        raise CorpusError("-: standard input can be given only once")
+    found = _Finding(stdin)
+    for source in sources:
+        _find(source, found)
+    return Sources(tuple(found.files), tuple(found.skipped))
 
 
 def standard_input() -> BinaryIO:
@@ -166,9 +181,10 @@ def printable(name: str | Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _find(source: str, found: _Finding, stdin: BinaryIO | None) -> None:
+def _find(source: str, found: _Finding) -> None:
     if source == "-":
-        _add_stdin(found, stdin)
+        path = found.stdin.path()
+        found.files.append(SourceFile(path, STDIN_NAME, None, True, path.stat().st_size))
         return
     path = Path(source)
     status = _status(path) if source else None
@@ -252,13 +268,6 @@ def _add_glob(pattern: str, found: _Finding) -> None:
             _add_file(SourceFile(path, printable(path), None, False, status.st_size), status, found)
     if len(found.files) + len(found.skipped) == num_before:
         raise CorpusError(f"{printable(pattern)}: no file matches", hint="** stands for any depth of folders")
-
-
-def _add_stdin(found: _Finding, stdin: BinaryIO | None) -> None:
-    if found.spool is not None:
-        raise CorpusError("-: standard input can be given only once")
-    found.spool = spool(stdin or standard_input())
-    found.files.append(SourceFile(found.spool, STDIN_NAME, None, True, found.spool.stat().st_size))
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,49 @@ def test_a_run_on_standard_input_is_measured_and_goes_on_without_it(
     assert measured.code == 0
     assert resumed.code == 0
     assert ("from the cache" in resumed.err) == ("-" in corpus[:1])
+
+
+@pytest.mark.parametrize("corpus", [["-", "--valid-file", "b.txt"], ["b.txt", "--valid-file", "-"]])
+def test_standard_input_is_read_once_though_the_other_corpus_has_more_characters(
+    gen: Gen, here: Path, pipe: Pipe, corpus: list[str]
+) -> None:
+    (here / "b.txt").write_text(TEXT + "[1]")
+    pipe(TEXT + "[2]")
+
+    trained = gen("train", *corpus, "--run", "a", *TINY)
+
+    assert trained.code == 0, trained.err
+    assert gen("eval", "a", "valid").code == 0
+    assert not list((here.parent / "cache" / "spool").iterdir())
+
+
+def test_standard_input_is_read_once_where_controls_are_asked_for(gen: Gen, here: Path, music_folder: Path) -> None:
+    data = (music_folder / "bwv2.6.mid").read_bytes()
+    command = [sys.executable, "-m", "gen", "train", "-", "--controls", "density", "--run", "a", *TINY]
+
+    done = subprocess.run(command, input=data, cwd=here, capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+def test_a_model_file_alone_is_validated_on_the_store_of_its_validation_file_or_says_that_it_is_gone(
+    gen: Gen, here: Path, *, is_cached: bool
+) -> None:
+    (here / "a.txt").write_text(TEXT)
+    (here / "b.txt").write_text(TEXT[::-1])
+    gen("train", "a.txt", "--valid-file", "b.txt", "--run", "a", *TINY)
+    expected = gen("eval", "a", "valid")
+    shutil.copy(here / "checkpoints" / "a" / "model.safetensors", here / "alone.safetensors")
+    if not is_cached:
+        shutil.rmtree(here.parent / "cache")
+
+    outcome = gen("eval", "alone.safetensors", "valid")
+
+    if is_cached:
+        assert outcome == expected
+    else:
+        assert_refused(outcome, "corpus: no such file, and its store is not in the cache")
 
 
 @pytest.mark.parametrize("loss", ["gone", "damaged"])

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from gen.data.contents import hash_files
-from gen.data.sources import find_sources
+from gen.data.sources import StandardInput, find_sources
 
 BLOCK = 1 << 16  # bytes that are read at once
 MARK = codecs.BOM_UTF8
 
 
 def has_inner_mark(path: Path) -> bool:
-    (hashed,), _ = hash_files(find_sources([str(path)]).files, on_bytes=lambda _num: None)
+    (hashed,), _ = hash_files(find_sources([str(path)], StandardInput()).files, on_bytes=lambda _num: None)
     return hashed.has_inner_mark
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gen.data.sources import Sources, find_sources
+from gen.data.sources import Sources, StandardInput, find_sources
 from gen.errors import CorpusError
 
 
@@ -25,66 +25,71 @@ def write(*names: str) -> None:
         Path(name).write_bytes(os.fsencode(name))
 
 
+def find(sources: list[str]) -> Sources:
+    return find_sources(sources, StandardInput(io.BytesIO(b"piped")))
+
+
 def names(found: Sources) -> list[str]:
     return [file.name for file in found.files]
 
 
 def test_a_folder_is_walked_deep_and_by_name(here: Path) -> None:
     write("f/b.txt", "f/a/z.txt", "f/c/y.txt", "f/c/d/x.txt", "f/B.txt")
-    assert names(find_sources(["f"])) == ["f/B.txt", "f/a/z.txt", "f/b.txt", "f/c/d/x.txt", "f/c/y.txt"]
+    assert names(find(["f"])) == ["f/B.txt", "f/a/z.txt", "f/b.txt", "f/c/d/x.txt", "f/c/y.txt"]
 
 
 def test_the_label_is_the_first_folder_below_the_one_that_was_given(here: Path) -> None:
     write("f/top.txt", "f/bach/a.txt", "f/bach/late/b.txt", "f/liszt/c.txt")
-    assert [file.label for file in find_sources(["f"]).files] == ["bach", "bach", "liszt", None]
-    assert [file.label for file in find_sources(["f/bach"]).files] == [None, "late"]
-    assert [file.label for file in find_sources(["f/bach/a.txt"]).files] == [None]
+    assert [file.label for file in find(["f"]).files] == ["bach", "bach", "liszt", None]
+    assert [file.label for file in find(["f/bach"]).files] == [None, "late"]
+    assert [file.label for file in find(["f/bach/a.txt"]).files] == [None]
 
 
 def test_what_is_hidden_is_left_out_unless_it_is_given(here: Path) -> None:
     write("f/a.txt", "f/.b.txt", "f/.git/c.txt")
-    assert names(find_sources(["f"])) == ["f/a.txt"]
-    assert names(find_sources(["f/.b.txt", "f/.git"])) == ["f/.b.txt", "f/.git/c.txt"]
+    assert names(find(["f"])) == ["f/a.txt"]
+    assert names(find(["f/.b.txt", "f/.git"])) == ["f/.b.txt", "f/.git/c.txt"]
 
 
 def test_only_what_was_named_counts_as_given(here: Path) -> None:
     write("f/a.txt", "b.txt")
-    assert [file.is_given for file in find_sources(["f", "b.txt", "*.txt"]).files] == [False, True]
+    assert [file.is_given for file in find(["f", "b.txt", "*.txt"]).files] == [False, True]
 
 
 @pytest.mark.parametrize("pattern", ["f/*.txt", "f/**/*.txt", "{here}/f/*.txt", "f/[ab].txt"])
 def test_a_quoted_glob_is_expanded(pattern: str, here: Path) -> None:
     write("f/a.txt", "f/b.txt", "f/c.mid", "f/.d.txt")
-    found = names(find_sources([pattern.format(here=here)]))
+    found = names(find([pattern.format(here=here)]))
     assert [Path(name).name for name in found] == ["a.txt", "b.txt"]
 
 
 def test_a_glob_of_any_depth_finds_each_file_once(here: Path) -> None:
     write("f/a.txt", "f/g/b.txt")
-    found = find_sources(["f/**"])
+    found = find(["f/**"])
     assert sorted(names(found)) == ["f/a.txt", "f/g/b.txt"]
 
 
 def test_an_existing_file_wins_over_a_glob_and_a_built_in_name(here: Path) -> None:
     write("a[1].txt", "shakespeare")
-    assert names(find_sources(["a[1].txt", "shakespeare"])) == ["a[1].txt", "shakespeare"]
+    assert names(find(["a[1].txt", "shakespeare"])) == ["a[1].txt", "shakespeare"]
 
 
 def test_a_built_in_corpus_goes_by_its_name(here: Path) -> None:
-    (text,) = find_sources(["shakespeare"]).files
+    (text,) = find(["shakespeare"]).files
     assert text.name == "shakespeare"
     assert text.path.is_file()
-    chorales = find_sources(["chorales"]).files
+    chorales = find(["chorales"]).files
     assert len(chorales) == 363
     assert chorales[0].name.startswith("chorales/")
 
 
 def test_standard_input_is_kept_until_it_is_closed(here: Path) -> None:
-    found = find_sources(["-"], stdin=io.BytesIO(b"piped"))
-    (file,) = found.files
+    stdin = StandardInput(io.BytesIO(b"piped"))
+    (file,), (again,) = (find_sources(["-"], stdin).files for _ in range(2))
+    assert file == again
     assert file.name == "standard input"
     assert file.path.read_bytes() == b"piped"
-    found.close()
+    stdin.close()
     assert not file.path.exists()
 
 
@@ -93,28 +98,20 @@ def test_standard_input_is_kept_until_it_is_closed(here: Path) -> None:
     [(b"MThd\0\0\0\6\0\1\0\1", ".mid"), (b"RIFF\x40\0\0\0RMIDdata", ".mid"), (b"RIFF\x40\0\0\0WAVE", ""), (b"MTh", "")],
 )
 def test_standard_input_that_begins_as_midi_is_kept_under_its_suffix(here: Path, head: bytes, suffix: str) -> None:
-    with closing(find_sources(["-"], stdin=io.BytesIO(head))) as found:
-        assert found.files[0].path.suffix == suffix
-        assert found.files[0].path.read_bytes() == head
-
-
-def test_standard_input_is_removed_when_another_source_is_missing(here: Path) -> None:
-    spool = Path(os.environ["GEN_CACHE"]) / "spool"
-    before = set(spool.iterdir()) if spool.exists() else set()
-    with pytest.raises(CorpusError):
-        find_sources(["-", "missing.txt"], stdin=io.BytesIO(b"piped"))
-    assert set(spool.iterdir()) == before
+    with closing(StandardInput(io.BytesIO(head))) as stdin:
+        assert stdin.path().suffix == suffix
+        assert stdin.path().read_bytes() == head
 
 
 def test_standard_input_can_be_given_once(here: Path) -> None:
     with pytest.raises(CorpusError, match="only once"):
-        find_sources(["-", "-"], stdin=io.BytesIO(b"piped"))
+        find(["-", "-"])
 
 
 def test_a_file_that_comes_twice_is_read_once(here: Path) -> None:
     write("f/a.txt")
     Path("f/b.txt").symlink_to("a.txt")
-    found = find_sources(["f/a.txt", "f"])
+    found = find(["f/a.txt", "f"])
     assert names(found) == ["f/a.txt"]
     assert found.skipped == (("f/a.txt", "the same file as f/a.txt"), ("f/b.txt", "the same file as f/a.txt"))
 
@@ -123,7 +120,7 @@ def test_a_loop_of_links_ends(here: Path) -> None:
     write("f/g/a.txt")
     Path("f/g/up").symlink_to("..")
     Path("f/self").symlink_to("self")
-    found = find_sources(["f"])
+    found = find(["f"])
     assert names(found) == ["f/g/a.txt"]
     assert dict(found.skipped) == {
         "f/g/up": "the same folder as f",
@@ -138,7 +135,7 @@ def test_what_is_no_file_is_skipped_in_a_folder_with_the_reason(here: Path) -> N
     Path("f/null.txt").symlink_to(os.devnull)
     with socket.socket(socket.AF_UNIX) as plug:
         plug.bind("f/plug.txt")
-    found = find_sources(["f"])
+    found = find(["f"])
     assert names(found) == ["f/a.txt"]
     assert dict(found.skipped) == {
         "f/pipe.txt": "a FIFO, not a file",
@@ -150,7 +147,7 @@ def test_what_is_no_file_is_skipped_in_a_folder_with_the_reason(here: Path) -> N
 
 def test_a_folder_named_like_a_file_is_a_folder(here: Path) -> None:
     write("f/x.mid/a.mid")
-    assert names(find_sources(["f"])) == ["f/x.mid/a.mid"]
+    assert names(find(["f"])) == ["f/x.mid/a.mid"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +172,7 @@ def test_a_given_name_that_cannot_be_used_is_an_error(source: str, message: str,
     Path("broken").symlink_to("missing")
     Path("empty.mid").mkdir()
     with pytest.raises(CorpusError) as error:
-        find_sources([source])
+        find([source])
     assert str(error.value) == message
 
 
@@ -190,19 +187,19 @@ def test_a_given_name_that_cannot_be_used_is_an_error(source: str, message: str,
 def test_a_missing_name_gets_a_hint(source: str, hint: str, here: Path) -> None:
     write("f/hamlet.txt")
     with pytest.raises(CorpusError) as error:
-        find_sources([source])
+        find([source])
     assert error.value.hint == hint
 
 
 def test_names_that_would_break_a_line_are_written_out(here: Path) -> None:
     write("f/two\nlines.txt", os.fsdecode(b"f/caf\xe9.txt"))
-    assert names(find_sources(["f"])) == ["f/caf\\udce9.txt", "f/two\\nlines.txt"]
+    assert names(find(["f"])) == ["f/caf\\udce9.txt", "f/two\\nlines.txt"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
 def test_a_folder_that_cannot_be_listed_is_an_error_when_given_and_skipped_when_found(here: Path) -> None:
     write("f/a.txt", "f/shut/b.txt")
     Path("f/shut").chmod(0)
-    assert find_sources(["f"]).skipped == (("f/shut", "permission denied"),)
+    assert find(["f"]).skipped == (("f/shut", "permission denied"),)
     with pytest.raises(CorpusError, match="permission denied"):
-        find_sources(["f/shut"])
+        find(["f/shut"])

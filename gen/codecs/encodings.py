@@ -42,6 +42,19 @@ _CYRILLIC = (
 )
 _GREEK = ("".join(map(chr, range(0x3B1, 0x3CA))) + "\u03ac\u03ad\u03ae\u03af\u03cc\u03cd\u03ce",)
 _HEBREW = ("".join(map(chr, range(0x5D0, 0x5EB))),)
+_ARABIC = ("".join(map(chr, (*range(0x621, 0x63B), *range(0x641, 0x64B), 0x67E, 0x686, 0x698, 0x6AF))),)
+_THAI = ("".join(map(chr, (*range(0xE01, 0xE3B), *range(0xE40, 0xE4F)))),)
+# The letters that come most, two in three or more of a text. Encodings of one byte a character put different scripts in
+# the same places, so that Hebrew read as Cyrillic is all letters, but not these.
+_FREQUENT = frozenset(
+    "\u043e\u0435\u0430\u0438\u043d\u0442\u0441\u0440\u0432\u043b\u043a\u043c\u0456"  # Cyrillic
+    "\u03b1\u03bf\u03b9\u03b5\u03c4\u03c3\u03bd\u03b7\u03c5\u03c1\u03c0\u03ba"  # Greek
+    "\u03bc\u03c2\u03ac\u03af\u03ad\u03cc\u03ae"
+    "\u05d9\u05d5\u05d4\u05dc\u05d0\u05e8\u05ea\u05d1\u05de\u05e9\u05e0\u05dd"  # Hebrew
+    "\u0627\u0644\u064a\u0645\u0648\u0646\u062a\u0631\u0628\u0639\u062f\u0647\u0641\u0633\u0643"  # Arabic
+    "\u0e32\u0e19\u0e23\u0e2d\u0e01\u0e40\u0e07\u0e48\u0e49\u0e31\u0e21\u0e35"  # Thai
+    "\u0e27\u0e25\u0e22\u0e17\u0e15\u0e2a\u0e34\u0e14\u0e41"
+)
 _PUNCTUATION = frozenset(
     "\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014\u2026\u00ab\u00bb\u2039\u203a\u00b0\u20ac\u00a3\u00a7\u00a9\u00ae\u2122\u2022"
 )
@@ -60,13 +73,19 @@ _ALPHABETIC: dict[str, tuple[str, ...]] = {
     "koi8-r": _CYRILLIC[:1],
     "koi8-u": _CYRILLIC[1:],
     "cp866": _CYRILLIC,
+    "iso8859-5": _CYRILLIC,
+    "mac-cyrillic": _CYRILLIC,
     "cp1253": _GREEK,
+    "iso8859-7": _GREEK,
     "cp1255": _HEBREW,
+    "cp1256": _ARABIC,
+    "iso8859-6": _ARABIC,
+    "cp874": _THAI,
 }
 # The last of each pair holds more characters than the first.
 _EAST_ASIAN = ("shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "gbk", "gb18030", "big5", "cp950")
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-_ALL_ALPHABETS = (*_WESTERN, *_CENTRAL, *_TURKISH, *_CYRILLIC, *_GREEK, *_HEBREW)
+_ALL_ALPHABETS = (*_WESTERN, *_CENTRAL, *_TURKISH, *_CYRILLIC, *_GREEK, *_HEBREW, *_ARABIC, *_THAI)
 _OPENING, _CLOSING = "\u2018\u201c\u201e\u201a\u00ab", "\u2019\u201d\u201c\u00bb\u2026"
 _NO_CHARACTERS = ("Cc", "Cn", "Co", "Cs")
 
@@ -149,6 +168,8 @@ def _beyond_ascii(text: str, *, is_wide: bool) -> Iterator[_Neighbours]:
 
 
 def _alphabetic_score(found: list[_Neighbours], alphabet: str) -> float:
+    if not _is_latin_alphabet(alphabet) and not any(near.character.lower() in alphabet for near in found):
+        return 0.0  # marks alone are no script
     return sum(_alphabetic_points(near, alphabet) for near in found) / len(found)
 
 
@@ -158,15 +179,25 @@ def _alphabetic_points(near: _Neighbours, alphabet: str) -> float:
         return 1.0 if character.isprintable() else -2.0
     if character.isupper() and before.islower():
         return -1.0
-    if character in _PUNCTUATION:
-        return _punctuation_points(near)
+    if character in _PUNCTUATION:  # which is where other encodings of the same script have capitals
+        return _punctuation_points(near) if _is_latin_alphabet(alphabet) else 0.5
     if character > "\u036f" and (_is_latin(before) or _is_latin(after)):
         return -1.0
     if character.lower() in alphabet or character in alphabet:
-        return 1.0
+        return 1.0 if character <= "\u036f" else _letter_points(near)
     if unicodedata.category(character) in _NO_CHARACTERS:
         return -2.0
-    return 0.0 if character.isalpha() and character.islower() else -0.5
+    if character.isalpha() and character.islower():
+        return 0.0
+    return -1.0 if before.isalpha() and after.isalpha() else -0.5
+
+
+def _letter_points(near: _Neighbours) -> float:
+    """Returns the points of a letter of another script than Latin; one that stands alone says nothing."""
+    before, character, after = near
+    if not any(other.isalpha() and other > "\x7f" for other in (before, after)):
+        return 0.0
+    return 1.0 if character.lower() in _FREQUENT else 0.8
 
 
 def _punctuation_points(near: _Neighbours) -> float:
@@ -177,6 +208,10 @@ def _punctuation_points(near: _Neighbours) -> float:
     is_opening = character in _OPENING and before.isspace() and after.isalnum()
     is_closing = character in _CLOSING and not before.isspace() and not after.isalnum()
     return 1.1 if is_opening or is_closing else 0.8
+
+
+def _is_latin_alphabet(alphabet: str) -> bool:
+    return alphabet[0] <= "\u036f"
 
 
 def _is_latin(character: str) -> bool:

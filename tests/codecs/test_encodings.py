@@ -48,12 +48,32 @@ KOREAN = (
     "\ubaa8\ub4e0 \uad6d\ubbfc\uc740 \ubc95 \uc55e\uc5d0 \ud3c9\ub4f1\ud558\ub2e4. \ub204\uad6c\ub4e0"
     "\uc9c0 \ucc28\ubcc4\uc744 \ubc1b\uc9c0 \uc544\ub2c8\ud55c\ub2e4.\n"
 )
+HEBREW = (
+    "\u05d1\u05e8\u05d0\u05e9\u05d9\u05ea \u05d1\u05e8\u05d0 \u05d0\u05dc\u05d4\u05d9\u05dd "
+    "\u05d0\u05ea \u05d4\u05e9\u05de\u05d9\u05dd \u05d5\u05d0\u05ea \u05d4\u05d0\u05e8\u05e5\n"
+)
+ARABIC = (
+    "\u0643\u0627\u0646 \u0641\u064a \u0642\u062f\u064a\u0645 \u0627\u0644\u0632\u0645\u0627\u0646 "
+    "\u0631\u062c\u0644 \u0639\u062c\u0648\u0632\n"
+)
+THAI = (
+    "\u0e01\u0e32\u0e25\u0e04\u0e23\u0e31\u0e49\u0e07\u0e2b\u0e19\u0e36\u0e48\u0e07"
+    "\u0e19\u0e32\u0e19\u0e21\u0e32\u0e41\u0e25\u0e49\u0e27\n"
+)
+GREEK = (
+    "\u03a3\u03c4\u03bf \u03c3\u03c0\u03af\u03c4\u03b9 \u03bc\u03bf\u03c5 \u03b5\u03af\u03c7\u03b1 "
+    "\u03bc\u03b9\u03b1 \u03b3\u03ac\u03c4\u03b1.\n"
+)
 MATRIX = [
     *((FRENCH, name) for name in ("cp1252", "mac-roman", "utf-16-le", "utf-16-be", "utf-32-le")),
     *((GERMAN, name) for name in ("latin-1", "cp1252", "mac-roman", "cp850", "utf-16-le")),
     *((POLISH, name) for name in ("cp1250", "iso8859-2")),
     *((CZECH, name) for name in ("cp1250", "iso8859-2")),
-    *((RUSSIAN, name) for name in ("cp1251", "koi8-r", "cp866", "utf-16-be")),
+    *((RUSSIAN, name) for name in ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic", "utf-16-be")),
+    (HEBREW, "cp1255"),
+    *((ARABIC, name) for name in ("cp1256", "iso8859-6")),
+    (THAI, "cp874"),
+    (GREEK, "cp1253"),
     *((JAPANESE, name) for name in ("shift_jis", "euc_jp", "utf-16-le")),
     *((CHINESE, name) for name in ("gbk", "gb18030", "utf-16-le")),
     (TAIWANESE, "big5"),
@@ -178,3 +198,10 @@ def test_byte_order_marks_inside_are_left_out_and_counted(encoding: str, tmp_pat
     parts = list(text_parts(path, Reading(encoding=encoding)))
     assert "".join(part.text for part in parts) == f"one\ntwo{'x' * CHUNK_BYTES}"
     assert sum(part.findings.get("byte order marks inside left out", 0) for part in parts) in (2, 3)
+
+
+@pytest.mark.parametrize(
+    "text", [b"plain words \xff\n", b"\xff", b"words\xff and words\n", b"a \xed\xa0\xbd\xed\xb8\x80 b\n"]
+)
+def test_a_stray_byte_is_no_other_script(text: bytes) -> None:
+    assert guess_encoding(b"plain words\n" * 40 + text) is None

@@ -70,6 +70,28 @@ def test_standard_input_is_a_table_where_a_column_is_named(gen: Gen, monkeypatch
     assert "documents  60; rows of standard input, column text, labels of column label" in outcome.out
 
 
+@pytest.mark.usefixtures("here")
+def test_labels_of_tables_are_not_asked_for_in_vain(gen: Gen, here: Path) -> None:
+    (here / "b.txt").write_text(csv_of())
+
+    assert_refused(gen("corpus", "b.txt", "--label-column", "label"), "--label-column: no file is a table (label)")
+    assert gen("corpus", "b.txt", "--text-column", "text", "--label-column", "label").code == 0
+
+
+def test_of_columns_of_one_name_the_number_is_asked(gen: Gen, here: Path) -> None:
+    (here / "b.csv").write_text("text,text,label\n" + "Ada,Bea,sad\nCy,Dan,glad\n" * 5)
+
+    assert_refused(gen("corpus", "b.csv", "--text-column", "text"), "b.csv: several columns text (columns: text, text")
+    assert "documents  10; " in gen("corpus", "b.csv", "--text-column", "2").out
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_json_array_is_named_as_such(gen: Gen, here: Path, indent: int | None) -> None:
+    (here / "b.jsonl").write_text(json.dumps([{"text": "Ada"}, {"text": "Bea"}], indent=indent))
+
+    assert_refused(gen("corpus", "b.jsonl"), "b.jsonl: a JSON array, not an object on every line")
+
+
 def test_in_a_folder_tables_stand_beside_texts_and_sub_folders_label_them(gen: Gen, here: Path) -> None:
     for place, text in (("x/a.csv", csv_of(5)), ("y/b.jsonl", '{"text": "b"}\n'), ("y/c.txt", "c"), ("z.csv", "1,2\n")):
         (here / "d" / place).parent.mkdir(parents=True, exist_ok=True)

@@ -68,13 +68,17 @@ def names_columns(record: Sequence[str], reading: Reading) -> bool:
     fields = [field.strip() for field in record]
     if len(fields) < 2:
         return False
-    return bool({reading.text_column, reading.label_column} & {*fields}) or (
-        _are_names(fields) and len(_NAMES & {field.casefold() for field in fields}) > 1
-    )
+    if {reading.text_column, reading.label_column} & {*fields}:
+        return True
+    return _are_like_names(fields) and len(_NAMES & {field.casefold() for field in fields}) > 1
 
 
 def _are_names(fields: Sequence[str]) -> bool:
-    return len({*fields}) == len(fields) and all(_NAME.fullmatch(field) for field in fields)
+    return len({*fields}) == len(fields) and _are_like_names(fields)
+
+
+def _are_like_names(fields: Sequence[str]) -> bool:
+    return all(_NAME.fullmatch(field) for field in fields)
 
 
 def _is_named(name: str, column: Sequence[str]) -> bool:
@@ -101,11 +105,15 @@ def choose_columns(path: Path, names: Sequence[str], reading: Reading, *, has_he
 
 def _place_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
     """Returns the place of a column by its name, or else by its number from 1."""
-    if asked in names:
+    if names.count(asked) == 1:
         return names.index(asked)
     folded = [place for place, name in enumerate(names) if name.casefold() == asked.casefold()]
     if len(folded) == 1:
         return folded[0]
+    if folded:
+        raise CorpusError(
+            f"{path}: several columns {asked} (columns: {_listed(names)})", hint=f"{option} takes a number, too"
+        )
     if asked.isascii() and asked.isdecimal() and 1 <= int(asked) <= len(names):
         return int(asked) - 1
     raise CorpusError(f"{path}: no column {asked} (columns: {_listed(names)})", hint=f"{option} NAME, or a number")

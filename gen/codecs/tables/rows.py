@@ -69,7 +69,10 @@ class Table(NamedTuple):
 def look_at_table(path: Path, reading: Reading) -> Table:
     """Returns the format and the columns of a table. Raises CorpusError if it is none, or it is not clear which."""
     head, is_whole = _head(path, reading)
-    if head.lstrip().startswith("{"):
+    beginning = head.lstrip()[:1]
+    if beginning == "[" and not _JSON_SUFFIXES.isdisjoint(path.suffixes):
+        raise CorpusError(f"{path}: a JSON array, not an object on every line", hint=f"{_TO_LINES}; {_HINT}")
+    if beginning == "{":
         names: dict[str, None] = {}
         for number, line in enumerate(head.split(LINE_END)[: None if is_whole else -1], 1):
             if line.strip():
@@ -127,6 +130,8 @@ def _object(path: Path, line: str, number: int) -> dict[str, Any]:
 
 
 _HINT = "--documents files reads the file as plain text"
+_TO_LINES = "one object a line: jq -c '.[]' FILE > NEW.jsonl"
+_JSON_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson"))
 
 
 def _csv_rows(path: Path, lines: Iterator[str], columns: Columns, form: CsvFormat) -> Iterator[Row]:

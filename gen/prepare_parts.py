@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from gen.codecs.textfile import LINE_END
 from gen.config import Reading
 from gen.data.contents import HashedFile, check_unchanged
 from gen.data.report import FileReport, Status
-from gen.data.sources import SourceFile
+from gen.data.sources import STDIN_NAME, SourceFile
 from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, MidiError
 from gen.music import rules
@@ -205,6 +206,9 @@ def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, wei
         if isinstance(err, MidiError) or not is_named:
             raise _RefusedError(reason, err.hint) from err
         kind = UnknownCharacterError if isinstance(err, UnknownCharacterError) else CorpusError
-        raise kind(f"{hashed.file.name}: {reason}", hint=err.hint) from err
+        hint = err.hint
+        if hint is not None and hashed.file.name == STDIN_NAME:  # its copy is soon gone
+            hint = hint.replace(quote(str(hashed.file.path)), "FILE")
+        raise kind(f"{hashed.file.name}: {reason}", hint=hint) from err
     finally:
         progress.advance(left, weight)

@@ -48,6 +48,14 @@ OPTIONS = {
     "precision": "precision",
 }
 OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # which --from takes over
+# Options that the other one cannot stand beside: what is changed takes the place of what was.
+INSTEAD_OF = {
+    "documents": ("text_column", "label_column"),
+    "text_column": ("documents",),
+    "label_column": ("documents",),
+    "test_fraction": ("test_file",),
+    "test_file": ("test_fraction",),
+}
 RUNS = Path("checkpoints")
 
 
@@ -93,16 +101,14 @@ class Resumption:
         It starts from the weights of this one, unless they are what is changed.
         """
         name = next(f"{self._folder.name}-{number}" for number in count(2) if not _is_there(self._folder, number))
-        is_at_home = self._folder.parent == RUNS
         words = ["gen", "train", *self._options.sources]
         if not changed.keys() & set(OF_WEIGHTS):
-            words += ["--from", self._folder.name if is_at_home else str(self._folder)]
-        words += ["--run", name] if is_at_home else ["--run", name, "--out", str(self._folder.parent)]
+            words += ["--from", _as_source(self._folder)]
+        words += ["--run", name, *_out(self._folder)]
         default = CorpusOptions(()).to_json()
         reading = {name: value for name, value in self._options.to_json().items() if value != default.get(name)}
-        kept = {
-            name: reading[name] for name in READING_OPTIONS if name in reading and name not in ("codec", "controls")
-        }
+        left_out = {"codec", "controls"}.union(*(INSTEAD_OF.get(name, ()) for name in changed))
+        kept = {name: reading[name] for name in READING_OPTIONS if name in reading and name not in left_out}
         return shlex.join(
             [*words, *(word for name, value in {**kept, **changed}.items() for word in _words(name, value))]
         )
@@ -119,9 +125,33 @@ class Resumption:
         for name, value in changed.items():  # the first; the command of the hint has all
             what = READING_OPTIONS.get(name, name.replace("_", " "))
             raise SettingError(
-                f"--resume: {what} cannot change ({then[name]} then, {value} now)",
+                f"--resume: {what} cannot change ({_shown(then[name])} then, {_shown(value)} now)",
                 hint=f"only {FREE} may; a new run: {self.new_run(changed)}",
             )
+
+
+def following(folder: Path, *, was_stopped: bool) -> str:
+    """Returns the command that comes after the training of a run."""
+    if was_stopped:
+        return shlex.join(["gen", "train", "--run", folder.name, *_out(folder), "--resume"])
+    return shlex.join(["gen", "sample", _as_source(folder)])
+
+
+def _as_source(folder: Path) -> str:
+    """Returns a run as commands that read it take it."""
+    return folder.name if folder.parent == RUNS else str(folder)
+
+
+def _out(folder: Path) -> list[str]:
+    """Returns the option of `gen train` that says where a run is; none where it is by default."""
+    return [] if folder.parent == RUNS else ["--out", str(folder.parent)]
+
+
+def _shown(value: Any) -> str:
+    """Returns a setting as a message has it."""
+    if isinstance(value, list | tuple):
+        return ",".join(value) or "none"
+    return "none" if value is None else str(value)
 
 
 def _is_there(folder: Path, number: int) -> bool:
@@ -135,4 +165,4 @@ def _words(name: str, value: Any) -> list[str]:
         return []
     if isinstance(value, bool):
         return [f"--{option}" if value else f"--no-{option}"]
-    return [f"--{option}", ",".join(value) if isinstance(value, list | tuple) else str(value)]
+    return [f"--{option}", _shown(value)]

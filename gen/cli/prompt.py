@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
@@ -84,7 +85,8 @@ def _read_once(stream: BinaryIO, run: "Run", *, name: str) -> Any:
         try:
             return _read(path, run, name=name)
         except GenError as err:
-            raise type(err)(str(err).replace(str(path), name), hint=err.hint) from err
+            hint = err.hint and err.hint.replace(quote(str(path)), "FILE")
+            raise type(err)(str(err).replace(str(path), name), hint=hint) from err
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def train(
     if is_first_process() and json:
         write_json(result)
     elif is_first_process():
-        say(summary(result, was_stopped=session.was_stopped))
+        say(summary(result, session.folder, was_stopped=session.was_stopped))
     if session.was_stopped:
         raise typer.Exit(INTERRUPTED)
 
@@ -216,14 +216,15 @@ def _told_once() -> Iterator[None]:
         raise typer.Exit(MENDABLE) from err
 
 
-def summary(result: dict[str, Any], *, was_stopped: bool) -> str:
-    """Returns the end of a run in words."""
+def summary(result: dict[str, Any], folder: Path, *, was_stopped: bool) -> str:
+    """Returns the end of a run in words, with the command that comes next."""
+    from gen.resumption import following
+
     valid = "not validated"
     if result["valid_nats"] is not None:
         bits = result["valid_bits_per_unit"]
         in_bits = f", {bits:.3f} bits per {result['unit']}" if bits is not None else ""
         valid = f"validation {result['valid_nats']:.3f} nats per token{in_bits}"
     done = "stopped and saved" if was_stopped else "done"
-    following = f"gen train --run {result['run']} --resume" if was_stopped else f"gen sample {result['run']}"
     spent = f"{result['steps']:,} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s"
-    return f"{done}: {result['run']}, {spent}; {valid}\nnext: {following}"
+    return f"{done}: {result['run']}, {spent}; {valid}\nnext: {following(folder, was_stopped=was_stopped)}"

@@ -4,6 +4,7 @@ import codecs
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Literal, NamedTuple
 
 from gen.codecs.encodings import guess_encoding
@@ -55,7 +56,7 @@ class UndecodableError(CorpusError):
 def conversion(path: Path, encoding: str | None) -> str:
     """Returns the command that makes a text UTF-8."""
     known = (encoding or "ENCODING").replace("16-", "16").replace("32-", "32")
-    return f"iconv -f {_OF_ICONV.get(known, known)} -t utf-8 {path} > NEW"
+    return f"iconv -f {_OF_ICONV.get(known, known)} -t utf-8 {quote(str(path))} > NEW"
 
 
 class Fault(NamedTuple):
@@ -132,7 +133,7 @@ def binary(path: Path, where: str, sample: bytes, encoding: str) -> CorpusError:
         return UndecodableError(message, f"--encoding {guessed} fits", guessed)
     hint = "a text holds no NUL; UTF-16 without a byte order mark needs --encoding utf-16-le or utf-16-be"
     if sample.count(0) < len(sample) / 1000:
-        hint = f"a text holds no NUL; to take it out: tr -d '\\000' < {path} > NEW"
+        hint = f"a text holds no NUL; to take it out: tr -d '\\000' < {quote(str(path))} > NEW"
     return CorpusError(f"{path}: binary, not text (NUL {where})", hint=hint)
 
 

@@ -60,6 +60,12 @@ def test_a_prompt_of_the_other_kind_is_one_line_that_names_standard_input(
     assert err.splitlines()[0] == f"error: standard input: {what}"
 
 
+def test_what_is_said_of_a_prompt_on_standard_input_names_no_file_that_is_gone(text_run: Path) -> None:
+    code, _, err = piped("caf\u00e9 au lait\n".encode("latin-1"), "sample", text_run, "--prompt-file", "-")
+    assert code == 2
+    assert err.splitlines()[1] == "hint: make it UTF-8: iconv -f iso-8859-1 -t utf-8 FILE > NEW"
+
+
 def test_midi_without_a_suffix_is_no_text(gen: Gen, text_run: Path, music_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tune").write_bytes((music_folder / "bwv2.6.mid").read_bytes())
     outcome = gen("sample", text_run, "--prompt-file", tmp_path / "tune")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gen.resumption import following
 from tests.cli.conftest import TINY, Gen, trained
 
 CHANGES = {
@@ -16,6 +17,7 @@ CHANGES = {
     "--encoding latin-1": "--resume: encoding cannot change (utf-8 then, latin-1 now)",
     "--valid 0.5": "--resume: valid cannot change (0.1 then, 0.5 now)",
     "--documents blank": "--resume: documents cannot change (lines then, blank now)",
+    "--text-column 1": "--resume: text column cannot change (none then, 1 now)",
 }
 WEIGHTS_DO_NOT_FIT = ("--hidden 9 --lr 0.1", "--codec byte")
 
@@ -53,6 +55,20 @@ def test_a_run_at_home_is_called_by_its_name(
     outcome = gen("train", "--run", "fox", "--resume", "--lr", "0.5")
 
     assert outcome.err.endswith(f"gen train {text_file} --from fox --run fox-3 --lr 0.5\n")
+
+
+@pytest.mark.parametrize("out", ["checkpoints", "else where"])
+def test_the_command_that_is_named_next_runs_wherever_the_run_is(
+    gen: Gen, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    err = gen("train", text_file, "--run", "fox", "--out", out, *TINY).err
+    sampled = shlex.split(err.rpartition("next: ")[2])
+    resumed = shlex.split(following(Path(out, "fox"), was_stopped=True))
+
+    assert gen(*sampled[1:], "--length", "5").code == 0
+    assert gen(*resumed[1:], "--steps", "4").code == 0
+    assert ("else where" in " ".join(sampled)) == (out == "else where")
 
 
 def test_a_changed_corpus_is_pointed_at_a_new_run(gen: Gen, run: Path) -> None:

@@ -1,4 +1,4 @@
-# Four commands, each of which sets up .venv by itself: make demo, make test, make check, make bench.
+# Four commands that set up .venv by themselves: make demo, make test, make check, make bench.
 
 PYTHON ?= python3.11
 PIP_FLAGS ?= --quiet --disable-pip-version-check
@@ -15,7 +15,7 @@ show = @echo; echo '$$ $(1)'; PATH="$(CURDIR)/$(BIN):$$PATH" $(1)
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    train on Shakespeare and on Bach chorales, then write text and MIDI (10 minutes)"
+	@echo "make demo    train on Shakespeare and on Bach chorales, then write text and MIDI (7 minutes)"
 	@echo "make test    run the tests"
 	@echo "make check   lint, check formatting and types, check that the generated docs are up to date"
 	@echo "make bench   measure speed"

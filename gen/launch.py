@@ -127,9 +127,8 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
     def decide() -> dict[str, Any]:
         nonlocal choices
         settings = {name: value for name, value in given.items() if name != "device" and value != "auto"}
-        if source is not None:
-            settings |= {name: source[1]["model"][name] for name in MODEL_SHAPE} | settings
-        recipe = choose_recipe(facts(material), start.device, settings)
+        shape = None if source is None else {name: source[1]["model"][name] for name in MODEL_SHAPE}
+        recipe = choose_recipe(facts(material), start.device, settings, inherited=shape)
         _check_rows(recipe.training, peers)
         shown = Choice("device", str(start.device), _threads(start.device))
         choices = [*_corpus_choices(material), *_lock_choices(start), shown, *recipe.choices]
@@ -314,7 +313,8 @@ def _lock_choices(start: _Start) -> list[Choice]:
 
 def _threads(device: torch.device) -> str:
     if device.type == "cpu":
-        return f"{torch.get_num_threads()} threads"
+        num_threads = torch.get_num_threads()
+        return f"{num_threads} thread{'s' if num_threads != 1 else ''}"
     return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
 
 

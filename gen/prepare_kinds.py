@@ -96,7 +96,7 @@ def left_out(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool
         if seen.foreign is not None and (kind == "MIDI" or is_auto or not seen.foreign.is_characters):
             found[file] = _refused(file, seen.foreign)
         elif seen.is_midi != (kind == "MIDI"):
-            found[file] = FileReport(file.name, "skipped", _other_kind(looked, kind, is_auto=is_auto))
+            found[file] = FileReport(file.name, "skipped", _other_kind(seen, looked, kind, is_auto=is_auto))
     return found
 
 
@@ -107,8 +107,10 @@ def _refused(file: SourceFile, foreign: Foreign) -> FileReport:
     return FileReport(file.name, "refused", f"neither text nor MIDI, but {foreign.name} ({foreign.hint}{escape})")
 
 
-def _other_kind(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool) -> str:
+def _other_kind(seen: LookedAt, looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool) -> str:
     other = "text" if kind == "MIDI" else "MIDI"
+    if kind == "MIDI" and not seen.is_promising:
+        return "neither text nor MIDI"
     if not is_auto:
         return f"{other}, not {kind}"
     codec = "char" if kind == "MIDI" else "beat"

@@ -40,6 +40,12 @@ def test_fifty_texts_and_one_stray_midi_file_are_texts(here: Path) -> None:
     )
 
 
+def test_a_binary_file_beside_midi_is_not_called_a_text(here: Path) -> None:
+    write_midi("f/a.mid")
+    write("f/model.bin", b"\2" + bytes(7) + b"{}")
+    assert reasons(prepare(["f"])) == {"neither text nor MIDI": 1}
+
+
 def test_three_midi_files_beside_one_large_text_are_midi(here: Path) -> None:
     for number in range(3):
         write_midi(f"f/{number}.mid")

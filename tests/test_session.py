@@ -259,6 +259,9 @@ def test_fine_tuning_starts_from_what_the_other_run_knew(corpus: Path, tmp_path:
     tuned = train_session(options, run="new", out=tmp_path, from_run=str(tmp_path / "old"), overrides={"steps": 0})
     fresh = train_session(options, run="fresh", out=tmp_path, overrides=SMALL | {"steps": 0})
 
+    reasons = {choice.name: choice.reason for choice in tuned.choices}
+    assert reasons["hidden size"] == "as in the run that it starts from"
+    assert reasons["steps"] == "given"
     assert finished(tuned)["valid_nats"] < finished(fresh)["valid_nats"] - 0.3
     assert "!" in gen.load(tmp_path / "new").codec.vocab.index
 

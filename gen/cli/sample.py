@@ -20,7 +20,9 @@ def sample(
     length: Annotated[
         str,
         option(
-            "--length", metavar="N", help="Draw at most this many tokens; inf for no limit  [0 or more, default 1000]"
+            "--length",
+            metavar="N",
+            help="Draw at most this many tokens; inf: one endless stream  [0 or more, default 1000]",
         ),
     ] = "1000",
     min_length: Annotated[

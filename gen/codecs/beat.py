@@ -27,6 +27,7 @@ from gen.codecs.beat_ids import layout_ids, note_positions
 from gen.codecs.beat_layout import MAX_POSITIONS, BeatLayout, has_notes, lay_out_beats
 from gen.codecs.beat_variation import BeatVariation
 from gen.codecs.beat_vocab import (
+    BAR,
     DRUM,
     DURATION,
     NUM_SYMBOLS,
@@ -44,6 +45,7 @@ from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
 from gen.music.census import METRES, PEDALS, PLAYERS, PROGRAMS, TEMPOS
 from gen.music.continuation import gone_on, gone_on_alone, refinement
+from gen.music.excerpt import led_to_stop
 from gen.music.metre import GRID_TICKS
 from gen.music.midi import read_midi, read_midi_events
 from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
@@ -150,8 +152,18 @@ class BeatCodec:
         write_midi(path, whole)
 
     def encode(self, whole: Score) -> IdArray:
-        """Returns the (N,) ids of a score, none if it has no notes. Raises MidiError where it has too many bars."""
-        return self._ids(lay_out_beats(whole)) if has_notes(whole) else np.zeros(0, np.uint16)
+        """Returns the (N,) ids of a score, none if it has no notes. Raises MidiError where it has too many bars.
+
+        Those of a score that was cut go on to the Bar at which it stops.
+        """
+        if not has_notes(whole):
+            return np.zeros(0, np.uint16)
+        ids = self._ids(lay_out_beats(whole))
+        if whole.stop_ticks is None:
+            return ids
+        led = self._ids(lay_out_beats(led_to_stop(whole, is_drum=True)))  # a drum, for it shortens no note
+        last_bar = int(np.flatnonzero(led == BAR)[-1])
+        return led[: max(len(ids), last_bar + 1)] if np.array_equal(led[: len(ids)], ids) else ids
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
@@ -191,7 +203,7 @@ class BeatCodec:
         start = self.encode(read).tolist()
         opening = list(stream(self, start))
         pieces = further(list(stream(self, [*start, *tokens])), opening)
-        added = placed(self.join(pieces), opening, read, factor=refinement(prompt))
+        added = placed(self.join(pieces), opening, led_to_stop(read, is_drum=True), factor=refinement(prompt))
         return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:

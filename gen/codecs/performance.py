@@ -37,6 +37,7 @@ from gen.errors import CheckpointError, MidiError, SettingError
 from gen.music import rules
 from gen.music.census import PEDALS, PLAYERS, TEMPOS
 from gen.music.continuation import gone_on, gone_on_alone, refined, refinement
+from gen.music.excerpt import led_to_stop
 from gen.music.midi import Reading, may_have_pitched_notes, read_midi, read_midi_events
 from gen.music.rules import Layout, lay_out
 from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track, differences
@@ -140,8 +141,17 @@ class PerformanceCodec:
         write_midi(path, whole)
 
     def encode(self, whole: Score) -> IdArray:
-        """Returns the (N,) ids of a score, none if it has no notes for this codec."""
-        return self._ids(self._lay_out(whole))
+        """Returns the (N,) ids of a score, none if it has no notes for this codec.
+
+        Those of a score that was cut go on to the time at which it stops.
+        """
+        ids = self._ids(self._lay_out(whole))
+        if whole.stop_ticks is None or not len(ids):
+            return ids
+        led = self._ids(self._lay_out(led_to_stop(whole, is_drum=self.is_drums)))
+        stop = int(np.flatnonzero((led >= NOTE_ON) & (led < NOTE_OFF))[-1])
+        stop -= int(VELOCITY <= led[stop - 1] < CONTROL)  # it is of that note
+        return led[: max(len(ids), stop)] if np.array_equal(led[: len(ids)], ids) else ids
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
@@ -174,7 +184,7 @@ class PerformanceCodec:
         start = self.encode(prompt).tolist()
         num_notes = sum(1 for _ in stream(self, start))
         events = list(stream(self, [*start, *tokens]))[num_notes:]
-        cut_seconds = float(self._lay_out(prompt).cut_seconds[:, 1].sum())
+        cut_seconds = float(self._lay_out(led_to_stop(prompt, is_drum=self.is_drums)).cut_seconds[:, 1].sum())
         score = refined(prompt, refinement(prompt))
         onsets = np.array([event.onset_seconds for event in events]) + cut_seconds
         seconds = np.array([event.duration_seconds for event in events])

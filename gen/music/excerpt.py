@@ -7,11 +7,13 @@ import numpy as np
 
 from gen.errors import SettingError
 from gen.music.metre import bars_of
-from gen.music.score import ChannelEvents, Notes, PedalSpan, Score, Track
+from gen.music.score import ChannelEvents, Note, Notes, PedalSpan, Score, Track
+
+_MIDDLE_C, _VELOCITY = 60, 64
 
 
 def before_bar(score: Score, bar: int) -> Score:
-    """Returns what sounds before a bar begins; what goes on into it is cut there.
+    """Returns what sounds before a bar begins, where the score then stops; what goes on into the bar is cut there.
 
     Args:
         bar: counted from 1, by the time signatures, as a picture of the piece numbers them.
@@ -30,10 +32,19 @@ def before_bar(score: Score, bar: int) -> Score:
         time_signatures=tuple(change for change in score.time_signatures if change.onset_ticks < end),
         key_signatures=tuple(change for change in score.key_signatures if change.onset_ticks < end),
         texts=tuple(text for text in score.texts if text.onset_ticks < end),
+        stop_ticks=end,
     )
     if not cut.num_notes:
         raise SettingError(f"--from-bar: nothing begins before it ({bar})")
     return cut
+
+
+def led_to_stop(score: Score, *, is_drum: bool) -> Score:
+    """Returns a score with a note where it stops, if it was cut: the ids before that note lead there."""
+    if score.stop_ticks is None:
+        return score
+    stop = Track(Notes([Note(score.stop_ticks, 1, _MIDDLE_C, _VELOCITY)]), is_drum=is_drum)
+    return replace(score, tracks=(*score.tracks, stop), stop_ticks=None)
 
 
 def _before(track: Track, end: int) -> Track:

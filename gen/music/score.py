@@ -225,6 +225,7 @@ class Score:
     Args:
         tempos: in ascending order, at most one a tick; before the first the tempo is `DEFAULT_TEMPO`.
         texts: of all tracks of a file, in ascending order.
+        stop_ticks: where a piece that was cut stops, so that what goes on from it begins there; None for where it ends.
 
     Raises:
         SettingError: a number is out of range.
@@ -236,6 +237,7 @@ class Score:
     time_signatures: tuple[TimeSignature, ...] = ()
     key_signatures: tuple[KeySignature, ...] = ()
     texts: tuple[Text, ...] = ()
+    stop_ticks: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.ticks_per_beat <= MAX_TICKS_PER_BEAT:

@@ -59,17 +59,21 @@ class Recipe(NamedTuple):
     choices: tuple[Choice, ...]
 
 
-def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) -> Recipe:
+def choose_recipe(
+    facts: Facts, device: torch.device, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | None = None
+) -> Recipe:
     """Returns settings for a corpus.
 
     Args:
         facts: of the corpus.
         device: that it will train on.
         given: fields of ModelConfig and TrainingConfig that the user set; "precision" may be missing or "auto".
+        inherited: likewise, those of the run that this one starts from; a given one goes before.
 
     Raises:
         SettingError: an option is out of range, or the corpus is shorter than one window.
     """
+    by_user, given = given, {**(inherited or {}), **given}
     training_names = {field.name for field in fields(TrainingConfig)}
     model_names = {field.name for field in fields(ModelConfig)}
     TrainingConfig(**{name: value for name, value in given.items() if name in training_names and value != "auto"})
@@ -105,7 +109,7 @@ def choose_recipe(facts: Facts, device: torch.device, given: Mapping[str, Any]) 
         raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
-    return Recipe(model, training, _choices(facts, model, training, chosen, given))
+    return Recipe(model, training, _choices(facts, model, training, chosen, by_user, inherited or {}))
 
 
 def choose_device(name: str) -> torch.device:
@@ -225,14 +229,21 @@ def _choices(
     model: ModelConfig,
     training: TrainingConfig,
     chosen: Mapping[str, tuple[Any, str]],
-    given: Mapping[str, Any],
+    by_user: Mapping[str, Any],
+    inherited: Mapping[str, Any],
 ) -> tuple[Choice, ...]:
+    def reason(name: str) -> str:
+        if name in by_user:
+            return "given"
+        if name in inherited:
+            return "as in the run that it starts from"
+        return chosen[name][1] if name in chosen else ""
+
     def choice(name: str, value: object) -> Choice:
-        reason = "given" if name in given else chosen[name][1] if name in chosen else ""
         return Choice(
             name.replace("_", " ").removeprefix("num "),
             f"{value:g}" if isinstance(value, float) else str(value),
-            reason,
+            reason(name),
         )
 
     shown = ("cell", "num_layers", "hidden_size", "embedding_size", "dropout")

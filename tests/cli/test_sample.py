@@ -14,7 +14,7 @@ from gen.music.midi import read_midi
 from gen.music.midi_write import write_midi
 from gen.music.score import Note, Score, TimeSignature, Track
 from gen.training.checkpoint import read_checkpoint, write_checkpoint
-from tests.cli.conftest import Gen
+from tests.cli.conftest import Gen, trained
 
 needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
 
@@ -235,6 +235,25 @@ def test_a_primer_goes_on_from_one_of_its_bars(gen: Gen, music_run: Path, music_
     assert opening <= after
     assert after - opening
     assert min(after - opening) >= max(opening)
+
+
+@pytest.mark.parametrize("codec", ["beat", "performance"])
+@pytest.mark.parametrize("bar", [3, 5])
+def test_nothing_is_drawn_before_the_bar_that_is_gone_on_from(
+    codec: str, bar: int, gen: Gen, music_folder: Path, tmp_path: Path
+) -> None:
+    # In 3/4, two quarters of notes a bar: a third of each bar has room.
+    notes = tuple(Note(480 * quarter, 480, 60 + quarter % 5, 64) for quarter in range(30) if quarter % 3 < 2)
+    write_midi(tmp_path / "x.mid", Score((Track(notes),), 480, time_signatures=(TimeSignature(0, 3, 4),)))
+    run = trained(tmp_path, codec, music_folder, "--codec", codec)
+    arguments = ("--prompt-file", tmp_path / "x.mid", "--from-bar", bar, "--length", 40, "--min-length", 40)
+    gen("sample", run, *arguments, "--num-samples", 8, "--seed", 1, "--out", tmp_path / "on.mid")
+
+    start = 3 * (bar - 1)
+    for path in tmp_path.glob("on-*.mid"):
+        onsets = [onset for onset, _ in sounds(read_midi(path)[0])]
+        assert sum(onset < start for onset in onsets) == 2 * (bar - 1)
+        assert any(onset >= start for onset in onsets)
 
 
 def test_a_bar_of_a_primer_is_the_one_that_a_picture_numbers(gen: Gen, music_run: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Reading:
             else whatever stands between separators such as this one; "auto" takes the rows of tables
             (`gen.codecs.tables`), and other files whole.
         text_column: of tables, by its name or its number from 1; None for the one that is called as texts are.
-        label_column: likewise, of labels; None for none.
+        label_column: likewise, of labels; None for none. Numbers may be integers.
         errors: what becomes of bytes that are not in the encoding: an error, U+FFFD, or nothing.
         normalize: the normal form of Unicode into which texts are brought.
         unknown: what becomes of characters that a codec with an alphabet of its own lacks: an error, or nothing.
@@ -47,7 +47,11 @@ class Reading:
         _check_encoding(self.encoding)
         _check_choice("labels", self.labels, ("folders", "none"))
         _check_documents(self.documents)
-        for option, column in (("text-column", self.text_column), ("label-column", self.label_column)):
+        for name in ("text_column", "label_column"):
+            column = getattr(self, name)
+            if isinstance(column, int):
+                object.__setattr__(self, name, str(column))
+            option = name.replace("_", "-")
             if column == "":
                 raise SettingError(f"--{option}: neither a name nor a number ()")
             if column is not None and self.documents != "auto":

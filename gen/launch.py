@@ -145,9 +145,11 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
 
 
 def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
-    """Returns the options of a run that starts from another, whose codec and controls it has."""
-    codec = base.codec_name(options.codec, run)
-    return replace(options, codec=codec, controls=base.controls(options.controls), base=base)
+    """Returns the options of a run that starts from another, whose codec, normal form and controls it has."""
+    codec, reading = base.codec_name(options.codec, run), options.reading
+    if reading.normalize == "none":
+        reading = replace(reading, normalize=base.normalize)
+    return replace(options, codec=codec, reading=reading, controls=base.controls(options.controls), base=base)
 
 
 def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], resumed: Checkpoint) -> Session:

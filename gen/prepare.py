@@ -104,8 +104,8 @@ def prepare(
             is used as it is: its vocabulary is not built anew.
         reading: how files become documents; a codec given as an object reads its files that way too.
         on_progress: called with the bytes done and their total.
-        num_workers: processes that encode MIDI beside this one, each file under a limit of time and memory; None for as
-            many as make it faster, 0 for none and so no limits. The store does not depend on it.
+        num_workers: processes that encode MIDI beside this one, each file under limits of time and memory; None for as
+            many as make it faster, 0 for none and no limits. The store does not depend on it.
         alphabet: characters that the codec `char` shall have besides those of the corpus.
         known_key: of a store to use again if it is of the same files, though they would be read otherwise today.
         auto_reads: what "auto" reads whatever most files are, as a run did that goes on.
@@ -127,13 +127,11 @@ def prepare(
         files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
         looked = {file: look_at(file) for file in files}
         choice = _music_or_text(looked, codec, auto_reads)
-        if _is_music(choice):
-            _check_is_text(reading)
+        _check_suits(reading, choice)
         corpus, progress = _hashed(looked, choice, found.skipped, is_auto=codec == "auto", on_progress=on_progress)
         if not corpus.read:
             raise _nothing_usable(sources, corpus.unused())
-        if isinstance(codec, str):
-            _check_label_column(corpus, reading)
+        _check_label_column(corpus, codec, reading)
         key, *older_keys = _keys(corpus, choice, reading, alphabet)
         store = _cached(stores_folder() / known_key) if known_key in older_keys else None
         if store is None and known_key in older_keys and not _is_music(choice):  # as before tables were read by rows
@@ -183,8 +181,10 @@ def _music_or_text(
     return _AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "MIDI" else codec
 
 
-def _check_is_text(reading: Reading) -> None:
-    """Raises SettingError if what only texts have is asked for."""
+def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
+    """Raises SettingError if what only texts have is asked of music."""
+    if not _is_music(codec):
+        return
     asked = {
         "documents": None if reading.documents in ("auto", "files") else reading.documents,
         "text-column": reading.text_column,
@@ -195,9 +195,10 @@ def _check_is_text(reading: Reading) -> None:
             raise SettingError(f"--{option}: only for text ({value})", hint="leave it out")
 
 
-def _check_label_column(corpus: _Corpus, reading: Reading) -> None:
-    """Raises SettingError if labels are asked for of tables, and there is none."""
-    if reading.label_column is None or any(is_table(hashed.file.path, reading) for hashed in corpus.read):
+def _check_label_column(corpus: _Corpus, codec: str | AnyCodec, reading: Reading) -> None:
+    """Raises SettingError if labels of tables are asked for, and there is none; a model is measured on any text."""
+    is_asked = reading.label_column is not None and isinstance(codec, str)
+    if not is_asked or any(is_table(hashed.file.path, reading) for hashed in corpus.read):
         return
     raise SettingError(
         f"--label-column: no file is a table ({reading.label_column})",

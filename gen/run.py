@@ -210,7 +210,7 @@ class Run:
 
     def evaluate(
         self,
-        corpus: str | Sequence[str] = "valid",
+        corpus: str | Path | Sequence[str | Path] = "valid",
         *,
         context: int | None = None,
         on_progress: OnProgress | None = None,
@@ -247,7 +247,7 @@ class Run:
         )
         return replace(result, unknown=unknown_of(excerpt.store.report.findings)) if unknown == "skip" else result
 
-    def excerpt(self, corpus: str | Sequence[str], **reading: Any) -> Excerpt:
+    def excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> Excerpt:
         """Returns the stretches that `evaluate` measures on; `reading` as there."""
         is_own = corpus in ("valid", "test")
         recorded = recorded_corpus(self.path, self.header) if is_own else self.header["corpus"]
@@ -258,8 +258,8 @@ class Run:
             return self._part("test", options, recorded, reading)
         options = replace(options, reading=replace(options.reading, **reading))
         if not is_own:
-            sources = [corpus] if isinstance(corpus, str) else list(corpus)
-            return other_excerpt(sources, self.codec, options, self.label_names)
+            sources = [corpus] if isinstance(corpus, str | Path) else corpus
+            return other_excerpt([str(source) for source in sources], self.codec, options, self.label_names)
         if options.test_file in (None, "-"):  # standard input, which was kept by no older version
             raise SettingError(
                 f"{self.name}: has no test corpus that this file and {TRAINING_FILE} beside it name",

@@ -11,7 +11,9 @@ from typing import Any
 from gen.codec import Codec
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
+from gen.codecs.plain import normalize_of
 from gen.codecs.text import CharCodec
+from gen.config import Normalize
 from gen.errors import CheckpointError, SettingError
 
 
@@ -39,6 +41,11 @@ class Base:
         """The characters that it knows as symbols; none unless its codec is `char`."""
         codec = self.codec
         return codec.alphabet if isinstance(codec, CharCodec) else ""
+
+    @property
+    def normalize(self) -> Normalize:
+        """The normal form of Unicode in which it reads texts."""
+        return normalize_of(self.spec)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the base as JSON data."""

@@ -33,6 +33,14 @@ def test_a_run_is_trained_loaded_and_streamed_from_python(tmp_path: Path) -> Non
     assert len("".join(pieces)) == 12
 
 
+def test_columns_of_tables_may_be_integers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,said,mood\n" + "1,to be or not,sad\n2,that is it,glad\n" * 40, encoding="utf-8")
+    run = gen.train(tmp_path / "a.csv", run="a", out=tmp_path, text_column=2, label_column=3, steps=2, hidden_size=8)
+    assert run.label_names == ("glad", "sad")
+    moods = run.evaluate(tmp_path / "a.csv", text_column=3, label_column=1, unknown="skip")
+    assert moods.unknown == {"d": 80, "g": 40, "l": 40}
+
+
 def test_a_stream_stops_before_the_first_of_several_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
     gen.train(tmp_path / "a.txt", run="a", out=tmp_path, steps=2, hidden_size=8, num_layers=1, batch_size=2, bptt=16)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def header(run: str) -> dict[str, object]:
+def header(run: str) -> dict[str, Any]:
     return read_header(Path("checkpoints") / run / "model.safetensors")
 
 
@@ -119,6 +120,19 @@ def test_the_codec_of_the_other_run_is_taken(gen: Gen) -> None:
     assert gen("train", "lower.txt", "--run", "tuned", "--from", "names", "--steps", "3").code == 0
 
     assert json.loads(gen("info", "tuned", "--json").out)["codec"]["name"] == "byte"
+
+
+@pytest.mark.usefixtures("here")
+def test_the_normal_form_of_the_other_run_is_taken(gen: Gen, here: Path) -> None:
+    (here / "wide.txt").write_text("\uff33\uff2e\uff2f\uff37\n" * 40, encoding="utf-8")
+    gen("train", "names.txt", "--normalize", "nfkc", "--run", "names", *TINY)
+
+    gen("train", "wide.txt", "--run", "tuned", "--from", "names", "--steps", "3")
+
+    codec = header("tuned")["codec"]
+    assert codec["normalize"] == "nfkc"
+    assert {*codec["alphabet"]} == {*NAMES, *"SNOW"}
+    assert gen("train", "--run", "tuned", "--resume", "--steps", "4").code == 0
 
 
 @pytest.mark.usefixtures("here")

@@ -22,6 +22,7 @@ from gen.config import Reading
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n)+")
 _LEADING_BLANK_LINES = re.compile(r"(?:[ \t]*\n)*")
 _BLANKS = " \t"
+NO_SEPARATOR = "files without the separator"
 
 
 class _Found(NamedTuple):
@@ -62,6 +63,7 @@ def _finder(documents: str) -> _Finder:
 
 def _split(parts: Iterator[TextPart], finder: _Finder) -> Iterator[TextPart]:
     held, start = "", 0
+    is_parted = False
     part = next(parts, None)
     while part is not None:
         following = next(parts, None)
@@ -70,8 +72,11 @@ def _split(parts: Iterator[TextPart], finder: _Finder) -> Iterator[TextPart]:
         gaps = found.stops - found.starts
         ends = found.starts - found.first - (np.cumsum(gaps) - gaps)
         kept = finder.keep(text, found)
-        if kept or len(ends) or part.findings:
-            yield TextPart(kept, start + found.first, part.findings, ends, gaps)
+        is_parted = is_parted or len(ends) > 0
+        is_in_vain = following is None and not is_parted and isinstance(finder, _Separators)
+        findings = {**part.findings, NO_SEPARATOR: 1} if is_in_vain else part.findings
+        if kept or len(ends) or findings:
+            yield TextPart(kept, start + found.first, findings, ends, gaps)
         held, start, part = text[found.decided :], start + found.decided, following
 
 

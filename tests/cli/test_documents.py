@@ -67,6 +67,17 @@ def test_the_report_counts_documents_and_empty_ones(gen: Gen, tmp_path: Path) ->
     assert "6 tokens in 2 documents" in outcome.out
 
 
+@pytest.mark.parametrize("codec", ["char", "byte"])
+def test_files_without_the_separator_are_counted(gen: Gen, tmp_path: Path, codec: str) -> None:
+    for name, text in (("a", "one<|end|>two"), ("b", "one\n"), ("c", "x" * 70000)):
+        (tmp_path / "d" / f"{name}.txt").parent.mkdir(exist_ok=True)
+        (tmp_path / "d" / f"{name}.txt").write_text(text)
+
+    found = json.loads(gen("corpus", tmp_path / "d", "--documents", "<|end|>", "--codec", codec, "--json").out)
+
+    assert (found["documents"], found["findings"]) == (4, {"files without the separator": 2})
+
+
 @pytest.mark.parametrize("documents", ["lines", "files"])
 def test_a_test_part_is_named_measured_and_no_part_of_the_others(
     gen: Gen, names: Path, tmp_path: Path, documents: str

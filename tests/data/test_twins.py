@@ -41,6 +41,11 @@ def test_the_first_equal_is_found_in_every_bucket(values: list[int], bucket: int
         assert first_equals(hashes).tolist() == [values.index(value) for value in values]
 
 
+def test_equals_are_found_beside_a_hash_that_differs_in_its_last_bit() -> None:
+    hashes = np.array([1 << 40, 1 << 40 | 1, 1 << 40, 1 << 40 | 1], np.uint64)
+    assert first_equals(hashes).tolist() == [0, 1, 0, 1]
+
+
 def test_a_zero_at_the_end_makes_another_document() -> None:
     found = DocumentHashes().push(np.array([1, 1, 0, 0, 1], np.uint16), np.array([1, 3, 3, 5]))
     assert len(set(found.tolist())) == 4

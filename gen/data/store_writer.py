@@ -114,8 +114,10 @@ class StoreWriter:
         self._digest.update(data.data)
         hashes = self._hashes.push(data, ends)
         if len(ends):
-            numbers = self._label if labels is None else [self._number(label) for label in labels]
-            self._end_documents(self._num_ids + ends, hashes, np.full(len(ends), numbers, LABEL_TYPE))
+            numbers = [self._label] * bool(self._label) if labels is None else [self._number(label) for label in labels]
+            self._end_documents(
+                self._num_ids + ends, hashes, np.full(len(ends), numbers, LABEL_TYPE) if numbers else None
+            )
         self._num_ids += len(data)
 
     def close_file(self, name: str) -> Written:
@@ -171,20 +173,25 @@ class StoreWriter:
     def _number(self, label: str | None) -> int:
         return self._label_numbers.setdefault(label, len(self._label_numbers))
 
-    def _end_documents(self, stops: NDArray[np.int64], hashes: NDArray[np.uint64], labels: NDArray[np.int32]) -> None:
-        is_kept = stops > np.concatenate(((self._start,), stops[:-1]))
-        num_kept = int(np.count_nonzero(is_kept))
+    def _end_documents(
+        self, stops: NDArray[np.int64], hashes: NDArray[np.uint64], labels: NDArray[np.int32] | None
+    ) -> None:
+        lengths = stops.copy()
+        lengths[0] -= self._start
+        lengths[1:] -= stops[:-1]
         self._start = int(stops[-1])
-        if num_kept < len(stops):
-            self._num_empty += len(stops) - num_kept
-            stops, hashes, labels = stops[is_kept], hashes[is_kept], labels[is_kept]
-        if labels.any() or self._labels:
+        if not lengths.all():
+            is_kept = lengths > 0
+            self._num_empty += len(stops) - int(np.count_nonzero(is_kept))
+            stops, hashes = stops[is_kept], hashes[is_kept]
+            labels = None if labels is None else labels[is_kept]
+        if labels is not None:
             self._labels.extend(bytes(self._num_documents * LABEL_TYPE.itemsize - len(self._labels)))
             self._labels.extend(labels.data)
         self._hashed.extend(hashes.data)
         with _disk_errors(self._folder):
             self._out[STARTS].write(np.ascontiguousarray(stops, START_TYPE).data)
-        self._num_documents += num_kept
+        self._num_documents += len(stops)
 
     def _write_twins(self) -> None:
         twins = first_equals(np.frombuffer(self._hashed, _HASH_TYPE))

@@ -114,10 +114,7 @@ class StoreWriter:
         self._digest.update(data.data)
         hashes = self._hashes.push(data, ends)
         if len(ends):
-            numbers = [self._label] * bool(self._label) if labels is None else [self._number(label) for label in labels]
-            self._end_documents(
-                self._num_ids + ends, hashes, np.full(len(ends), numbers, LABEL_TYPE) if numbers else None
-            )
+            self._end_documents(self._num_ids + ends, hashes, self._label_column(len(ends), labels))
         self._num_ids += len(data)
 
     def close_file(self, name: str) -> Written:
@@ -172,6 +169,12 @@ class StoreWriter:
 
     def _number(self, label: str | None) -> int:
         return self._label_numbers.setdefault(label, len(self._label_numbers))
+
+    def _label_column(self, num_documents: int, labels: Sequence[str | None] | None) -> NDArray[np.int32] | None:
+        """Returns the (E,) numbers of the labels of documents, or None where neither they nor their file have any."""
+        if labels is not None:
+            return np.array([self._number(label) for label in labels], LABEL_TYPE)
+        return np.full(num_documents, self._label, LABEL_TYPE) if self._label else None
 
     def _end_documents(
         self, stops: NDArray[np.int64], hashes: NDArray[np.uint64], labels: NDArray[np.int32] | None

@@ -33,14 +33,14 @@ from torch.nn import functional
 import gen
 from gen.analysis.yardsticks import yardsticks
 from gen.config import SamplingConfig
-from gen.data.corpus import Split
+from gen.data.split import Split
 from gen.data.stretches import Stretch
-from gen.material import open_material, options_from_json
-from gen.run import Run
-from gen.versions import versions
+from gen.runs.material import open_material, options_from_json
+from gen.runs.run import Run
+from gen.runs.versions import versions
 
 WINDOW, NUM_ROWS, SETTLED = 256, 20, 64
-MOST_ROWS = 256  # that are run side by side
+MAX_ROWS = 256  # that are run side by side
 CHUNK = 512  # tokens that are run at once
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     if len(documents) == 1:
         rows = [_rows(documents[0], len(documents[0]) // NUM_ROWS)]
     worst = {
-        "windows": _worst(torch.split(windows, MOST_ROWS), run),
+        "windows": _worst(torch.split(windows, MAX_ROWS), run),
         "rows": _worst(rows, run),
         "prompts": _worst_symbol(run, windows, arguments.places),
     }

@@ -26,13 +26,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gen.versions import versions
+from gen.runs.versions import versions
 
 Chorale = list[list[int]]  # chords of MIDI pitches
 
 FIRST_LETTER = 0x100  # of pitch 0
 KEYS = range(-5, 7)  # semitones that the chorales are moved by
-LOWEST_KEY, NUM_KEYS = 21, 88
+MIN_KEY, NUM_KEYS = 21, 88
 
 
 def main() -> None:
@@ -147,7 +147,7 @@ def roll_of(chorale: Chorale) -> Tensor:
     """Returns (T, 88), 1 where a key sounds."""
     roll = torch.zeros(len(chorale), NUM_KEYS)
     for frame, chord in enumerate(chorale):
-        roll[frame, [pitch - LOWEST_KEY for pitch in chord]] = 1.0
+        roll[frame, [pitch - MIN_KEY for pitch in chord]] = 1.0
     return roll
 
 

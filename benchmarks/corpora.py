@@ -30,8 +30,8 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from gen.music.audio import MAX_PEAK, MAX_TAIL_SECONDS
-from gen.versions import versions
+from gen.music.views.sound import MAX_PEAK, MAX_TAIL_SECONDS
+from gen.runs.versions import versions
 
 SUFFIXES = (".mid", ".wav", ".png", ".svg")
 DRUM_CHANNEL = 9

@@ -20,8 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from gen.data.builtin import builtin_path
-from gen.versions import versions
+from gen.corpus.builtin import builtin_path
+from gen.runs.versions import versions
 
 MODELS: tuple[dict[str, int], ...] = (
     *({"hidden": width} for width in (128, 256, 512, 768, 1024)),

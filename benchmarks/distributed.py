@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from gen.config import ModelConfig, Precision, TrainingConfig
+from gen.corpus.builtin import builtin_path
 from gen.data.batches import Batches
-from gen.data.builtin import builtin_path
 from gen.data.stretches import Stretch
 from gen.models.recurrent import RecurrentLM
+from gen.runs.versions import versions
 from gen.training.distributed import join
 from gen.training.trainer import Trainer
-from gen.versions import versions
 
 BATCH_SIZE, BPTT, EMBEDDING_SIZE = 32, 64, 128
 MATRIX_SHARE = 10.0  # the recipe's

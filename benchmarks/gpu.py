@@ -38,14 +38,14 @@ from torch.nn import functional
 from gen.config import ModelConfig, Precision, SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.stretches import Stretch
-from gen.generation.captured import NUM_WARM_UP_RUNS
-from gen.generation.device_writer import BLOCK
+from gen.generation.cuda.graph import NUM_WARM_UP_RUNS
+from gen.generation.cuda.writer import BLOCK
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
-from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.runs.versions import versions
 from gen.training.trainer import DTYPES, Trainer
-from gen.versions import versions
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
 EMBEDDING_SIZE = 128

@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
-from gen.versions import versions
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.runs.versions import versions
 
-LEAST_SPAN_SECONDS = 30.0  # three times what gen lets pass between two saves
+MIN_SPAN_SECONDS = 30.0  # three times what gen lets pass between two saves
 CLOCKS = ("seconds", "tokens_per_second")  # all that may differ
-QUICK_GEN = "import sys, gen.session as s; from gen.cli.console import main; s.SECONDS_BETWEEN_SAVES = {}; main()"
+QUICK_GEN = "import sys, gen.runs.session as s; from gen.cli.console import main; s.SECONDS_BETWEEN_SAVES = {}; main()"
 
 
 @dataclass
@@ -97,7 +97,7 @@ def main() -> None:
         started = time.monotonic()
         bench.train("undisturbed")
         seconds = time.monotonic() - started
-        span = arguments.span or max(2 * seconds / max(1, arguments.kills), LEAST_SPAN_SECONDS)
+        span = arguments.span or max(2 * seconds / max(1, arguments.kills), MIN_SPAN_SECONDS)
         runs = kill_and_resume(bench, arguments.kills, span, np.random.default_rng(arguments.seed))
         differences = {run: compare(bench.path("undisturbed"), bench.path(run)) for run in runs}
         num_tensors = sum(len(read_checkpoint(file, kind)[0]) for file, kind in files(bench.path("undisturbed")))

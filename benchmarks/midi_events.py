@@ -19,8 +19,8 @@ from pathlib import Path
 import mido
 
 from gen.errors import MidiError
-from gen.music.midi import read_midi
-from gen.music.midi_copy import copy_midi
+from gen.music.midi.copy import copy_midi
+from gen.music.midi.read import read_midi
 from tests.codecs.accounting import account
 
 SUFFIXES = (".mid", ".midi", ".kar")

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import mido
 
-from gen.codecs.beat import BeatCodec
-from gen.codecs.beat_layout import PROGRAMS_LEFT_OUT
-from gen.codecs.beat_layout import REPAIRS as BEAT_REPAIRS
-from gen.codecs.music import MusicCodec, choose_music
-from gen.codecs.performance import choose_performance
-from gen.codecs.round_trip import RoundTrip, round_trip, sum_up
+from gen.codecs.beat.codec import BeatCodec
+from gen.codecs.beat.layout import PROGRAMS_LEFT_OUT
+from gen.codecs.beat.layout import REPAIRS as BEAT_REPAIRS
+from gen.codecs.choice import MusicCodec, choose_music
+from gen.codecs.performance.codec import choose_performance
+from gen.corpus.round_trip import RoundTrip, round_trip, sum_up
 from gen.errors import MidiError
-from gen.music.midi import read_midi
-from gen.music.rules import DRUMS_LEFT_OUT, NOTES, PITCHED_LEFT_OUT, REPAIRS, UNISONS
+from gen.music.midi.read import read_midi
+from gen.music.midi.rules import DRUMS_LEFT_OUT, NOTES, PITCHED_LEFT_OUT, REPAIRS, UNISONS
 
 SUFFIXES = (".mid", ".midi", ".kar")
 LEFT_OUT = (UNISONS, DRUMS_LEFT_OUT, PITCHED_LEFT_OUT, PROGRAMS_LEFT_OUT)

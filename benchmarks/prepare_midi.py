@@ -3,7 +3,7 @@
     python benchmarks/prepare_midi.py FOLDER... [--rounds 3]
 
 mido      one pass in one process: `mido.MidiFile(path)` of each file, and a walk over the messages of its tracks
-serial    gen.prepare with an empty cache and no workers: hashed, read, encoded, checked and written to disk
+serial    gen.corpus.prepare with an empty cache and no workers: hashed, read, encoded, checked and written to disk
 prepared  the same with the workers that it chooses by itself, starting them included
 cached    the same again, from the cache
 
@@ -27,8 +27,8 @@ from statistics import median
 import mido
 
 from gen.config import Reading
-from gen.prepare import prepare
-from gen.prepare_kinds import MIDI_SUFFIXES
+from gen.corpus.kinds import MIDI_SUFFIXES
+from gen.corpus.prepare import prepare
 
 NAMES = ("mido", "serial", "prepared", "cached")
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
@@ -51,7 +51,7 @@ def main() -> None:
         print(f"{name:<9} {seconds[name]:7.2f} s, {seconds['mido'] / seconds[name]:6.1f} times mido")
     peaks = {name: max(measured[name] for measured in rounds) for name in ("peak_mib", "worker_peak_mib")}
     print(f"memory    {peaks['peak_mib']:.0f} MiB at the peak, of a worker {peaks['worker_peak_mib']:.0f}")
-    from gen.versions import versions  # torch, whose memory would count as that of each fresh process
+    from gen.runs.versions import versions  # torch, whose memory would count as that of each fresh process
 
     facts = {"benchmark": "prepare_midi", "files": len(paths), "bytes": size, "cores": num_cpus()}
     print(json.dumps(facts | {"rounds": arguments.rounds, "seconds": seconds} | peaks | {"versions": versions()}))

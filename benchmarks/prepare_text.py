@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from gen.data.builtin import builtin_path
-from gen.prepare import prepare
+from gen.corpus.builtin import builtin_path
+from gen.corpus.prepare import prepare
 
 MEBIBYTE = 1 << 20
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes

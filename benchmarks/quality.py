@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from gen.versions import versions
+from gen.runs.versions import versions
 
 CONTEXTS = ("carry", "256")
 

@@ -36,15 +36,15 @@ from gen.codec import decode
 from gen.config import SamplingConfig
 from gen.data.stretches import Stretch
 from gen.generation.generate import Sampled, generate
-from gen.material import Excerpt, open_material, options_from_json
 from gen.models.recurrent import State
 from gen.music.score import Score
-from gen.run import Run
-from gen.versions import versions
+from gen.runs.material import Excerpt, open_material, options_from_json
+from gen.runs.run import Run
+from gen.runs.versions import versions
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.01, 20.0
-TIMES = np.geomspace(SHORTEST_SECONDS, LONGEST_SECONDS, 45)  # edges of bins, a quarter of an octave apart
-MOST_VOICES = 24
+MIN_SECONDS, MAX_SECONDS = 0.01, 20.0
+TIMES = np.geomspace(MIN_SECONDS, MAX_SECONDS, 45)  # edges of bins, a quarter of an octave apart
+MAX_VOICES = 24
 RATES = ("notes/s", "at once", "seconds")
 ROWS = 50  # sampled side by side
 DRAWS = 200  # of the bootstrap
@@ -207,7 +207,7 @@ def durations(onsets: NDArray[np.float64], ends: NDArray[np.float64], _pitches: 
 def intervals(onsets: NDArray[np.float64], _ends: NDArray[np.float64], _pitches: NDArray[np.int64]) -> Any:
     """Returns how many notes are struck together with the one before, then counts by the time since it."""
     gaps = np.diff(onsets)
-    return np.append((gaps < SHORTEST_SECONDS).sum(), counts_by_time(gaps[gaps >= SHORTEST_SECONDS]))
+    return np.append((gaps < MIN_SECONDS).sum(), counts_by_time(gaps[gaps >= MIN_SECONDS]))
 
 
 def polyphony(onsets: NDArray[np.float64], ends: NDArray[np.float64], _pitches: NDArray[np.int64]) -> Any:
@@ -215,7 +215,7 @@ def polyphony(onsets: NDArray[np.float64], ends: NDArray[np.float64], _pitches: 
     times = np.concatenate((onsets, ends))
     order = np.argsort(times, kind="stable")
     voices = np.cumsum(np.repeat((1, -1), len(onsets))[order])[:-1]
-    return np.bincount(np.clip(voices, 0, MOST_VOICES), weights=np.diff(times[order]), minlength=MOST_VOICES + 1)
+    return np.bincount(np.clip(voices, 0, MAX_VOICES), weights=np.diff(times[order]), minlength=MAX_VOICES + 1)
 
 
 def counts_by_time(seconds: NDArray[np.float64]) -> NDArray[np.int64]:

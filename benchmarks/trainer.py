@@ -35,12 +35,12 @@ from torch.nn import functional
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.stretches import Stretch
-from gen.launch import train_session
-from gen.material import CorpusOptions
 from gen.models.recurrent import RecurrentLM, State, detached
+from gen.runs.material import CorpusOptions
+from gen.runs.opening import train_session
+from gen.runs.versions import versions
 from gen.training.optimizer import BETAS, optimizers
 from gen.training.trainer import SNAPSHOT_STEPS, Trainer
-from gen.versions import versions
 
 BATCH_SIZE, BPTT, EMBEDDING_SIZE = 32, 64, 128
 NUM_CHARACTERS = 65

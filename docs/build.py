@@ -12,10 +12,10 @@ from typer.main import get_command
 
 from gen.cli.app import app
 from gen.codec import Vocab
-from gen.codecs.beat import BeatCodec
-from gen.codecs.byte import ByteCodec
-from gen.codecs.performance import PerformanceCodec
-from gen.codecs.text import CharCodec
+from gen.codecs.beat.codec import BeatCodec
+from gen.codecs.performance.codec import PerformanceCodec
+from gen.codecs.text.byte import ByteCodec
+from gen.codecs.text.char import CharCodec
 
 HERE = Path(__file__).resolve().parent
 WIDTH = 100

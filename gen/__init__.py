@@ -12,17 +12,17 @@ Every name below is loaded when it is first used, so that `import gen` costs not
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gen.version import __version__
+
 if TYPE_CHECKING:
     from gen.analysis.evaluate import Evaluation
     from gen.config import ModelConfig, SamplingConfig, TrainingConfig
     from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
     from gen.generation.generate import Sampled
-    from gen.launch import train
     from gen.music.score import Note, NoteEvent, Score, Track
-    from gen.run import Run, load
-    from gen.session import Session, StepReport
-
-__version__ = "0.1.0"
+    from gen.runs.opening import train
+    from gen.runs.run import Run, load
+    from gen.runs.session import Session, StepReport
 
 __all__ = [
     "CheckpointError",
@@ -54,9 +54,9 @@ _HOMES = {
     "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
     "gen.generation.generate": ("Sampled",),
     "gen.music.score": ("Note", "NoteEvent", "Score", "Track"),
-    "gen.run": ("Run", "load"),
-    "gen.session": ("Session", "StepReport"),
-    "gen.launch": ("train",),
+    "gen.runs.run": ("Run", "load"),
+    "gen.runs.session": ("Session", "StepReport"),
+    "gen.runs.opening": ("train",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

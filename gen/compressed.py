@@ -19,7 +19,7 @@ from gen.files import reason
 Compression = Literal["gzip", "bzip2", "xz"]
 
 ALWAYS_BYTES = 256 << 20  # that any file may unpack to
-MOST_TIMES = 200  # its own size that a file may unpack to beyond that; ordinary text comes to 3 to 10
+MAX_RATIO = 200  # its own size that a file may unpack to beyond that; ordinary text comes to 3 to 10
 HEAD_BYTES = 1 << 16  # that tell what a file is
 
 _FIRST_BYTES: tuple[tuple[bytes, Compression], ...] = (
@@ -122,9 +122,9 @@ class _Unpacked(io.BufferedIOBase):
         if self._num_bytes <= ALWAYS_BYTES:
             return
         size = self._path.stat().st_size
-        if self._num_bytes > MOST_TIMES * size:
+        if self._num_bytes > MAX_RATIO * size:
             raise CorpusError(
-                f"{self._path}: unpacks to more than {MOST_TIMES} times its size ({size} bytes packed)",
+                f"{self._path}: unpacks to more than {MAX_RATIO} times its size ({size} bytes packed)",
                 hint="if it is meant so, unpack it and give what comes out",
             )
 

@@ -12,8 +12,8 @@ CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DOCUMENTS = ("auto", "files", "lines", "blank")  # what makes a document of a text; all else is a separator
 Normalize = Literal["none", "nfc", "nfkc"]
-MOST_SAMPLES = 65536  # rows of one batch
-MOST_OF_A_LIMIT = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
+MAX_SAMPLES = 65536  # rows of one batch
+MAX_LIMIT_SHARE = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
 Config = TypeVar("Config", "Reading", "ModelConfig", "TrainingConfig", "SamplingConfig")
 
 
@@ -26,7 +26,7 @@ class Reading:
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
         documents: what makes a document of a text: "files", "lines", "blank" (what stands between blank lines), or
             else whatever stands between separators such as this one; "auto" takes the rows of tables
-            (`gen.codecs.tables`), and other files whole.
+            (`gen.codecs.text.tables`), and other files whole.
         text_column: of tables, by its name or its number from 1; None for the one that is called as texts are.
         label_column: likewise, of labels; None for none. Numbers may be integers.
         errors: what becomes of bytes that are not in the encoding: an error, U+FFFD, or nothing.
@@ -121,7 +121,7 @@ class TrainingConfig:
         _check_range("patience", self.patience, least=0)
         for name, limit in (("steps", self.steps), ("epochs", self.epochs), ("minutes", self.minutes)):
             if limit is not None:
-                _check_range(name, limit, least=0, most=MOST_OF_A_LIMIT)
+                _check_range(name, limit, least=0, most=MAX_LIMIT_SHARE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import gen
-from gen.codecs.beat import BeatCodec
-from gen.codecs.performance import PerformanceCodec
+from gen.codecs.beat.codec import BeatCodec
+from gen.codecs.performance.codec import PerformanceCodec
 from gen.data.batches import Batches
 from gen.errors import SettingError
-from gen.launch import train_session
-from gen.material import CorpusOptions, Material, facts, open_material
-from gen.session import Session
-from gen.training.checkpoint import read_checkpoint
+from gen.runs.checkpoint import read_checkpoint
+from gen.runs.material import CorpusOptions, Material, facts, open_material
+from gen.runs.opening import train_session
+from gen.runs.session import Session
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "embedding_size": 4, "batch_size": 4, "bptt": 16, "augment": True}
 

@@ -4,7 +4,7 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-from gen.data.builtin import builtin_path
+from gen.corpus.builtin import builtin_path
 
 CORPORA = Path(__file__).parents[1] / "corpora"
 SHA256 = "47d3cc0bd8cdeddc61e8bb5745edbe07bf38bb72c861e821db878c9e63d9e0ae"

@@ -64,7 +64,7 @@ def test_nothing_is_unpickled(module: str) -> None:
 
 def test_mido_is_where_midi_is_written_and_played() -> None:
     users = {module for module in MODULES if any(name.split(".")[0] == "mido" for name in imports(module))}
-    assert users == {"music/midi_write.py", "music/player.py", "music/ports.py"}
+    assert users == {"music/midi/write.py", "live/player.py", "live/ports.py"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if part(m) in CORE])

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 
 import gen
 from gen.codec import Codec, decode
-from gen.codecs.beat import BeatCodec
-from gen.codecs.performance import PerformanceCodec
-from gen.codecs.text import CharCodec
+from gen.codecs.beat.codec import BeatCodec
+from gen.codecs.performance.codec import PerformanceCodec
+from gen.codecs.text.char import CharCodec
 from gen.codecs.unknown import nearest
-from gen.data.builtin import builtin_path
+from gen.corpus.builtin import builtin_path
 from gen.errors import MidiError
 from gen.music.continuation import gone_on, gone_on_alone
 from gen.music.metre import bars_of
-from gen.music.midi import read_midi
-from gen.music.midi_write import write_midi
-from gen.music.rules import MAX_SECONDS
+from gen.music.midi.read import read_midi
+from gen.music.midi.rules import MAX_SECONDS
+from gen.music.midi.write import write_midi
 from gen.music.score import ChannelEvent, ChannelEvents, Note, PedalSpan, Score, Tempo, Text, TimeSignature, Track
-from gen.run import Run
+from gen.runs.run import Run
 
 ANY_CODEC = pytest.mark.parametrize("codec", ["beat", "performance"])
 RANDOM = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))

@@ -21,8 +21,8 @@ from gen.analysis.evaluate import IGNORED, Evaluation, LanguageModel, count_targ
 from gen.codec import IdArray
 from gen.data.stretches import Stretch
 
-LEAST_SCALE, SCALE_STEP = 0.5, 0.2
-SCALES = LEAST_SCALE + SCALE_STEP * np.arange(5)  # that are tried
+MIN_SCALE, SCALE_STEP = 0.5, 0.2
+SCALES = MIN_SCALE + SCALE_STEP * np.arange(5)  # that are tried
 FINE = np.linspace(SCALES[0], SCALES[-1], 801)  # among which the best is looked for
 CHUNK_LOGITS = 1 << 20  # 4 MB in float32, which stay in the cache
 
@@ -75,7 +75,7 @@ def nats_at_scales(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:
         x = rows[start : start + size].float()
         x = x - x.amax(1, keepdim=True)
         at_target = x.gather(1, wanted[start : start + size, None])[:, 0].double()
-        power, ratio = (x * LEAST_SCALE).exp_(), x.mul_(SCALE_STEP).exp_()
+        power, ratio = (x * MIN_SCALE).exp_(), x.mul_(SCALE_STEP).exp_()
         for place, scale in enumerate(SCALES.tolist()):
             nats[place] += (power.sum(1).double().log() - scale * at_target).sum().item()
             power.mul_(ratio)

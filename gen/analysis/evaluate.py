@@ -32,8 +32,8 @@ from gen.models.recurrent import State
 MAX_TOKENS = 1 << 15  # of a chunk, all rows together: bounds the layers' activations
 MAX_LOGITS = 1 << 24  # of a chunk: 64 MiB in float32
 MAX_ROWS = 512
-MOST_UNKNOWN = 10  # symbols that are named of those left out
-LEAST_CHUNK = 64  # tokens a row: below it the kernels' fixed cost shows
+MAX_UNKNOWN = 10  # symbols that are named of those left out
+MIN_CHUNK = 64  # tokens a row: below it the kernels' fixed cost shows
 IGNORED = -1  # the target of a padded place
 
 OnProgress = Callable[[int, int], None]
@@ -79,7 +79,7 @@ class Evaluation:
         """Returns how many unknown symbols were left out, and the commonest of them; {} where they are an error."""
         if self.unknown is None:
             return {}
-        most = dict(Counter(self.unknown).most_common(MOST_UNKNOWN))
+        most = dict(Counter(self.unknown).most_common(MAX_UNKNOWN))
         return {"unknown": sum(self.unknown.values()), "unknown_symbols": most}
 
 
@@ -217,14 +217,14 @@ def _batches(stretches: Stretches, context: int | None, *, vocab_size: int) -> I
     if context is None:
         ordered = stretches.take(np.argsort(-stretches.target_counts, kind="stable"))
         passes = (_Pass(stretch, 0, _num_targets(stretch)) for stretch in ordered)
-        num_rows = tokens // LEAST_CHUNK
+        num_rows = tokens // MIN_CHUNK
     else:
         passes = (
             _Pass(stretch, first, min(first + context, _num_targets(stretch)))
             for stretch in stretches
             for first in range(0, _num_targets(stretch), context)
         )
-        num_rows = tokens // min(context, LEAST_CHUNK)
+        num_rows = tokens // min(context, MIN_CHUNK)
     passes = (run for run in passes if run.length)
     num_rows = min(max(num_rows, 1), MAX_ROWS)
     while batch := list(islice(passes, num_rows)):
@@ -243,7 +243,7 @@ def _chunks(
     state = model.initial_state(torch.tensor([run.stretch.label for run in passes], device=device))
     done = 0
     while passes:
-        length = min(max(passes[-1].length - done, LEAST_CHUNK), max(1, _chunk_tokens(vocab_size) // len(passes)))
+        length = min(max(passes[-1].length - done, MIN_CHUNK), max(1, _chunk_tokens(vocab_size) // len(passes)))
         length = min(length, passes[0].length - done)
         inputs = np.zeros((len(passes), length), dtype=np.int64)  # (B, T)
         targets = np.full_like(inputs, IGNORED)

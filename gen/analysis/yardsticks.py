@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.data.corpus import Split
+from gen.data.split import Split
 from gen.data.stretches import Columns, Stretch, Stretches
 from gen.errors import CorpusError
 

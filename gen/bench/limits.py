@@ -21,7 +21,7 @@ from gen.training.trainer import DTYPES
 
 PRODUCT_SIZE_CPU, PRODUCT_SIZE_GPU = 1024, 8192  # n of the (n, n) matrices: enough to hide what a call costs
 COPIED_BYTES = 1 << 28  # on a GPU: more than its caches hold
-LEAST_BYTES_A_CALL = 1 << 20  # on a CPU: below it the call itself would be measured
+MIN_BYTES_A_CALL = 1 << 20  # on a CPU: below it the call itself would be measured
 
 
 def product_limit(device: torch.device, precision: Precision, *, may_use_tf32: bool = False) -> Contender:
@@ -83,13 +83,13 @@ def _readings(num_bytes: int) -> list[Work]:
     """Returns programs that read every byte and write next to nothing; little is read several times in a call."""
     floats = torch.ones(max(1, -(-num_bytes // 8)) * 2)  # an even number, for the view as int64
     integers = floats.view(torch.int64)
-    times = -(-LEAST_BYTES_A_CALL // floats.nbytes)
+    times = -(-MIN_BYTES_A_CALL // floats.nbytes)
     views = floats.expand(times, -1), integers.expand(times, -1)  # the same memory, however many times
     programs = (views[0].sum, views[1].sum, views[0].amax)
     works: list[Work] = [partial(_read, program, float(times * floats.nbytes)) for program in programs]
     if has_step_kernel():
         weights = weights_to_read(num_bytes)
-        works.append(lambda: float(read_weights(weights, -(-LEAST_BYTES_A_CALL // weights.nbytes))))
+        works.append(lambda: float(read_weights(weights, -(-MIN_BYTES_A_CALL // weights.nbytes))))
     return works
 
 

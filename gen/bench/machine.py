@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gen.kernels.library import library
-from gen.versions import versions
+from gen.runs.versions import versions
 
 try:
     import resource

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from gen.codec import Grammar
-from gen.config import MOST_SAMPLES, ModelConfig, TrainingConfig, from_json
+from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig, from_json
 from gen.errors import CheckpointError, SettingError
-from gen.run import load
+from gen.runs.run import load
 from gen.training.recipe import Facts, choose_device, choose_recipe
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
-LEAST_VOCAB, MOST_VOCAB = 3, 1 << 24  # begin, end and something to say
-MOST_SECONDS, MOST_THREADS = 600, 1024
+MIN_VOCAB, MAX_VOCAB = 3, 1 << 24  # begin, end and something to say
+MAX_SECONDS, MAX_THREADS = 600, 1024
 CORPUS_TOKENS = 1 << 20  # of the text that the recipe is asked about
 SIZES = ("cell", "num_layers", "hidden_size", "embedding_size")
 OPTIONS = {"num_layers": "layers", "hidden_size": "hidden", "embedding_size": "embedding", "vocab_size": "vocab"}
@@ -39,13 +39,13 @@ class Plan:
     seconds: float = 0.8  # of one turn of one contender
 
     def __post_init__(self) -> None:
-        _check("vocab", self.model.vocab_size, LEAST_VOCAB, MOST_VOCAB)
+        _check("vocab", self.model.vocab_size, MIN_VOCAB, MAX_VOCAB)
         for count in self.rows:
-            _check("num-samples", count, 1, MOST_SAMPLES)
+            _check("num-samples", count, 1, MAX_SAMPLES)
         if self.threads is not None:
-            _check("threads", self.threads, 1, MOST_THREADS)
-        if not 0 < self.seconds <= MOST_SECONDS:
-            raise SettingError(f"--seconds: must be above 0 and at most {MOST_SECONDS} ({self.seconds:g})")
+            _check("threads", self.threads, 1, MAX_THREADS)
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise SettingError(f"--seconds: must be above 0 and at most {MAX_SECONDS} ({self.seconds:g})")
 
 
 def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: Any) -> Plan:
@@ -62,7 +62,7 @@ def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: 
     place = choose_device(device)
     settings = {"dropout": 0.0} | dict(given)
     vocab_size = settings.pop("vocab_size", VOCAB_SIZE)
-    _check("vocab", vocab_size, LEAST_VOCAB, MOST_VOCAB)
+    _check("vocab", vocab_size, MIN_VOCAB, MAX_VOCAB)
     num_tokens = max(CORPUS_TOKENS, settings.get("bptt", 0))
     recipe = choose_recipe(Facts(num_tokens, 1, num_tokens, vocab_size, 0), place, settings)
     return Plan(recipe.model, recipe.training, place, **options)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from gen import __version__
 from gen.cli.bench import bench
 from gen.cli.command import Command
 from gen.cli.corpus import corpus
@@ -17,6 +16,7 @@ from gen.cli.info import info
 from gen.cli.play import play
 from gen.cli.sample import sample
 from gen.cli.train import train
+from gen.version import __version__
 
 EPILOG = "Examples:\n\n\b\ngen train shakespeare --run demo --minutes 3\ngen sample demo --prompt 'ROMEO:'"
 

@@ -105,7 +105,7 @@ def turn_display(plan: "Plan") -> "Iterator[Callable[[str, int, int], None]]":
     """Says how long it will take; gives a callback that shows what is measured: on a terminal, else a line a part."""
     from gen.bench.measure import num_measurements
     from gen.cli.console import has_screen, say
-    from gen.cli.progress import clock, screen_console
+    from gen.cli.screen.progress import clock, screen_console
 
     total = num_measurements(plan)
     say(f"{total} measurements of {plan.seconds:g} s, about {clock(total * plan.seconds)}")

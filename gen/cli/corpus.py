@@ -19,12 +19,12 @@ from gen.cli.parameters import (
 
 if TYPE_CHECKING:
     from gen.codec import Codec
-    from gen.codecs.round_trip import Losses
+    from gen.corpus.round_trip import Losses
     from gen.data.report import FileReport, Report
     from gen.data.store import Store
 
-MOST_TOKENS = 200_000  # that are decoded to measure the round trip: a second, as much as reading 30 times as many
-MOST_LINES = 20  # of files, of reasons and of findings, before the rest is only counted
+MAX_TOKENS = 200_000  # that are decoded to measure the round trip: a second, as much as reading 30 times as many
+MAX_LINES = 20  # of files, of reasons and of findings, before the rest is only counted
 
 
 def corpus(
@@ -52,9 +52,9 @@ def corpus(
     if not sources:
         show_builtins(is_json=json)
         return
-    from gen.cli.progress import reading_display
+    from gen.cli.screen.progress import reading_display
     from gen.config import Reading
-    from gen.prepare import prepare
+    from gen.corpus.prepare import prepare
 
     reading = Reading(
         encoding=encoding,
@@ -79,7 +79,7 @@ def corpus(
 def show_builtins(*, is_json: bool) -> None:
     """Prints the corpora that come with gen."""
     from gen.cli.console import write_json
-    from gen.data.builtin import builtins
+    from gen.corpus.builtin import builtins
 
     if is_json:
         write_json({"builtins": [{"name": b.name, "description": b.description} for b in builtins()]})
@@ -93,13 +93,13 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
 
     Of a large corpus, files at even distances are measured.
     """
-    from gen.codecs.beat import BeatCodec
-    from gen.codecs.performance import PerformanceCodec
-    from gen.codecs.round_trip import round_trip, sum_up
+    from gen.codecs.beat.codec import BeatCodec
+    from gen.codecs.performance.codec import PerformanceCodec
+    from gen.corpus.round_trip import round_trip, sum_up
 
     if not isinstance(codec, PerformanceCodec | BeatCodec):
         return None
-    chosen = [path for path in store.paths[:: 1 + len(store.ids) // MOST_TOKENS] if path.exists()]
+    chosen = [path for path in store.paths[:: 1 + len(store.ids) // MAX_TOKENS] if path.exists()]
     if not chosen:  # standard input is gone by now
         return None
     return len(chosen), sum_up(round_trip(codec.read(path), codec) for path in chosen)
@@ -107,7 +107,7 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
 
 def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
     """Returns what a corpus is, beside its report, as JSON data."""
-    from gen.prepare import codec_reason
+    from gen.corpus.prepare import codec_reason
 
     return {
         "codec": codec.name,
@@ -122,8 +122,8 @@ def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
 
 def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Losses] | None") -> list[str]:
     """Returns the lines that people read."""
+    from gen.corpus.prepare import codec_reason
     from gen.data.report import STATUSES
-    from gen.prepare import codec_reason
 
     report = store.report
     reason = codec_reason(store)
@@ -167,8 +167,8 @@ def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> l
 def _finding_lines(report: "Report") -> list[str]:
     """Returns what was found, which events were kept and which left out; of each the commonest first."""
     from gen.data.report import counted
-    from gen.music.census import KINDS, LEFT_OUT
-    from gen.music.rules import NOTES
+    from gen.music.midi.census import KINDS, LEFT_OUT
+    from gen.music.midi.rules import NOTES
 
     kept = KINDS | {NOTES}
     gone = {name for name in report.findings if name.endswith(LEFT_OUT)}
@@ -197,7 +197,7 @@ def _file_lines(report: "Report") -> list[str]:
     """Returns a line a file; of many, those that were simply kept are left out."""
     order = ("refused", "repaired", "skipped", "kept")
     files = sorted(report.files, key=lambda file: order.index(file.status))
-    if len(files) > MOST_LINES:
+    if len(files) > MAX_LINES:
         files = [file for file in files if file.status != "kept"]
     return ["", "files:", *_capped([_file_line(file) for file in files])] if files else []
 
@@ -206,7 +206,7 @@ def _file_line(file: "FileReport") -> str:
     if not file.is_used:
         return f"  {file.status:<8}  {file.name}: {file.reason}"
     from gen.data.report import counted
-    from gen.music.census import KINDS, left_out
+    from gen.music.midi.census import KINDS, left_out
 
     unused = {left_out(kind) for kind in KINDS}
     found = ", ".join(counted(n, name) for name, n in file.findings.items() if name not in KINDS | unused)
@@ -215,10 +215,10 @@ def _file_line(file: "FileReport") -> str:
 
 
 def _capped(lines: list[str]) -> list[str]:
-    left = len(lines) - MOST_LINES
-    return lines if left <= 0 else [*lines[:MOST_LINES], f"  ... and {left:,} more; --json names all"]
+    left = len(lines) - MAX_LINES
+    return lines if left <= 0 else [*lines[:MAX_LINES], f"  ... and {left:,} more; --json names all"]
 
 
 def _listed(names: Sequence[str]) -> str:
-    left = len(names) - MOST_LINES
-    return ", ".join(names[:MOST_LINES]) + (f", ... and {left} more" if left > 0 else "")
+    left = len(names) - MAX_LINES
+    return ", ".join(names[:MAX_LINES]) + (f", ... and {left} more" if left > 0 else "")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from gen.cli.parameters import argument, option
 from gen.errors import SettingError
 
-MOST_SHOWN = 5  # unknown characters
+MAX_SHOWN = 5  # unknown characters
 
 
 def evaluate(
@@ -50,7 +50,7 @@ def evaluate(
     """
     window = parse_context(context)
     from gen.cli.console import write_json
-    from gen.run import load
+    from gen.runs.run import load
 
     given: dict[str, Any] = {"encoding": encoding, "errors": errors, "normalize": normalize}
     result = load(run).evaluate(
@@ -75,8 +75,8 @@ def left_out(unknown: Mapping[str, int] | None) -> str:
     if not unknown:
         return ""
     most = sorted(unknown.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{num:,} {character!r}" for character, num in most[:MOST_SHOWN])
-    more = f", and {len(most) - MOST_SHOWN:,} others" if len(most) > MOST_SHOWN else ""
+    shown = ", ".join(f"{num:,} {character!r}" for character, num in most[:MAX_SHOWN])
+    more = f", and {len(most) - MAX_SHOWN:,} others" if len(most) > MAX_SHOWN else ""
     return f"\n{sum(unknown.values()):,} characters that the model lacks left out: {shown}{more}"
 
 

@@ -23,6 +23,6 @@ def export(
 
     From .mid to .mid every event is kept.
     """
-    from gen.cli.output import convert
+    from gen.codecs.export import convert
 
     convert(source, out, font=soundfont)

@@ -13,9 +13,9 @@ def info(
     """Show a run's sizes, cell, codec, labels, history and versions."""
     from gen.cli.console import write_json
     from gen.codecs import load_codec
-    from gen.provenance import recorded_corpus
-    from gen.run import find_model_file
-    from gen.training.checkpoint import read_header
+    from gen.runs.checkpoint import read_header
+    from gen.runs.provenance import recorded_corpus
+    from gen.runs.run import find_model_file
 
     path = find_model_file(run)
     header = read_header(path)

@@ -25,7 +25,7 @@ ArrowKey = Literal["up", "down", "right", "left"]
 
 _ARROWS: Final[dict[bytes, ArrowKey]] = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
 _SEQUENCE: Final = re.compile(rb"\x1b[\[O]([ABCD])")  # CSI as terminals send them, SS3 in application mode
-_MOST_BYTES: Final = 1024
+_MAX_BYTES: Final = 1024
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def arrow_keys() -> Iterator[Callable[[], Sequence[ArrowKey]] | None]:
 def _pressed(terminal: int) -> list[ArrowKey]:
     if not _is_in_foreground(terminal) or not select.select([terminal], [], [], 0)[0]:
         return []
-    return [_ARROWS[letter] for letter in _SEQUENCE.findall(os.read(terminal, _MOST_BYTES))]
+    return [_ARROWS[letter] for letter in _SEQUENCE.findall(os.read(terminal, _MAX_BYTES))]
 
 
 def _is_in_foreground(terminal: int) -> bool:

@@ -11,9 +11,9 @@ from gen.config import SamplingConfig
 TEMPERATURE_CONTROL: Final = 1  # the modulation wheel, which most keyboards have
 CONTROL_OF_ONE: Final = 64  # its middle is temperature 1
 DENSITY_CONTROL: Final = 74  # "brightness", a knob of most controllers that have any
-MOST_CONTROL: Final = 127
+MAX_CONTROL: Final = 127
 STEPS_OF_ONE: Final = 20  # presses of a key from temperature 0 to 1
-MOST_TEMPERATURE: Final = 2.0  # of the keys, as of the wheel
+MAX_TEMPERATURE: Final = 2.0  # of the keys, as of the wheel
 
 
 class ControlMessage(Protocol):
@@ -71,13 +71,13 @@ class Knobs:
         if message.control == TEMPERATURE_CONTROL:
             self._sampling = replace(self._sampling, temperature=message.value / CONTROL_OF_ONE)
         elif message.control == DENSITY_CONTROL and self._densities:
-            self._place = round(message.value / MOST_CONTROL * (len(self._densities) - 1))
+            self._place = round(message.value / MAX_CONTROL * (len(self._densities) - 1))
 
     def press(self, key: ArrowKey) -> None:
         """Takes in a key: up and down are for the temperature, right and left for the density."""
         if key in ("up", "down"):
             steps = round(self._sampling.temperature * STEPS_OF_ONE) + (1 if key == "up" else -1)
-            temperature = min(max(steps / STEPS_OF_ONE, 0.0), MOST_TEMPERATURE)
+            temperature = min(max(steps / STEPS_OF_ONE, 0.0), MAX_TEMPERATURE)
             self._sampling = replace(self._sampling, temperature=temperature)
         elif self._densities:
             last = len(self._densities) - 1

@@ -22,30 +22,30 @@ from typing import TYPE_CHECKING, Any
 from gen.cli.console import has_screen, say
 from gen.cli.keyboard import arrow_keys
 from gen.cli.knobs import Knobs
-from gen.cli.output import is_music
-from gen.cli.progress import clock
 from gen.cli.prompt import read_prompt, say_unknown
-from gen.cli.sampling import MOST_SEED, parse_length
+from gen.cli.sampling import MAX_SEED, parse_length
+from gen.cli.screen.progress import clock
 from gen.codec import Envelope
 from gen.codecs.envelope import read_envelopes
+from gen.codecs.export import is_music
 from gen.config import SamplingConfig
 from gen.errors import SettingError
-from gen.music.ahead import Ahead
-from gen.music.player import Moment, Piece, Player, RealClock
-from gen.music.ports import input_port, output_port, port_names
+from gen.live.ahead import Ahead
+from gen.live.player import Moment, Piece, Player, RealClock
+from gen.live.ports import input_port, output_port, port_names
 from gen.music.score import NoteEvent
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
     from gen.generation.sampling import Steering
-    from gen.run import Run
+    from gen.runs.run import Run
 
 PAUSE_SECONDS = 2.0  # between two pieces
-MOST_EMPTY = 100  # pieces without a note, one after the other, before it is said
+MAX_EMPTY = 100  # pieces without a note, one after the other, before it is said
 SECONDS_BETWEEN_LINES = 0.25
 LINES_OF_A_RATE = 12  # three seconds
 SWITCH_SECONDS = 0.0005  # Python lets one thread compute for 5 ms while the other wants to send a note
-LEAST_AHEAD, MOST_AHEAD = 0.1, 60.0
+MIN_AHEAD, MAX_AHEAD = 0.1, 60.0
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -85,15 +85,15 @@ def play_live(request: Request) -> None:
     limit = parse_length(request.length)
     if request.run is None:
         raise SettingError("RUN: missing", hint="gen play --help")
-    if not LEAST_AHEAD <= request.look_ahead_seconds <= MOST_AHEAD:
+    if not MIN_AHEAD <= request.look_ahead_seconds <= MAX_AHEAD:
         raise SettingError(
-            f"--look-ahead: must be {LEAST_AHEAD:g} to {MOST_AHEAD:g} seconds ({request.look_ahead_seconds:g})"
+            f"--look-ahead: must be {MIN_AHEAD:g} to {MAX_AHEAD:g} seconds ({request.look_ahead_seconds:g})"
         )
     with ExitStack() as stack:
         port, port_name = stack.enter_context(output_port(request.port))
         hands = stack.enter_context(input_port(request.input)) if request.input is not None else None
         run = loaded_music(request.run)
-        seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
+        seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
         primer = None if request.prompt_file is None else read_prompt(request.prompt_file, run)
         say_unknown(run, run.prompt(primer))
         knobs, controls = steered(request, run)
@@ -179,7 +179,7 @@ def endless_pieces(
         if stop.is_asked or left.tokens == 0:
             return
         num_empty = num_empty + 1 if begin is None else 0
-        if num_empty == MOST_EMPTY:
+        if num_empty == MAX_EMPTY:
             raise SettingError(f"{run.name}: ends every piece before its first note", hint="raise --temperature")
         shift = end + PAUSE_SECONDS if begin is not None else shift
         primer = None
@@ -249,7 +249,7 @@ def loaded_music(name: str) -> "Run":
     """Returns a run that writes music. Raises GenError."""
     import torch
 
-    from gen.run import load
+    from gen.runs.run import load
 
     torch.set_num_threads(1)
     run = load(name)

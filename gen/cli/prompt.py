@@ -9,16 +9,16 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
-from gen.cli.output import is_music
 from gen.codec import stream
-from gen.data.sources import STDIN_NAME, announce_terminal, spool, standard_input
+from gen.codecs.export import is_music
+from gen.corpus.kinds import is_midi
+from gen.corpus.sources import STDIN_NAME, announce_terminal, spool, standard_input
 from gen.errors import GenError, SettingError
 from gen.music.score import NoteEvent, Tempo, TimeSignature
-from gen.prepare_kinds import is_midi
 
 if TYPE_CHECKING:
     from gen.generation.prompt import Prompt
-    from gen.run import Run
+    from gen.runs.run import Run
 
 STDIN = Path("-")
 

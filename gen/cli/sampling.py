@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import say
-from gen.cli.output import check_kind, check_out, is_music, numbered, write_out
 from gen.cli.prompt import from_the_start, read_prompt, say_unknown
-from gen.config import MOST_SAMPLES, SamplingConfig
+from gen.codecs.export import check_kind, check_out, is_music, numbered, write_out
+from gen.config import MAX_SAMPLES, SamplingConfig
 from gen.errors import MidiError, SettingError
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
     from gen.generation.prompt import Prompt
     from gen.models.stepper import StepPrecision
-    from gen.run import Run
+    from gen.runs.run import Run
 
 FEW_SAMPLES = 8  # below it one thread is as fast as two, and does not wait for the other on a busy machine
-MOST_SEED = 2**31  # of the seeds that are drawn: short enough to type again
+MAX_SEED = 2**31  # of the seeds that are drawn: short enough to type again
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def write_samples(request: Request) -> None:
     paths = _paths(request, limit)
     import torch
 
-    from gen.run import load
+    from gen.runs.run import load
 
     if request.num_samples < FEW_SAMPLES:
         torch.set_num_threads(1)
@@ -101,7 +101,7 @@ def write_samples(request: Request) -> None:
     prompt = _prompt(request, run)
     say_unknown(run, prompt)
     count = request.num_samples
-    seed = secrets.randbelow(MOST_SEED) if request.seed is None else request.seed
+    seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
     tally = Tally()
     drawn = run.generate(
         prompt.whole,
@@ -172,8 +172,8 @@ def _paths(request: Request, limit: int | None) -> list[Path]:
     """Returns the files to write, none for stdout; they are checked before the model is loaded."""
     if request.num_samples < 1:
         raise SettingError(f"--num-samples: must be at least 1 ({request.num_samples})")
-    if request.num_samples > MOST_SAMPLES:
-        raise SettingError(f"--num-samples: must be at most {MOST_SAMPLES} ({request.num_samples})")
+    if request.num_samples > MAX_SAMPLES:
+        raise SettingError(f"--num-samples: must be at most {MAX_SAMPLES} ({request.num_samples})")
     if limit is None and (request.out or request.num_samples > 1):
         raise SettingError("--length: only one sample on stdout can go on for ever (inf)", hint="give a number")
     if request.out is None:
@@ -243,8 +243,8 @@ def _told(
 
 def _rolled(pieces: Iterator[Any], run: "Run", *, primer: Any) -> Iterator[str]:
     """Yields the lines of a piano roll, as wide as the terminal, in its colours; a file gets neither."""
-    from gen.codecs.beat import BeatCodec
-    from gen.music.roll import ScrollingRoll
+    from gen.codecs.beat.codec import BeatCodec
+    from gen.music.views.terminal import ScrollingRoll
 
     codec = run.codec
     signatures, num_unheard = codec.own_metres(primer) if isinstance(codec, BeatCodec) and primer else ([], 0)

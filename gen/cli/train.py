@@ -137,10 +137,10 @@ def train(
     """
     from gen.cli.console import INTERRUPTED, say, write_json
     from gen.cli.interrupt import stopped_by_ctrl_c
-    from gen.cli.progress import reading_display, training_display
+    from gen.cli.screen.progress import reading_display, training_display
     from gen.config import Reading
-    from gen.launch import train_session
-    from gen.material import VALID_FRACTION, CorpusOptions
+    from gen.runs.material import VALID_FRACTION, CorpusOptions
+    from gen.runs.opening import train_session
     from gen.training.distributed import is_first_process
 
     overrides: dict[str, Any] = {
@@ -218,7 +218,7 @@ def _told_once() -> Iterator[None]:
 
 def summary(result: dict[str, Any], folder: Path, *, was_stopped: bool) -> str:
     """Returns the end of a run in words, with the command that comes next."""
-    from gen.resumption import following
+    from gen.runs.resumption import following
 
     valid = "not validated"
     if result["valid_nats"] is not None:

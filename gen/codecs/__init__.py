@@ -8,10 +8,10 @@ from gen.codec import Codec
 from gen.errors import CheckpointError
 
 _CODECS = {
-    "char": ("gen.codecs.text", "CharCodec"),
-    "byte": ("gen.codecs.byte", "ByteCodec"),
-    "performance": ("gen.codecs.performance", "PerformanceCodec"),
-    "beat": ("gen.codecs.beat", "BeatCodec"),
+    "char": ("gen.codecs.text.char", "CharCodec"),
+    "byte": ("gen.codecs.text.byte", "ByteCodec"),
+    "performance": ("gen.codecs.performance.codec", "PerformanceCodec"),
+    "beat": ("gen.codecs.beat.codec", "BeatCodec"),
 }
 
 

@@ -1,7 +1,7 @@
 """Controls: tokens that say of the music to come how dense it is and in which key.
 
     density   notes a second, in half octaves: Density_0 is one in two seconds, Density_14 64 a second
-    key       by `gen.codecs.keys`: Key_C to Key_B, then Key_Cm to Key_Bm
+    key       by `gen.music.keys`: Key_C to Key_B, then Key_Cm to Key_Bm
 
 A codec computes them of the music itself and puts them before the notes that they tell of. Each control has one more
 symbol, `any`. In training a part of the segments has it in place of all values (control dropout), so that a model also
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from gen.codec import Envelope
 from gen.codecs.envelope import CONTROLS
-from gen.codecs.keys import KEY_NAMES, NUM_KEYS, key_number, moved_key
 from gen.errors import SettingError
+from gen.music.keys import KEY_NAMES, NUM_KEYS, key_number, moved_key
 
 NUM_DENSITIES: Final = 15
 DROPOUT: Final = 0.25  # of the segments, for each control by itself
 OFTEN: Final = 0.02  # of the places of controls: what stands before fewer, a model has hardly learnt
-_LOWEST_DENSITY = 0.5  # notes a second
+_MIN_DENSITY = 0.5  # notes a second
 
 _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "density": tuple(str(level) for level in range(NUM_DENSITIES)),
@@ -96,7 +96,7 @@ class ControlIds:
             return ()
         if control == "key":
             return KEY_NAMES
-        return tuple(_LOWEST_DENSITY * 2 ** (level / 2) for level in levels or range(NUM_DENSITIES))
+        return tuple(_MIN_DENSITY * 2 ** (level / 2) for level in levels or range(NUM_DENSITIES))
 
     def levels_in(self, counts: NDArray[np.int64]) -> tuple[int, ...]:
         """Returns the densities that a model has seen often enough to know them, () without that control.
@@ -140,12 +140,12 @@ def control_symbols(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def density_levels(notes_a_second: NDArray[np.float64]) -> NDArray[np.int64]:
     """Returns the nearest level of each of (N,) densities; 0 is of none at all as well."""
-    levels = _level(np.maximum(notes_a_second, _LOWEST_DENSITY))
+    levels = _level(np.maximum(notes_a_second, _MIN_DENSITY))
     return np.minimum(np.rint(levels), NUM_DENSITIES - 1).astype(np.int64)
 
 
 def _level(notes_a_second: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(2 * np.log2(notes_a_second / _LOWEST_DENSITY))
+    return np.asarray(2 * np.log2(notes_a_second / _MIN_DENSITY))
 
 
 def _chooser(name: str, any_value: int, envelope: Envelope | None, levels: tuple[int, ...]) -> Callable[[float], int]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gen.codec import Envelope
-from gen.codecs.keys import key_number
 from gen.errors import SettingError
+from gen.music.keys import key_number
 
 ANY = "any"
 CONTROLS = ("density", "key")  # all that there are, in the order of their tokens

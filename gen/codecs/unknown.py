@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Final
 
 from gen.codec import Known
-from gen.music.instruments import instrument_name
 from gen.music.score import Score, Track
+from gen.music.views.instruments import instrument_name
 
 FAMILY: Final = 8  # General MIDI names its programs in families of so many
 _DRUMS = "drums"
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Known[Score]:
@@ -59,6 +59,6 @@ def _lines(substitutes: Mapping[int, int], left_out: Sequence[str]) -> Iterator[
 
 
 def _listed(names: Sequence[str]) -> str:
-    if len(names) > _MOST_NAMED:
-        names = [*names[: _MOST_NAMED - 1], f"{len(names) - _MOST_NAMED + 1} more"]
+    if len(names) > _MAX_NAMED:
+        names = [*names[: _MAX_NAMED - 1], f"{len(names) - _MAX_NAMED + 1} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from gen.codec import BoolArray, IdArray
 
-LOWEST_TRANSPOSITION: Final = -5  # semitones; up to 6: each of the twelve keys once
-HIGHEST_TRANSPOSITION: Final = 6
-MOST_LOUDER: Final = 2  # levels of 4 MIDI velocities
-MOST_STRETCH: Final = 0.05
+MIN_TRANSPOSITION: Final = -5  # semitones; up to 6: each of the twelve keys once
+MAX_TRANSPOSITION: Final = 6
+MAX_VELOCITY_CHANGE: Final = 2  # levels of 4 MIDI velocities
+MAX_STRETCH: Final = 0.05
 AS_IT_IS: Final = 0.25  # of the segments
 
 

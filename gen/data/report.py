@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Status = Literal["kept", "repaired", "refused", "skipped"]
-MOST_PROBLEMS = 3  # that an error names
+MAX_PROBLEMS = 3  # that an error names
 STATUSES: tuple[Status, ...] = ("kept", "repaired", "refused", "skipped")
 
 
@@ -92,8 +92,8 @@ class Report:
     def problems(self) -> str:
         """Returns the commonest problems in a line: "2 empty, 1 binary, not text"; "" where there are none."""
         counts = self.reasons()
-        most = [f"{count} {reason}" for reason, count in counts.most_common(MOST_PROBLEMS)]
-        return ", ".join(most + ["..."] * (len(counts) > MOST_PROBLEMS))
+        most = [f"{count} {reason}" for reason, count in counts.most_common(MAX_PROBLEMS)]
+        return ", ".join(most + ["..."] * (len(counts) > MAX_PROBLEMS))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report as JSON data for people's programs, with totals."""

@@ -8,8 +8,8 @@
                              the hashes of the other files, the codec, the report; the checksum is of the index itself
 
 A store is written to a folder beside its place and renamed (`gen.data.store_writer`), so that one under its own name is
-whole. It is checked against its hashes when it is opened: a damaged one is an error, which `gen.prepare` answers by
-making it again. There may be very many documents: nothing here is an object for each.
+whole. It is checked against its hashes when it is opened: a damaged one is an error, which `gen.corpus.prepare` answers
+by making it again. There may be very many documents: nothing here is an object for each.
 
 Stores of format 2, which held all but the ids in their index, are read; every document of theirs is a file.
 """
@@ -61,7 +61,7 @@ class Store:
         firsts: (F + 1,) the first document of each file, and D.
         units: how many characters, bytes or notes there are in all.
         key: the hash of the contents and options that it was made of.
-        paths: (F,) where `gen.prepare` found the files just now; empty in a store opened by its folder.
+        paths: (F,) where `gen.corpus.prepare` found the files just now; empty in a store opened by its folder.
         older_keys: those of the same files, read as before: by earlier versions of the rules for MIDI.
     """
 

@@ -3,7 +3,7 @@
 The prompt runs through the stepper once, for one row, and its state is copied to all rows. Then each token costs one
 stepper call and one draw, in constant memory. Where neither a grammar nor a hand on a knob looks at every token, one
 call steps and draws for about two milliseconds: in the compiled kernel on a CPU, in blocks of tokens on a CUDA device
-(gen.generation.device_writer). The tokens are the same. Rows that have ended are dropped; as a stepper's row has the
+(gen.generation.cuda.writer). The tokens are the same. Rows that have ended are dropped; as a stepper's row has the
 same bits on a CPU whatever the number of rows, and each row has its own random stream, a sample is the same alone or
 among others.
 
@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from gen.codec import BoolArray, Grammar
-from gen.config import MOST_SAMPLES, SamplingConfig
+from gen.config import MAX_SAMPLES, SamplingConfig
 from gen.errors import SettingError
-from gen.generation.device_drawing import DeviceDraw
-from gen.generation.device_writer import DeviceWriter
+from gen.generation.cuda.drawing import DeviceDraw
+from gen.generation.cuda.writer import DeviceWriter
 from gen.generation.sampling import Sampler, Steering, Writer
 from gen.kernels.drawing import NO_END, Drawn, TokenArray
 from gen.models import stepper as models
@@ -95,8 +95,8 @@ def generate(
     if length is not None and min_length > length:
         raise SettingError(f"--min-length: must be at most --length, {length} ({min_length})")
     _check_at_least("num-samples", num_samples, 1)
-    if num_samples > MOST_SAMPLES:
-        raise SettingError(f"--num-samples: must be at most {MOST_SAMPLES} ({num_samples})")
+    if num_samples > MAX_SAMPLES:
+        raise SettingError(f"--num-samples: must be at most {MAX_SAMPLES} ({num_samples})")
     _check_at_least("seed", seed, 0)
     for token in prompt:
         if not 0 <= token < begin:

@@ -17,7 +17,7 @@ A row's tokens depend on nothing but its own logits and its own stream of unifor
 from the row's own `torch.Generator`. The compiled kernel draws where there is one, in one call; numpy elsewhere, whose
 calls cost less than torch's: measured on a Zen 5 core at V = 390, a draw takes 15 us without filters and 47 with all of
 them; among 64 rows 3 and 10 us a row. Both are in float64, add in one order however many rows there are, and differ in
-the last bits of an exponential at most. gen.generation.device_drawing is the same for a model on a GPU.
+the last bits of an exponential at most. gen.generation.cuda.drawing is the same for a model on a GPU.
 """
 
 import math
@@ -36,7 +36,7 @@ from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArra
 
 REPETITION_WINDOW = 64  # tokens
 UNIFORM_BLOCK = 256  # tokens
-LEAST_TEMPERATURE = 1e-200  # below it no quotient changes a draw any more, but one may overflow
+MIN_TEMPERATURE = 1e-200  # below it no quotient changes a draw any more, but one may overflow
 
 Steering = Callable[[], SamplingConfig]  # asked before every token: what a hand on a knob wants now
 
@@ -226,7 +226,7 @@ def weigh(
         return weights
     x -= top
     if config.temperature != 1:
-        x /= max(config.temperature, LEAST_TEMPERATURE)
+        x /= max(config.temperature, MIN_TEMPERATURE)
     if config.top_k is not None and config.top_k < x.shape[1]:
         _top_k_(x, config.top_k)
     if config.top_p is not None and config.top_p < 1:
@@ -322,7 +322,7 @@ class _RecentTokens:
 def _draw_kernel(config: SamplingConfig, vocab_size: int, banned: tuple[int, ...]) -> DrawKernel:
     return DrawKernel(
         vocab_size,
-        temperature=max(config.temperature, LEAST_TEMPERATURE) if config.temperature else 0.0,
+        temperature=max(config.temperature, MIN_TEMPERATURE) if config.temperature else 0.0,
         top_k=config.top_k,
         top_p=1.0 if config.top_p is None else config.top_p,
         min_p=config.min_p or 0.0,

@@ -19,7 +19,7 @@ from gen.kernels.stepping import Step, StepKernel
 FloatArray = NDArray[np.float64]
 TokenArray = NDArray[np.int64]
 WORK_A_CALL = 1 << 26  # multiply-adds, 2 ms or less of a core: nobody waits longer for a token, or for Ctrl-C
-MOST_TOKENS_A_CALL = 64
+MAX_TOKENS_A_CALL = 64
 NO_END = -1  # of no vocabulary
 
 
@@ -201,7 +201,7 @@ class Writer:
     def most_tokens(self) -> int:
         """Returns how many tokens of every row a call should take at most."""
         work = len(self.logits) * self._kernel.work
-        return max(1, min(MOST_TOKENS_A_CALL, WORK_A_CALL // work))
+        return max(1, min(MAX_TOKENS_A_CALL, WORK_A_CALL // work))
 
     def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
         """Steps and draws, once for each of the uniforms; ends early after a token that is the end of a row.

@@ -28,7 +28,7 @@ enum { RNN = 0, LSTM = 1, GRU = 2 };
 enum { LANES = 16, PLACES = 4, ROWS = 6, FEW_ROWS = 3, GROUP = 4 };
 enum { AHEAD = 2048 };              /* bytes that a stream is fetched ahead */
 enum { ROWS_ALONE = 4 };             /* rows that are worth reading all weights: a thread takes them, waits for nobody */
-enum { LEAST_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than it does */
+enum { MIN_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than it does */
 static const float MOST = 127.0f;   /* the greatest quantised number; inputs are kept as that + OFFSET in a byte */
 enum { OFFSET = 128 };
 
@@ -297,7 +297,7 @@ static void prepare(const Step *s, size_t first, size_t stop)
 
 int step_threads(const Step *s, int threads)
 {
-    const int64_t useful = s->B * s->model->work / LEAST_WORK;
+    const int64_t useful = s->B * s->model->work / MIN_WORK;
     return useful < 1 ? 1 : useful < threads ? (int)useful : threads;
 }
 

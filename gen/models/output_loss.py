@@ -15,13 +15,13 @@ from torch.nn import functional
 
 from gen.kernels.cross_entropy import can_take_logits, cross_entropy_
 
-LEAST_VOCAB = 1024  # below it torch's own operations are as fast as the same by chunks
+MIN_VOCAB = 1024  # below it torch's own operations are as fast as the same by chunks
 CHUNK_LOGITS = 1 << 20  # 4 MB in float32
 
 
 def can_save_logits(features: Tensor, vocab_size: int) -> bool:
     """Tells whether `output_cross_entropy_sum` serves and pays."""
-    is_fast = vocab_size >= LEAST_VOCAB or can_take_logits(_type_of_products(features))
+    is_fast = vocab_size >= MIN_VOCAB or can_take_logits(_type_of_products(features))
     return features.device.type == "cpu" and is_fast
 
 

@@ -17,7 +17,7 @@ from gen.kernels.window import can_run_window, run_window
 from gen.models.cells import CELLS, layer_weights
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 
-MOST_EMBEDDING_DROPOUT = 0.1  # with half of an embedding gone a model does not see well enough what it reads
+MAX_EMBEDDING_DROPOUT = 0.1  # with half of an embedding gone a model does not see well enough what it reads
 
 
 class State(NamedTuple):
@@ -123,7 +123,7 @@ class RecurrentLM(nn.Module):
             x = x + state.condition
         finals = []
         for n, layer in enumerate(self.layers):
-            rate = self.config.dropout if n else min(self.config.dropout, MOST_EMBEDDING_DROPOUT)
+            rate = self.config.dropout if n else min(self.config.dropout, MAX_EMBEDDING_DROPOUT)
             x = locked_dropout(x, rate, draws)
             x, last = self._run(layer, x, tuple(m[n] for m in state.memory))
             finals.append(last)

@@ -26,7 +26,7 @@ from gen.music.score import (
 )
 
 FINE_ENOUGH: Final = 4 * POSITIONS  # ticks a beat: at 120 beats a minute 5 ms
-MOST_TICKS: Final = 1 << 27  # of a piece that is refined: a MIDI file can say twice as long a pause
+MAX_TICKS: Final = 1 << 27  # of a piece that is refined: a MIDI file can say twice as long a pause
 _BEND, _CONTROLLER, _NO_BEND = 0xE0, 0xB0, 8192
 _VOLUMES = (7, 11)  # the controllers that can make a channel mute
 
@@ -40,7 +40,7 @@ def refinement(score: Score) -> int:
     if beat >= FINE_ENOUGH or beat % POSITIONS == 0:
         return 1
     last = max((int((t.columns[0] + t.columns[1]).max()) for t in score.tracks if len(t.notes)), default=1)
-    return max(1, min(-(-FINE_ENOUGH // beat), MOST_TICKS // last))
+    return max(1, min(-(-FINE_ENOUGH // beat), MAX_TICKS // last))
 
 
 def refined(score: Score, factor: int) -> Score:

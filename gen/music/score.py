@@ -1,7 +1,7 @@
 """Music as data: tracks of notes in ticks, with the tempo map that turns ticks into seconds.
 
-A `Score` holds what a MIDI file says, cleaned by the rules of `gen.music.rules`: every note has an onset, a length of
-at least one tick, a pitch 0..127 and a velocity 1..127. Pedal, bends and controllers are kept beside the notes, not
+A `Score` holds what a MIDI file says, cleaned by the rules of `gen.music.midi.rules`: every note has an onset, a length
+of at least one tick, a pitch 0..127 and a velocity 1..127. Pedal, bends and controllers are kept beside the notes, not
 applied to them.
 """
 
@@ -22,8 +22,8 @@ DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 # Of onset, duration, pitch and velocity; a sum of two of them stays far within 64 bits.
 _LEAST = np.array(((0,), (1,), (0,), (1,)))
 _MOST = np.array(((1 << 48,), (1 << 48,), (127,), (127,)))
-_LEAST_OF_EVENTS = np.array(((0,), (0xA0,), (0,), (0,)))
-_MOST_OF_EVENTS = np.array(((1 << 48,), (0xE0,), (127,), (127,)))
+_MIN_EVENT_SHARE = np.array(((0,), (0xA0,), (0,), (0,)))
+_MAX_EVENT_SHARE = np.array(((1 << 48,), (0xE0,), (127,), (127,)))
 _NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -209,7 +209,7 @@ class Track:
             place = int(np.argmax(((columns < _LEAST) | (columns > _MOST)).any(axis=0)))
             raise SettingError(f"track: a note is out of range ({Notes(columns)[place]})")
         columns = self.events.columns
-        if columns.size and ((columns < _LEAST_OF_EVENTS) | (columns > _MOST_OF_EVENTS)).any():
+        if columns.size and ((columns < _MIN_EVENT_SHARE) | (columns > _MAX_EVENT_SHARE)).any():
             raise SettingError("track: an event is out of range")
 
     @property

@@ -9,7 +9,7 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
-LARGEST_ON_HEAP = 32 << 20  # bytes, the most that glibc takes; what is larger is always mapped, and given back
+MAX_ON_HEAP = 32 << 20  # bytes, the most that glibc takes; what is larger is always mapped, and given back
 NEVER = 2**31 - 1
 
 
@@ -19,5 +19,5 @@ def keep_freed_memory() -> None:
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        library.mallopt(M_MMAP_THRESHOLD, LARGEST_ON_HEAP)
+        library.mallopt(M_MMAP_THRESHOLD, MAX_ON_HEAP)
         library.mallopt(M_TRIM_THRESHOLD, NEVER)

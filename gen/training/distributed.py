@@ -22,8 +22,8 @@ from gen.errors import GenError, SettingError, TrainingError
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-LONGEST_WAIT = timedelta(days=1)  # for a process that prepares a corpus or validates
-LONGEST_SUM = timedelta(minutes=10)  # NCCL does not see that a process is gone
+MAX_WAIT = timedelta(days=1)  # for a process that prepares a corpus or validates
+MAX_SUM = timedelta(minutes=10)  # NCCL does not see that a process is gone
 Result = TypeVar("Result")
 
 
@@ -75,7 +75,7 @@ class Peers:
 
             device = torch.device("cuda", self.local_rank)
             torch.cuda.set_device(device)
-            self._sums = dist.new_group(backend="nccl", timeout=LONGEST_SUM)
+            self._sums = dist.new_group(backend="nccl", timeout=MAX_SUM)
         return device
 
     def sum_(self, tensor: Tensor) -> None:
@@ -234,7 +234,7 @@ def join() -> Peers:
     import torch.distributed.nn  # noqa: F401 - see `leave`
 
     try:
-        dist.init_process_group("gloo", timeout=LONGEST_WAIT)
+        dist.init_process_group("gloo", timeout=MAX_WAIT)
     except (RuntimeError, ValueError) as err:
         raise TrainingError(f"torchrun: the {size} processes do not find each other ({_line(err)})") from err
     return Peers(rank, size, local_rank)

@@ -23,11 +23,11 @@ THREAD_TOKENS_PER_SECOND = 25_000
 GPU_TOKENS_PER_SECOND = 1_000_000
 LOSS_COST = 0.9  # of a multiply-add of the output layer with its softmax, in those of an LSTM, with 7,146 symbols
 MIN_BPTT = 8
-LONGEST_BPTT = 64
+MAX_BPTT = 64
 MATRIX_SHARE = 10.0
 AUGMENTED_EPOCHS = 3  # from so many readings of the corpus on, each is another variation
-MOST_DROPOUT_VARIED = 0.3  # of music that is read in variations: less of it is read twice
-MOST_ROWS_CPU, MOST_ROWS_GPU = 32, 128
+MAX_DROPOUT_VARIED = 0.3  # of music that is read in variations: less of it is read twice
+MAX_ROWS_CPU, MAX_ROWS_GPU = 32, 128
 SMALL_ALPHABET = 128  # symbols; music and Chinese have more
 
 
@@ -156,7 +156,7 @@ def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -
 
 
 def _dropout(num_epochs: float, hidden_size: int, *, is_augmented: bool) -> tuple[float, str]:
-    most = MOST_DROPOUT_VARIED if is_augmented else 0.6 if hidden_size >= 768 else 0.5
+    most = MAX_DROPOUT_VARIED if is_augmented else 0.6 if hidden_size >= 768 else 0.5
     for least, rate in ((10, most), (7, 0.3), (3, 0.1)):
         if num_epochs >= least:
             return rate, f"the corpus will be read about {num_epochs:.0f} times"
@@ -173,14 +173,14 @@ def _augment(facts: Facts, num_epochs: float) -> tuple[bool, str]:
 
 def _bptt(facts: Facts) -> tuple[int, str]:
     length = min(facts.typical_length, facts.num_tokens)
-    if length >= LONGEST_BPTT:
-        return LONGEST_BPTT, "more updates for the time; the state is carried beyond"
+    if length >= MAX_BPTT:
+        return MAX_BPTT, "more updates for the time; the state is carried beyond"
     return max(MIN_BPTT, -(-length // MIN_BPTT) * MIN_BPTT), f"three documents of four have at most {length} tokens"
 
 
 def _batch_size(facts: Facts, bptt: int, device: torch.device) -> tuple[int, str]:
     rows = facts.num_tokens // (2 * bptt)
-    most = MOST_ROWS_CPU if device.type == "cpu" else MOST_ROWS_GPU
+    most = MAX_ROWS_CPU if device.type == "cpu" else MAX_ROWS_GPU
     if rows >= most:
         return most, "more updates for the time" if device.type == "cpu" else "fills the matrix units"
     return max(1, rows), "so that every row has two windows"

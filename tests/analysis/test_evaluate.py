@@ -101,7 +101,7 @@ def test_neither_chunks_nor_rows_change_the_result(
     model, ids = small_model(), ids_of(240)
     expected = measured(model, ids, MANY, context=context)
     monkeypatch.setattr(module, "MAX_TOKENS", max_tokens)
-    monkeypatch.setattr(module, "LEAST_CHUNK", 16)
+    monkeypatch.setattr(module, "MIN_CHUNK", 16)
     found = measured(model, ids, MANY, context=context)
     assert found.nats_per_token == pytest.approx(expected.nats_per_token, abs=1e-6)
     assert found.units == expected.units

@@ -10,7 +10,7 @@ import pytest
 from gen.analysis import yardsticks as module
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import IdArray
-from gen.data.corpus import Split
+from gen.data.split import Split
 from gen.data.stretches import Stretch
 from gen.errors import CorpusError
 

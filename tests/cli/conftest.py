@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from gen.cli.console import run as run_gen
-from gen.data.builtin import builtin_path
+from gen.corpus.builtin import builtin_path
 
 TINY = ("--steps", "3", "--hidden", "8", "--layers", "1", "--embedding", "4", "--batch-size", "4", "--bptt", "16")
 

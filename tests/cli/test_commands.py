@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gen.music.midi_write import write_midi
+from gen.music.midi.write import write_midi
 from gen.music.score import Note, Score, Tempo, Track
 from tests.cli.conftest import Gen
 from tests.music.midi_bytes import midi, saved

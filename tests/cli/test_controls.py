@@ -30,7 +30,7 @@ def test_what_is_asked_stands_in_the_tokens_span_by_span(gen: Gen, density_run: 
 
 
 def gen_symbols(run: Path) -> tuple[str, ...]:
-    from gen.run import load
+    from gen.runs.run import load
 
     return load(run).codec.vocab.symbols
 
@@ -87,7 +87,7 @@ def test_a_run_with_controls_is_measured(gen: Gen, density_run: Path, music_fold
 def test_what_is_asked_for_is_leant_towards_by_default(density_run: Path) -> None:
     from gen.generation.generate import generate
     from gen.generation.guidance import GuidedStepper
-    from gen.run import load
+    from gen.runs.run import load
 
     run = load(density_run)
     neutral = run.codec.neutral()

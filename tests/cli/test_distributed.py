@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from gen.cli.console import run as run_gen
-from gen.launch import train_session
-from gen.material import CorpusOptions
-from gen.training.checkpoint import read_checkpoint
+from gen.runs.checkpoint import read_checkpoint
+from gen.runs.material import CorpusOptions
+from gen.runs.opening import train_session
 
 pytestmark = pytest.mark.slow
 
@@ -105,8 +105,8 @@ def test_a_run_that_one_process_stopped_goes_on_with_two(straight: Path, text_fi
 STOP_AND_LIST_THREADS = f"""
 import sys
 from pathlib import Path
-from gen.launch import train_session
-from gen.material import CorpusOptions
+from gen.runs.opening import train_session
+from gen.runs.material import CorpusOptions
 
 options, settings = CorpusOptions((sys.argv[1],)), {SETTINGS | {"steps": STEPS}}
 with train_session(options, run="two", out=Path(sys.argv[2]), overrides=settings) as session:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import gen as library
-from gen.training.checkpoint import read_header
+from gen.runs.checkpoint import read_header
 from tests.cli.conftest import TINY, Gen
 
 FIRST, LAST = ("Ada", "Bob", "Cy", "Dora", "Emil", "Fay"), ("Hill", "Stone", "Marsh", "Ford", "Lake")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gen.data.sources import standard_input
-from gen.music import rules
-from gen.training.checkpoint import read_checkpoint, write_checkpoint
+from gen.corpus.sources import standard_input
+from gen.music.midi import rules
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
 from tests.cli.conftest import TINY, Gen, Outcome
 
 TEXT = "It was a dark and stormy night; the rain fell in torrents.\n" * 60

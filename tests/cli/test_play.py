@@ -18,16 +18,16 @@ from gen.cli.playing import PAUSE_SECONDS, Stop, endless_pieces
 from gen.config import SamplingConfig
 from gen.errors import SettingError
 from gen.generation.generate import Sampled
-from gen.music.player import Piece
+from gen.live.player import Piece
 from gen.music.score import NoteEvent
-from gen.run import Run, load
+from gen.runs.run import Run, load
 from tests.cli.conftest import Gen, trained
 from tests.conftest import REPOSITORY
-from tests.music import file_backend
-from tests.music.live import restruck, unbalanced
+from tests.live import file_backend
+from tests.live.live import restruck, unbalanced
 
 PATIENCE = 60.0  # seconds that a test waits for another process
-BACKEND = "tests.music.file_backend"
+BACKEND = "tests.live.file_backend"
 EXIT_INTERRUPTED = 130
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gen.resumption import following
+from gen.runs.resumption import following
 from tests.cli.conftest import TINY, Gen, trained
 
 CHANGES = {

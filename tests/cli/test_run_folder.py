@@ -13,10 +13,10 @@ import pytest
 import gen
 from gen.errors import CheckpointError, SettingError, TrainingError
 from gen.files import LOCK_FILE
-from gen.launch import train_session
-from gen.material import CorpusOptions
-from gen.session import Session
-from gen.training.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
+from gen.runs.material import CorpusOptions
+from gen.runs.opening import train_session
+from gen.runs.session import Session
 from tests.cli.conftest import TINY, Gen, spawn
 
 TINY_SETTINGS: dict[str, Any] = {"hidden_size": 8, "num_layers": 1, "embedding_size": 4, "batch_size": 4, "bptt": 16}
@@ -26,8 +26,8 @@ REFUSED = "another process is training this run"
 PROGRAM = """
 import sys
 from pathlib import Path
-from gen.launch import train_session
-from gen.material import CorpusOptions
+from gen.runs.opening import train_session
+from gen.runs.material import CorpusOptions
 options = CorpusOptions((sys.argv[1],))
 session = train_session(options, run="r", out=Path(sys.argv[2]), overrides={"hidden_size": 8, "steps": 3})
 with session:

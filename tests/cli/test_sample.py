@@ -10,10 +10,10 @@ import pytest
 
 from gen.kernels.stepping import has_step_kernel
 from gen.music.excerpt import before_bar
-from gen.music.midi import read_midi
-from gen.music.midi_write import write_midi
+from gen.music.midi.read import read_midi
+from gen.music.midi.write import write_midi
 from gen.music.score import Note, Score, TimeSignature, Track
-from gen.training.checkpoint import read_checkpoint, write_checkpoint
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
 from tests.cli.conftest import Gen, trained
 
 needs_kernels = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gen.config import Reading
-from gen.prepare import prepare
-from gen.training.checkpoint import read_checkpoint, write_checkpoint
+from gen.corpus.prepare import prepare
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
 from tests.cli.conftest import TINY, Gen
 from tests.cli.test_given_again import assert_refused
 

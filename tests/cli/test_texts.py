@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gen.codec import decode
-from gen.material import CorpusOptions, open_material
-from gen.run import load
-from gen.tuning import Base
+from gen.runs.base import Base
+from gen.runs.material import CorpusOptions, open_material
+from gen.runs.run import load
 from tests.cli.conftest import TINY, Gen
 
 CAFE, DECOMPOSED = "caf\u00e9 d\u00e9j\u00e0\n", "cafe\u0301 de\u0301ja\u0300\n"

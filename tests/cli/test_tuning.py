@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gen.data.builtin import builtin_path
+from gen.corpus.builtin import builtin_path
 from gen.music.score import Note, Score, TimeSignature, Track
-from gen.training.checkpoint import read_header
+from gen.runs.checkpoint import read_header
 from tests.cli.conftest import TINY, Gen
 from tests.cli.test_given_again import assert_refused
 
@@ -146,7 +146,7 @@ def test_a_run_that_goes_on_starts_from_no_other(gen: Gen) -> None:
 
 
 def test_a_tuned_run_of_music_may_write_what_both_corpora_have(gen: Gen, here: Path) -> None:
-    from gen.music.midi_write import write_midi
+    from gen.music.midi.write import write_midi
 
     chorales = builtin_path("chorales")
     assert chorales is not None

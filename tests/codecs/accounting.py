@@ -7,13 +7,13 @@ from pathlib import Path
 
 import mido
 
-from gen.codecs.beat import BeatCodec
-from gen.codecs.beat_layout import PROGRAMS_LEFT_OUT
-from gen.codecs.music import MusicCodec
-from gen.codecs.performance import PerformanceCodec
+from gen.codecs.beat.codec import BeatCodec
+from gen.codecs.beat.layout import PROGRAMS_LEFT_OUT
+from gen.codecs.choice import MusicCodec
+from gen.codecs.performance.codec import PerformanceCodec
 from gen.errors import MidiError
-from gen.music.census import left_out
-from gen.music.rules import DRUMS_LEFT_OUT, NOTES, PITCHED_LEFT_OUT, STRAY_OFFS, UNISONS, WITHOUT_END
+from gen.music.midi.census import left_out
+from gen.music.midi.rules import DRUMS_LEFT_OUT, NOTES, PITCHED_LEFT_OUT, STRAY_OFFS, UNISONS, WITHOUT_END
 from tests.music.mido_kinds import mido_counts
 
 CODECS: dict[str, MusicCodec] = {

@@ -11,10 +11,10 @@ import pytest
 
 from gen.codec import Codec, Grammar, IdArray, decode, stream
 from gen.codecs import load_codec
-from gen.codecs.beat import BeatCodec
-from gen.codecs.byte import ByteCodec
-from gen.codecs.performance import PerformanceCodec
-from gen.codecs.text import CharCodec
+from gen.codecs.beat.codec import BeatCodec
+from gen.codecs.performance.codec import PerformanceCodec
+from gen.codecs.text.byte import ByteCodec
+from gen.codecs.text.char import CharCodec
 from gen.errors import GenError
 from gen.music.score import Note, Score, Tempo, TimeSignature, Track
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gen.config import ModelConfig
-from gen.models.output_loss import CHUNK_LOGITS, LEAST_VOCAB, output_cross_entropy_sum
+from gen.models.output_loss import CHUNK_LOGITS, MIN_VOCAB, output_cross_entropy_sum
 from gen.models.recurrent import RecurrentLM, cross_entropy_sum
 
 VOCAB_SIZE, HIDDEN_SIZE = 3 * CHUNK_LOGITS // 100, 8  # chunks of 33 tokens
@@ -66,7 +66,7 @@ def test_targets_that_count_nothing_give_nothing() -> None:
 
 
 @pytest.mark.parametrize("is_tied", [False, True])
-@pytest.mark.parametrize("vocab_size", [13, LEAST_VOCAB])
+@pytest.mark.parametrize("vocab_size", [13, MIN_VOCAB])
 def test_a_model_pays_the_same_whichever_way_it_is_summed(vocab_size: int, is_tied: bool) -> None:
     config = replace(ModelConfig(vocab_size, hidden_size=16, embedding_size=8), is_tied=is_tied)
     model = RecurrentLM(config, torch.Generator().manual_seed(0))

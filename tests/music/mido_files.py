@@ -150,7 +150,7 @@ class Sounded(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What a file says, by mido's messages and the rules of `gen.music.rules`, one note at a time."""
+    """What a file says, by mido's messages and the rules of `gen.music.midi.rules`, one note at a time."""
 
     notes: Counter[Sounded]
     tempos: list[tuple[int, int]]

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.codecs.beat_layout import lay_out_beats
+from gen.codecs.beat.layout import lay_out_beats
 from gen.errors import SettingError
 from gen.music.excerpt import before_bar
 from gen.music.metre import bars_before, bars_of, grid_share
-from gen.music.page import rule
-from gen.music.roll import ScrollingRoll
 from gen.music.score import Note, NoteEvent, Score, TimeSignature, Track
+from gen.music.views.page import rule
+from gen.music.views.terminal import ScrollingRoll
 
 QUARTER = 480
 

@@ -15,7 +15,7 @@ from gen.data.batches import Batches
 from gen.data.stretches import Stretch
 from gen.errors import TrainingError
 from gen.models.recurrent import RecurrentLM
-from gen.training.checkpoint import read_checkpoint, write_checkpoint
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
 from gen.training.trainer import Step, Trainer
 
 V = 12

@@ -1,0 +1,291 @@
+"""The beat codec: metric music of several instruments and drums, in bars and positions.
+
+In the line of REMI (Huang and Yang 2020, "Pop Music Transformer: Beat-based Modeling and Generation of Expressive Pop
+Piano Compositions"). What a file can say of it, and what is changed, stands in `gen.music.metre` and
+`gen.codecs.beat.layout`; the symbols in `gen.codecs.beat.vocab`; their order in `gen.codecs.beat.grammar`. Encoding is
+canonical: equal layouts give equal ids.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Known, Part, Variation, Vocab, stream
+from gen.codecs.beat.bars import own_signatures
+from gen.codecs.beat.continuation import further, placed
+from gen.codecs.beat.controls import with_control_ids
+from gen.codecs.beat.decoder import BeatDecoder, Piece
+from gen.codecs.beat.grammar import EVERYTHING, BeatGrammar, Limits
+from gen.codecs.beat.ids import layout_ids, note_positions
+from gen.codecs.beat.layout import MAX_POSITIONS, BeatLayout, has_notes, lay_out_beats
+from gen.codecs.beat.variation import BeatVariation
+from gen.codecs.beat.vocab import (
+    BAR,
+    DRUM,
+    DURATION,
+    NUM_SYMBOLS,
+    PITCH,
+    POSITION,
+    PROGRAM,
+    TEMPO,
+    TIME_SIGNATURE,
+    VELOCITY,
+    beat_vocab,
+)
+from gen.codecs.controls import ControlIds, control_symbols, ordered_controls
+from gen.codecs.music_codec import ALL_PITCHES, joined_settings, settings_of, settings_spec
+from gen.codecs.unknown import played_by
+from gen.errors import CheckpointError, MidiError
+from gen.music.continuation import gone_on, gone_on_alone, refinement
+from gen.music.excerpt import led_to_stop
+from gen.music.metre import GRID_TICKS
+from gen.music.midi.census import METRES, PEDALS, PLAYERS, PROGRAMS, TEMPOS
+from gen.music.midi.read import read_midi, read_midi_events
+from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
+
+_KEPT_KINDS = PLAYERS | {METRES, PEDALS, PROGRAMS, TEMPOS}  # of events beside notes
+_VERSION = 1
+_NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than those that are sampled
+_FITTED_AT_ONCE = 1 << 22  # ids
+# Kinds of which a sample has only what the corpus has.
+_CHOSEN = (slice(TIME_SIGNATURE, TEMPO), slice(TEMPO, POSITION), slice(PROGRAM, VELOCITY), slice(DRUM, DURATION))
+
+
+@dataclass(frozen=True)
+class BeatCodec:
+    """Turns MIDI files into ids of bars, positions and notes, and back.
+
+    Args:
+        longest_note: positions that a note which is sampled may last; None for no limit but the codec's. Files are read
+            as they are.
+        seen: the symbols of TimeSignature, Tempo, Program and Drum that a sample may have; None for all.
+        pitches: the lowest and the highest that a transposition in training may reach.
+        controls: in the order of their tokens.
+        densities: levels of that control that may be asked for; () for all.
+    """
+
+    longest_note: int | None = None
+    seen: frozenset[str] | None = None
+    pitches: tuple[int, int] = ALL_PITCHES
+    controls: tuple[str, ...] = ()
+    densities: tuple[int, ...] = ()
+
+    name: ClassVar[str] = "beat"
+    unit: ClassVar[str] = "note"
+    suffix: ClassVar[str] = ".mid"
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> "BeatCodec":
+        """Returns the codec whose `spec()` this is. Raises CheckpointError if a setting is wrong."""
+        longest_note, seen = spec.get("longest_note"), spec.get("seen")
+        if longest_note is not None and not (type(longest_note) is int and 1 <= longest_note <= MAX_POSITIONS):
+            raise CheckpointError(f"codec beat: longest note is no number of positions ({longest_note})")
+        settings = settings_of(spec)
+        if seen is None:
+            return cls(longest_note=longest_note, **settings)
+        if not isinstance(seen, list) or not all(isinstance(symbol, str) for symbol in seen):
+            raise CheckpointError(f"codec beat: the symbols seen are no list ({seen})")
+        codec = cls(longest_note=longest_note, seen=frozenset(seen), **settings)
+        if unknown := sorted(codec.seen - codec.vocab.index.keys() if codec.seen else ()):
+            raise CheckpointError(f"codec beat: unknown symbol ({unknown[0]})")
+        return codec
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the codec as JSON data."""
+        index = self.vocab.index
+        return {
+            "name": self.name,
+            "version": _VERSION,
+            "longest_note": self.longest_note,
+            "seen": None if self.seen is None else sorted(self.seen, key=index.__getitem__),
+            **settings_spec(self.pitches, self.controls, self.densities),
+        }
+
+    @cached_property
+    def vocab(self) -> Vocab:
+        """The symbols of `gen.codecs.beat.vocab`, those of the controls, then Begin and End."""
+        return beat_vocab(control_symbols(self.controls))
+
+    def fitted(self, ids: IdArray) -> "BeatCodec":
+        """Returns the codec whose samples have metres, tempos, programs and drums that a corpus has.
+
+        No note of theirs is longer than all but one in a thousand of the corpus.
+        """
+        counts = np.zeros(len(self.vocab), np.int64)
+        for start in range(0, len(ids), _FITTED_AT_ONCE):
+            counts += np.bincount(ids[start : start + _FITTED_AT_ONCE], minlength=len(counts))
+        symbols = self.vocab.symbols
+        chosen = [token for kind in _CHOSEN for token in range(kind.start, kind.stop)]
+        seen = frozenset(symbols[token] for token in chosen if counts[token])
+        positions = note_positions(ids[:_FITTED_AT_ONCE])
+        longest_note = math.ceil(np.quantile(positions, _NEARLY_ALL)) if len(positions) else None
+        found = np.flatnonzero(counts[PITCH:DRUM]).tolist()
+        return replace(
+            self,
+            longest_note=longest_note and min(longest_note, MAX_POSITIONS),
+            seen=seen,
+            pitches=(found[0], found[-1]) if found else ALL_PITCHES,
+            densities=self._control_ids().levels_in(counts),
+        )
+
+    def knowing(self, spec: Mapping[str, Any]) -> "BeatCodec":
+        """Returns the codec whose samples may also have what those of another may."""
+        other = self.from_spec(dict(spec))
+        seen = None if self.seen is None or other.seen is None else self.seen | other.seen
+        return replace(self, seen=seen, **joined_settings((self, other)))
+
+    def read(self, path: Path) -> Score:
+        """Reads a MIDI file. Raises MidiError."""
+        return read_midi(path)[0]
+
+    def write(self, path: Path, whole: Score) -> None:
+        """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
+        from gen.music.midi.write import write_midi  # mido takes longer to import than all that reading needs
+
+        write_midi(path, whole)
+
+    def encode(self, whole: Score) -> IdArray:
+        """Returns the (N,) ids of a score, none if it has no notes. Raises MidiError where it has too many bars.
+
+        Those of a score that was cut go on to the Bar at which it stops.
+        """
+        if not has_notes(whole):
+            return np.zeros(0, np.uint16)
+        ids = self._ids(lay_out_beats(whole))
+        if whole.stop_ticks is None:
+            return ids
+        led = self._ids(lay_out_beats(led_to_stop(whole, is_drum=True)))  # a drum, for it shortens no note
+        last_bar = int(np.flatnonzero(led == BAR)[-1])
+        return led[: max(len(ids), last_bar + 1)] if np.array_equal(led[: len(ids)], ids) else ids
+
+    def encode_file(self, path: Path) -> Iterator[Part]:
+        """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
+        score, findings, census = read_midi_events(path)
+        try:
+            layout = lay_out_beats(score)
+        except MidiError as err:
+            raise MidiError(f"{path}: {str(err).removeprefix('score: ')}") from err
+        yield Part(self._ids(layout), census.account(findings + layout.findings, kept=_KEPT_KINDS))
+
+    def join(self, pieces: Iterable[Piece]) -> Score:
+        """Returns a score of a track for each program, then one of drums; a quarter has 384 ticks."""
+        notes: list[NoteEvent] = []
+        tempos: list[Tempo] = []
+        signatures: list[TimeSignature] = []
+        for piece in pieces:
+            match piece:
+                case NoteEvent():
+                    notes.append(piece)
+                case Tempo():
+                    tempos.append(piece)
+                case TimeSignature():
+                    signatures.append(piece)
+        empty = Score((), GRID_TICKS, tuple(tempos), tuple(signatures))
+        return replace(empty, tracks=_tracks(notes, empty)) if notes else empty
+
+    def known(self, prompt: Score) -> Known[Score]:
+        """Returns a primer played by the programs that the corpus had; what is unknown of it where that is known."""
+        if self.seen is None:
+            return Known(prompt, ())
+        _, _, programs, drums = (self._seen_of(kind) for kind in _CHOSEN)
+        return played_by(prompt, programs=np.flatnonzero(programs).tolist(), has_drums=bool(drums.any()))
+
+    def gone_on(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
+        """Returns the primer, note for note, and what goes on from it on its beat; or the latter alone."""
+        read = self.known(prompt).whole
+        start = self.encode(read).tolist()
+        opening = list(stream(self, start))
+        pieces = further(list(stream(self, [*start, *tokens])), opening)
+        added = placed(self.join(pieces), opening, led_to_stop(read, is_drum=True), factor=refinement(prompt))
+        return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
+
+    def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:
+        """Returns the time signatures of a score in ticks of what is decoded, and how many its ids say in their place.
+
+        There are none where silences are cut or the note value changes within the score: nothing is in place of those
+        that its ids say.
+        """
+        layout = lay_out_beats(whole)
+        signatures = own_signatures(whole, layout.grid) if not len(layout.cuts) else []
+        said = sum(isinstance(piece, TimeSignature) for piece in stream(self, self.encode(whole).tolist()))
+        return signatures, said if signatures else 0
+
+    def decoder(self) -> BeatDecoder:
+        """Returns a decoder that stands at time 0."""
+        return BeatDecoder()
+
+    def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> BeatGrammar:
+        """Returns an automaton that stands after `begin` and writes the controls that are asked for."""
+        choosers = self._control_ids().choosers(asked, levels=self.densities)
+        return BeatGrammar(len(self.vocab), self._limits(), choosers=choosers)
+
+    def with_controls(self, names: tuple[str, ...]) -> "BeatCodec":
+        """Returns the codec with controls. Raises SettingError if one is unknown."""
+        return replace(self, controls=ordered_controls(names))
+
+    def known_values(self, control: str) -> tuple[float | str, ...]:
+        """Returns what may be asked of a control: notes a second, ascending, or keys."""
+        return self._control_ids().known_values(control, self.densities)
+
+    def variation(self, *, is_augmented: bool) -> Variation | None:
+        """Returns what draws how a segment is read; None if nothing can vary."""
+        if not is_augmented and not self.controls:
+            return None
+        seen = np.flatnonzero(self._limits().tempos)
+        return BeatVariation(
+            len(self.vocab),
+            self._control_ids(),
+            is_augmented=is_augmented,
+            pitches=self.pitches,
+            tempos=(int(seen[0]), int(seen[-1])),
+        )
+
+    def neutral(self) -> NDArray[np.int64] | None:
+        """Returns (V,) the table that reads every control as `any`; None without controls."""
+        return self._control_ids().neutral(len(self.vocab))
+
+    def units(self) -> NDArray[np.int64]:
+        """Returns (V,) how many notes each id completes: 1 for a Pitch or Drum."""
+        units = np.zeros(len(self.vocab), dtype=np.int64)
+        units[PITCH:DURATION] = 1
+        return units
+
+    def _control_ids(self) -> ControlIds:
+        return ControlIds(self.controls, NUM_SYMBOLS)
+
+    def _ids(self, layout: BeatLayout) -> IdArray:
+        return with_control_ids(layout_ids(layout), layout, self._control_ids())
+
+    def _limits(self) -> Limits:
+        longest_note = self.longest_note or MAX_POSITIONS
+        if self.seen is None:
+            return replace(EVERYTHING, longest_note=longest_note)
+        signatures, tempos, programs, drums = (self._seen_of(kind) for kind in _CHOSEN)
+        if not (signatures.any() and tempos.any() and (programs | drums).any()):  # nothing to go by
+            return replace(EVERYTHING, longest_note=longest_note)
+        return Limits(signatures, tempos, programs, drums, longest_note)
+
+    def _seen_of(self, kind: slice) -> BoolArray:
+        """Returns which symbols of a kind a sample may have."""
+        assert self.seen is not None
+        return np.array([symbol in self.seen for symbol in self.vocab.symbols[kind]])
+
+
+def _tracks(events: list[NoteEvent], timing: Score) -> tuple[Track, ...]:
+    """Returns the notes of each program on the grid, by the tempos of `timing`."""
+    onsets = timing.ticks([event.onset_seconds for event in events])
+    starts, tempos_us = np.array([(0, DEFAULT_TEMPO), *timing.tempos], dtype=np.int64).T
+    tempos_us = tempos_us[np.searchsorted(starts, onsets, side="right") - 1]
+    seconds = np.array([event.duration_seconds for event in events])
+    durations = np.maximum(np.rint(seconds * (GRID_TICKS * 1e6) / tempos_us), 1).astype(np.int64)
+    voices: defaultdict[tuple[bool, int], list[Note]] = defaultdict(list)
+    for event, onset, duration in zip(events, onsets.tolist(), durations.tolist(), strict=True):
+        voices[event.is_drum, event.program].append(Note(onset, duration, event.pitch, event.velocity))
+    return tuple(Track(tuple(sorted(notes)), program, is_drum) for (is_drum, program), notes in sorted(voices.items()))

@@ -1,0 +1,242 @@
+"""The `char` codec: every code point of the corpus is a symbol.
+
+Nothing is normalised but what `gen.codecs.text.files` states; a character outside the alphabet is an error that names
+it. Only a prompt that the alphabet does not hold, but in another normal form of Unicode does, is taken in that form.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Known, Part, Vocab
+from gen.codecs.text.documents import document_parts
+from gen.codecs.text.files import line_of, read_text, write_text
+from gen.codecs.text.forms import Form, MixedForms, in_form_of, normalised
+from gen.codecs.text.plain import PlainText, normalize_of, normalize_spec
+from gen.config import Normalize, Reading
+from gen.errors import CheckpointError, CorpusError, SettingError
+
+VERSION = 1
+NUM_CODE_POINTS = 0x110000
+_HINT_RANGES = 24
+UNKNOWN = "unknown character left out: "  # and the character: a finding
+KNOWN_FORMS: tuple[Form, ...] = ("NFC", "NFD")
+
+
+class UnknownCharacterError(CorpusError):
+    """A text of a corpus holds a character outside the alphabet of the model that shall read it."""
+
+
+@dataclass(frozen=True)
+class CharCodec(PlainText):
+    """Text as code points.
+
+    Args:
+        alphabet: the distinct characters in ascending order; a character's place is its id.
+        reading: how files become text; no part of the spec, for ids do not tell.
+        normalize: the normal form of Unicode in which all texts are read, prompts too.
+    """
+
+    alphabet: str
+    reading: Reading = field(default=Reading(), compare=False)
+    normalize: Normalize = "none"
+
+    name: ClassVar[str] = "char"
+    unit: ClassVar[str] = "char"
+    suffix: ClassVar[str] = ".txt"
+    controls: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def build(cls, text: str, reading: Reading = Reading()) -> Self:
+        """Returns the codec whose alphabet is the characters of a text."""
+        return cls("".join(sorted(set(text))), reading)
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> Self:
+        """Returns the codec that `spec` describes. Raises CheckpointError if it describes none."""
+        alphabet = spec.get("alphabet")
+        if not isinstance(alphabet, str) or list(alphabet) != sorted(set(alphabet)):
+            raise CheckpointError("codec: not an alphabet (characters missing, repeated or out of order)")
+        return cls(alphabet, normalize=normalize_of(spec))
+
+    @cached_property
+    def vocab(self) -> Vocab:
+        """One symbol a character, then Begin and End."""
+        return Vocab((*self.alphabet, BEGIN, END))
+
+    @cached_property
+    def _table(self) -> IdArray:
+        """(0x110000,) from code point to id; the size of the alphabet where it is unknown."""
+        size = len(self.alphabet)
+        table = np.full(NUM_CODE_POINTS, size, np.min_scalar_type(size))
+        table[code_points(self.alphabet)] = np.arange(size)
+        return table
+
+    def knowing(self, spec: Mapping[str, Any]) -> Self:
+        """Returns the codec whose alphabet has the other's characters as well."""
+        alphabet = {*self.alphabet, *self.from_spec(dict(spec)).alphabet}
+        return self if len(alphabet) == len(self.alphabet) else replace(self, alphabet="".join(sorted(alphabet)))
+
+    def read(self, path: Path) -> str:
+        """Reads a text file. Raises CorpusError."""
+        return read_text(path, in_form_of(self.reading, self.normalize))
+
+    def write(self, path: Path, whole: str) -> None:
+        """Writes a text file in UTF-8, whole or not at all."""
+        write_text(path, whole)
+
+    def encode(self, whole: str) -> IdArray:
+        """Returns the (N,) ids of a text, `in_known_form`. Raises SettingError at the first unknown character."""
+        known, _ = self.in_known_form(whole)
+        ids, unknown = self._lookup(known)
+        if unknown is not None:
+            raise SettingError(f"prompt: {_unknown(known[unknown])}", hint=self._hint())
+        return ids
+
+    def in_known_form(self, whole: str) -> tuple[str, Form | None]:
+        """Returns a text as the alphabet holds it, and the normal form that it was brought into for that, or None."""
+        whole = normalised(whole, self.normalize)
+        if set(whole) <= self._known:
+            return whole, None
+        for form in KNOWN_FORMS:
+            if set(changed := unicodedata.normalize(form, whole)) <= self._known:
+                return changed, form
+        return whole, None
+
+    def known(self, prompt: str) -> Known[str]:
+        """Returns a prompt `in_known_form`, and says so if that is not as it was given."""
+        known, form = self.in_known_form(prompt)
+        return Known(known, (f"the prompt's characters as they stand, but in {form}: it is read so",) if form else ())
+
+    def encode_file(self, path: Path) -> Iterator[Part]:
+        """Reads and encodes a text file part by part. Raises CorpusError."""
+        reading = in_form_of(self.reading, self.normalize)
+        forms = MixedForms(self.alphabet)
+        num_known = num_unknown = 0
+        for part in document_parts(path, reading):
+            ids, unknown = self._lookup(part.text)
+            findings, ends = Counter(part.findings), part.ends
+            if unknown is not None and reading.unknown == "error":
+                line = line_of(path, part, unknown, reading)
+                where = _unknown(part.text[unknown], line=line)
+                raise UnknownCharacterError(f"{path}: {where}", hint=self._hint_for_file(part.text))
+            if unknown is not None:
+                is_known = ids < len(self.alphabet)
+                left_out = _count_unknown(code_points(part.text)[~is_known])
+                findings.update(left_out)
+                num_unknown += left_out.total()
+                ids = ids[is_known].astype(self._id_type, copy=False)
+                ends = np.append(0, np.cumsum(is_known))[ends]
+            findings.update(forms.push(part.text))
+            num_known += len(ids)
+            yield Part(ids, findings, ends, part.labels)
+        if found := forms.push("", is_last=True):
+            yield Part(np.zeros(0, self._id_type), found)
+        if num_unknown and not num_known:
+            raise CorpusError(f"{path}: no character of it is in the model's vocabulary", hint=self._hint())
+
+    def join(self, pieces: Iterable[str]) -> str:
+        """Joins decoded characters."""
+        return "".join(pieces)
+
+    def decoder(self) -> "CharDecoder":
+        """Returns a decoder that gives each character at once."""
+        return CharDecoder(self.alphabet)
+
+    def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> None:  # noqa: ARG002 - it has no controls
+        """Returns None: every sequence of characters is a text."""
+        return
+
+    def units(self) -> NDArray[np.int64]:
+        """Returns (V,): every character is a unit, Begin and End are none."""
+        units = np.ones(len(self.vocab), np.int64)
+        units[-2:] = 0
+        return units
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the codec as JSON data."""
+        return {"name": self.name, "version": VERSION, "alphabet": self.alphabet, **normalize_spec(self.normalize)}
+
+    def _lookup(self, text: str) -> tuple[IdArray, int | None]:
+        """Returns the ids, and the place of the first unknown character."""
+        size = len(self.alphabet)
+        ids = self._table.take(code_points(text))
+        if len(ids) and ids.max() == size:
+            return ids, int(np.argmax(ids == size))
+        return ids.astype(self._id_type, copy=False), None
+
+    @cached_property
+    def _id_type(self) -> np.dtype[Any]:
+        return np.min_scalar_type(max(len(self.alphabet) - 1, 0))
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.alphabet)
+
+    def _hint_for_file(self, text: str) -> str:
+        known, form = self.in_known_form(text)
+        if form == "NFC" and set(known) <= self._known:
+            return "--normalize nfc brings it into the form of the model's alphabet"
+        return f"--unknown skip leaves it out; {self._hint()}"
+
+    def _hint(self) -> str:
+        return f"the alphabet has {len(self.alphabet)} characters: {_ranges(self.alphabet)}"
+
+
+class CharDecoder:
+    """Gives each id's character at once."""
+
+    def __init__(self, alphabet: str) -> None:
+        self._alphabet = alphabet
+
+    def push(self, token: int) -> tuple[str, ...]:
+        """Returns the id's character."""
+        return (self._alphabet[token],)
+
+    def finish(self) -> tuple[str, ...]:
+        """Returns nothing: no character is ever held back."""
+        return ()
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """Returns the (N,) code points of a text; lone surrogates count as themselves."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def unknown_of(findings: Mapping[str, int]) -> dict[str, int]:
+    """Returns which unknown characters were left out, and how often, by the findings of a corpus."""
+    return {name.removeprefix(UNKNOWN): num for name, num in findings.items() if name.startswith(UNKNOWN)}
+
+
+def _count_unknown(codes: NDArray[np.uint32]) -> Counter[str]:
+    """Returns how often each unknown character is left out, as findings."""
+    characters, counts = np.unique(codes, return_counts=True)
+    return Counter({UNKNOWN + chr(code): int(num) for code, num in zip(characters, counts, strict=True)})
+
+
+def _unknown(character: str, *, line: int | None = None) -> str:
+    place = "" if line is None else f", line {line}"
+    return f"character not in the model's vocabulary ({character!r}, U+{ord(character):04X}{place})"
+
+
+def _ranges(alphabet: str) -> str:
+    """Shows an alphabet in a line: `\\n ! ' , - . 0-9 A-Z a-z`; a long one is cut."""
+    ranges: list[list[str]] = []
+    for character in alphabet:
+        if ranges and ord(character) == ord(ranges[-1][-1]) + 1:
+            ranges[-1][1:] = [character]
+        else:
+            ranges.append([character])
+    shown = ["-".join(map(_shown, ends)) for ends in ranges[:_HINT_RANGES]]
+    return " ".join(shown + ["..."] * (len(ranges) > _HINT_RANGES))
+
+
+def _shown(character: str) -> str:
+    return "space" if character == " " else repr(character)[1:-1]

@@ -1,0 +1,234 @@
+"""The rows of a table, read as they come: from CSV and the like, or from JSON objects a line.
+
+CSV is read by Python's csv module. The delimiter is the one by which the rows at the beginning have as many fields as
+the first; a row of more fields than columns is an error, for its text may have been cut in two.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gen.codecs.text.files import CHUNK_BYTES, LINE_END, text_parts
+from gen.codecs.text.tables.columns import Columns, choose_columns, has_header, names_columns
+from gen.config import Reading
+from gen.errors import CorpusError
+
+HEAD = 1 << 16  # characters by which the format of a table is told
+MAX_FIELD = 1 << 26  # characters; what is longer is a quotation mark that was never closed
+_DELIMITERS = (",", "\t", ";", "|")
+_NO_DELIMITER = "\x1f"
+_MOST = 0.8  # of the rows have as many fields as the first, where a delimiter is one
+
+
+class Row(NamedTuple):
+    """A row of a table."""
+
+    line: int  # on which it begins, from 1
+    text: str | None
+    label: str | None
+    is_short: bool = False  # it has fewer fields than there are columns
+
+
+class CsvFormat(NamedTuple):
+    """How fields are told apart in a file."""
+
+    delimiter: str
+    quoting: int
+    skips_space: bool = False  # behind a delimiter
+
+    def reader(self, lines: Iterator[str]) -> Any:
+        """Returns a reader of the csv module, which stops at what is not as it should be."""
+        csv.field_size_limit(MAX_FIELD)
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quoting=self.quoting,  # type: ignore[arg-type]
+            skipinitialspace=self.skips_space,
+            strict=True,
+        )
+
+
+class Table(NamedTuple):
+    """What is known of a file after a look at its beginning."""
+
+    columns: Columns
+    form: CsvFormat | None  # None for JSON
+
+    def describe(self) -> str:
+        """Returns in a few words what is read."""
+        return f"rows{'' if self.columns.has_header or self.form is None else ' without a header'}, " + (
+            self.columns.describe()
+        )
+
+
+def look_at_table(path: Path, reading: Reading) -> Table:
+    """Returns the format and the columns of a table. Raises CorpusError if it is none, or it is not clear which."""
+    head, is_whole = _head(path, reading)
+    beginning = head.lstrip()[:1]
+    if beginning == "[" and not _JSON_SUFFIXES.isdisjoint(path.suffixes):
+        raise CorpusError(f"{path}: a JSON array, not an object on every line", hint=f"{_TO_LINES}; {_HINT}")
+    if beginning == "{":
+        names: dict[str, None] = {}
+        for number, line in enumerate(head.split(LINE_END)[: None if is_whole else -1], 1):
+            if line.strip():
+                names |= dict.fromkeys(_object(path, line, number))
+        return Table(choose_columns(path, [*names], reading, has_header=True), None)
+    form, records = _csv_format(head, reading, is_whole=is_whole)
+    is_named = has_header(records, reading)
+    width = len(records[0]) if records else 0
+    names_found = [field.strip() for field in records[0]] if is_named else [str(n) for n in range(1, width + 1)]
+    if not names_found:
+        raise CorpusError(f"{path}: empty")
+    return Table(choose_columns(path, names_found, reading, has_header=is_named), form)
+
+
+def rows_of(path: Path, reading: Reading, table: Table) -> Iterator[Row]:
+    """Yields the rows of a table. Raises CorpusError at the first that cannot be read, with its line."""
+    lines = _lines(path, reading)
+    if table.form is None:
+        return _json_rows(path, lines, table.columns)
+    return _csv_rows(path, lines, table.columns, table.form)
+
+
+def _json_rows(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[Row]:
+    text_name = columns.names[columns.text]
+    label_name = None if columns.label is None else columns.names[columns.label]
+    for number, line in enumerate(lines, 1):
+        if line.isspace():
+            continue
+        row = _object(path, line, number)
+        text = row.get(text_name)
+        if text is not None and not isinstance(text, str):
+            raise CorpusError(f"{path}: {text_name} is not a string ({json.dumps(text)[:40]}, line {number})")
+        yield Row(number, text, None if label_name is None else _label(path, row.get(label_name), number))
+
+
+def _label(path: Path, value: Any, line: int) -> str | None:
+    if value is None or isinstance(value, str):
+        return (value or "").strip() or None
+    if isinstance(value, list | dict):
+        raise CorpusError(f"{path}: a label is one value ({json.dumps(value)[:40]}, line {line})")
+    return json.dumps(value)
+
+
+def _object(path: Path, line: str, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as err:
+        what = f"{err.msg[:1].lower()}{err.msg[1:]} at column {err.colno}, line {number}"
+        raise CorpusError(f"{path}: not JSON ({what})", hint=_HINT) from err
+    except (RecursionError, ValueError) as err:
+        raise CorpusError(f"{path}: not JSON that can be read (line {number})") from err
+    if not isinstance(row, dict):
+        raise CorpusError(f"{path}: not a JSON object (line {number})", hint=_HINT)
+    return row
+
+
+_HINT = "--documents files reads the file as plain text"
+_TO_LINES = "one object a line: jq -c '.[]' FILE > NEW.jsonl"
+_JSON_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson"))
+
+
+def _csv_rows(path: Path, lines: Iterator[str], columns: Columns, form: CsvFormat) -> Iterator[Row]:
+    reader = form.reader(lines)
+    width, text, label = len(columns.names), columns.text, columns.label
+    line = 1
+    try:
+        for place, record in enumerate(reader):
+            if place or not columns.has_header:
+                if len(record) > width and any(record[width:]):
+                    raise _too_wide(path, record, width, line)
+                yield Row(
+                    line,
+                    record[text] if text < len(record) else None,
+                    (record[label].strip() or None) if label is not None and label < len(record) else None,
+                    0 < len(record) < width,
+                )
+            line = reader.line_num + 1
+    except csv.Error as err:
+        hint = 'a quotation mark inside a quoted field is written twice (""); --documents files reads plain text'
+        raise CorpusError(f"{path}: not CSV ({err}, line {line})", hint=hint) from err
+
+
+def _too_wide(path: Path, record: Sequence[str], width: int, line: int) -> CorpusError:
+    return CorpusError(
+        f"{path}: a row of {len(record)} fields where there are {width} columns (line {line})",
+        hint='a text that holds the delimiter stands in quotation marks ("..."); --documents files reads plain text',
+    )
+
+
+def _csv_format(head: str, reading: Reading, *, is_whole: bool) -> tuple[CsvFormat, list[list[str]]]:
+    """Returns how fields are told apart, and the rows of the beginning."""
+    best: tuple[float, CsvFormat, list[list[str]]] | None = None
+    for delimiter in _DELIMITERS:
+        form, records = _quoted_or_not(head, delimiter, is_whole=is_whole)
+        share = 1.0 if records and names_columns(records[0], reading) else _share(records)
+        if share >= _MOST and (best is None or share > best[0]):
+            best = share, form, records
+    return best[1:] if best is not None else _quoted_or_not(head, _NO_DELIMITER, is_whole=is_whole)
+
+
+def _quoted_or_not(head: str, delimiter: str, *, is_whole: bool) -> tuple[CsvFormat, list[list[str]]]:
+    """Returns the format of a delimiter; quotation marks are ordinary characters in it if no field stands in some."""
+    quoted = CsvFormat(delimiter, csv.QUOTE_MINIMAL, skips_space=f'{delimiter} "' in head)
+    records, is_sound = _records(head, quoted, is_whole=is_whole)
+    edge = re.escape(delimiter)
+    if is_sound or re.search(rf'(?m)(?:^|{edge} ?)"(?:[^"]|"")*"(?:{edge}|$)', head):
+        return quoted, records
+    plain = CsvFormat(delimiter, csv.QUOTE_NONE)
+    return plain, _records(head, plain, is_whole=is_whole)[0]
+
+
+def _share(records: Sequence[Sequence[str]]) -> float:
+    """Returns how many of the rows have as many fields as the first; 0 if that has one."""
+    rows = [record for record in records if record]
+    if not rows or len(rows[0]) < 2:
+        return 0.0
+    return sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+
+
+def _records(head: str, form: CsvFormat, *, is_whole: bool) -> tuple[list[list[str]], bool]:
+    """Returns the rows at the beginning of a file, and whether all could be read."""
+    records: list[list[str]] = []
+    lines = io.StringIO(head if is_whole else head[: head.rfind(LINE_END) + 1], newline=LINE_END)
+    reader = form.reader(iter(lines))
+    try:
+        records.extend(record for record in reader if record)
+    except csv.Error:
+        is_cut = not is_whole and not lines.read(1)  # a quoted field goes on behind the beginning
+        return records, is_cut
+    return records, True
+
+
+def _head(path: Path, reading: Reading) -> tuple[str, bool]:
+    """Returns how a file begins, and whether that is all of it."""
+    head = ""
+    for part in text_parts(path, _plain(reading)):
+        if len(head) >= HEAD:
+            return head, False
+        head += part.text
+    return head, True
+
+
+def _lines(path: Path, reading: Reading) -> Iterator[str]:
+    """Yields the lines of a text with their ends; only LF ends one, whatever else Unicode takes for a line's end."""
+    held: list[str] = []
+    for part in text_parts(path, _plain(reading)):
+        cut = part.text.rfind(LINE_END) + 1
+        if cut:
+            yield from io.StringIO("".join((*held, part.text[:cut])), newline=LINE_END)
+            held = []
+        held.append(part.text[cut:])
+        if len(held) > MAX_FIELD // CHUNK_BYTES:
+            raise CorpusError(f"{path}: a line of more than {MAX_FIELD} characters")
+    if last := "".join(held):
+        yield last
+
+
+def _plain(reading: Reading) -> Reading:
+    return replace(reading, documents="files", text_column=None, label_column=None)

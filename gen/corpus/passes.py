@@ -1,0 +1,214 @@
+"""Reads the files of a corpus part by part: which characters there are, and the ids of each.
+
+What was merely found and cannot be used is refused, and the run goes on; a text that the user named is an error.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gen.codec import Codec, Part
+from gen.codecs.beat import layout as beat_layout
+from gen.codecs.text import char
+from gen.codecs.text.byte import ByteCodec
+from gen.codecs.text.char import CharCodec, UnknownCharacterError
+from gen.codecs.text.documents import document_parts
+from gen.codecs.text.files import LINE_END
+from gen.codecs.text.tables.parts import is_table
+from gen.codecs.text.tables.rows import look_at_table
+from gen.config import Reading
+from gen.corpus.hashing import HashedFile, check_unchanged
+from gen.corpus.sources import STDIN_NAME, SourceFile
+from gen.corpus.workers import EncodeFile
+from gen.data.report import FileReport, Status
+from gen.data.store_writer import StoreWriter
+from gen.errors import CorpusError, MidiError
+from gen.music.midi import rules
+
+OnProgress = Callable[[int, int], None]
+
+EMPTY_DOCUMENTS = "empty documents left out"
+_REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # the findings that changed something; the others only count
+_TELLS = 200  # how often `on_progress` is called for a corpus, about
+
+
+class Refusal(NamedTuple):
+    """Why a file cannot be used, and perhaps what to do."""
+
+    reason: str
+    hint: str | None
+
+
+class _RefusedError(Exception):
+    """A file cannot be used. Never leaves this module."""
+
+    def __init__(self, reason: str, hint: str | None) -> None:
+        super().__init__(reason)
+        self.refusal = Refusal(reason, hint)
+
+
+class Weights(NamedTuple):
+    """How long each pass over a corpus takes a byte, against the others."""
+
+    hash: int
+    survey: int
+    encode: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """Adds up the passes and tells the caller how many bytes of the corpus that comes to."""
+
+    total: int
+    weights: Weights
+    on_progress: OnProgress | None
+    done: int = 0
+    told: int = 0
+
+    def advance(self, num_bytes: int, weight: int) -> None:
+        """Takes in that a pass of some weight has read so many bytes."""
+        self.done += num_bytes * weight
+        done = min(self.done // sum(self.weights), self.total)
+        if self.on_progress is not None and done > self.told + self.total // _TELLS:
+            self.told = done
+            self.on_progress(done, self.total)
+
+    def finish(self) -> None:
+        """Tells that all is done."""
+        if self.on_progress is not None:
+            self.on_progress(self.total, self.total)
+
+
+def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> tuple[str, dict[SourceFile, Refusal]]:
+    """Returns the characters of all texts in order, and why some files are no text."""
+    seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
+    refused: dict[SourceFile, Refusal] = {}
+    are_lines = reading.documents == "lines"
+    if are_lines:  # no need to part them: a line end is in none of them, and all else is
+        reading = replace(reading, documents="files")
+    for hashed in read:
+        added = []
+        try:
+            parts = _as_code_points(hashed.file.path, reading)
+            for part in _readable(hashed, parts, progress, progress.weights.survey):
+                is_seen = seen.take(part.ids)
+                if not is_seen.all():  # twice as fast as marking all, which is seldom needed
+                    added.append(np.unique(part.ids[~is_seen]))
+                    seen[added[-1]] = True
+        except _RefusedError as err:
+            refused[hashed.file] = err.refusal
+            for codes in added:
+                seen[codes] = False
+    seen[ord(LINE_END)] &= not are_lines
+    return "".join(map(chr, np.flatnonzero(seen).tolist())), refused
+
+
+class Encoder:
+    """Adds files to a store.
+
+    Args:
+        encode_file: the codec's own, or what does the same elsewhere.
+        refused: what is known already to be of no use.
+    """
+
+    def __init__(
+        self,
+        codec: Codec[Any, Any],
+        writer: StoreWriter,
+        progress: Progress,
+        *,
+        encode_file: EncodeFile,
+        refused: Mapping[SourceFile, Refusal],
+    ) -> None:
+        self.hint: str | None = None  # for the first file that was refused
+        self._encode_file = encode_file
+        self._reading = codec.reading if isinstance(codec, CharCodec | ByteCodec) else None
+        self._refused = refused
+        self._writer = writer
+        self._progress = progress
+        self._units = codec.units()
+        symbols = self._units[:-2]
+        # A character each, a byte each: nothing to look up.
+        self._units_a_token = int(symbols[0]) if len(symbols) and symbols.min() == symbols.max() else None
+
+    def add(self, hashed: HashedFile) -> FileReport:
+        """Adds a file. Raises CorpusError if the user named it and it cannot be used, or if it changed meanwhile."""
+        name = hashed.file.name
+        if (known := self._refused.get(hashed.file)) is not None:
+            return self._refuse(name, known)
+        tokens = num_units = 0
+        findings: Counter[str] = Counter()
+        try:
+            self._writer.open_file(label=hashed.file.label)
+            parts = self._encode_file(hashed.file.path)
+            for part in _readable(hashed, parts, self._progress, self._progress.weights.encode):
+                self._writer.add(part.ids, part.ends, part.labels)
+                tokens += len(part.ids)
+                num_units += self._count_units(part)
+                findings.update(part.findings)
+        except _RefusedError as err:
+            self._writer.drop_file()
+            return self._refuse(name, err.refusal)
+        written = self._writer.close_file(name)
+        findings[EMPTY_DOCUMENTS] += written.num_empty
+        found = dict(+findings)
+        is_repaired = not _REPAIRS.isdisjoint(found)
+        status: Status = "repaired" if is_repaired else "kept"
+        return FileReport(name, status, None, tokens, num_units, found, written.num_documents, self._way(hashed))
+
+    def _way(self, hashed: HashedFile) -> str | None:
+        """Returns how documents were made of a file, where that is not told by the options."""
+        path = hashed.file.path
+        is_read_by_rows = self._reading is not None and is_table(path, self._reading)
+        return look_at_table(path, self._reading).describe() if self._reading and is_read_by_rows else None
+
+    def _refuse(self, name: str, refusal: Refusal) -> FileReport:
+        self.hint = self.hint or refusal.hint
+        return FileReport(name, "refused", refusal.reason)
+
+    def _count_units(self, part: Part) -> int:
+        if self._units_a_token is not None:
+            return len(part.ids) * self._units_a_token
+        return int(self._units[part.ids].sum())
+
+
+def _as_code_points(path: Path, reading: Reading) -> Iterator[Part]:
+    for part in document_parts(path, reading):
+        yield Part(char.code_points(part.text), part.findings)
+
+
+def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, weight: int) -> Iterator[Part]:
+    """Passes a file's parts on.
+
+    Raises:
+        _RefusedError: the file cannot be used, and the run goes on without it.
+        CorpusError: it cannot be used, and the user named it, or it changed while it was read.
+    """
+    left = hashed.size
+    is_empty = True
+    try:
+        for part in parts:
+            yield part
+            is_empty = is_empty and not len(part.ids)
+            progress.advance(min(len(part.ids), left), weight)  # a character is a byte at least
+            left -= min(len(part.ids), left)
+        if is_empty:
+            raise CorpusError(f"{hashed.file.path}: empty")
+    except (CorpusError, MidiError) as err:
+        check_unchanged(hashed)
+        reason = str(err).removeprefix(f"{hashed.file.path}: ")
+        is_named = hashed.file.is_given or isinstance(err, UnknownCharacterError)
+        if isinstance(err, MidiError) or not is_named:
+            raise _RefusedError(reason, err.hint) from err
+        kind = UnknownCharacterError if isinstance(err, UnknownCharacterError) else CorpusError
+        hint = err.hint
+        if hint is not None and hashed.file.name == STDIN_NAME:  # its copy is soon gone
+            hint = hint.replace(quote(str(hashed.file.path)), "FILE")
+        raise kind(f"{hashed.file.name}: {reason}", hint=hint) from err
+    finally:
+        progress.advance(left, weight)

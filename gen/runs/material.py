@@ -1,0 +1,382 @@
+"""What a run reads: its corpus, split into training, validation and test."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
+from gen.codec import Codec, IdArray, decode
+from gen.codecs import load_codec
+from gen.codecs.text.char import UnknownCharacterError
+from gen.codecs.text.tables.parts import has_table_suffix
+from gen.config import Reading, from_json, to_json
+from gen.corpus.kinds import Kind
+from gen.corpus.prepare import prepare
+from gen.corpus.sources import StandardInput, is_gone, printable
+from gen.data.split import Split, check_fractions, split, whole
+from gen.data.store import Store, open_store, stores_folder
+from gen.data.stretches import Stretches
+from gen.errors import CheckpointError, CorpusError, SettingError
+from gen.runs.base import Base
+from gen.training.recipe import MIN_BPTT, Facts
+
+VALID_FRACTION = 0.1
+MAX_LABELS = 4096  # each is a row of weights; what has more is rather a column of numbers or of texts
+YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
+
+# Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
+LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
+    "test_fraction": 0.0,
+    "documents": "auto",
+    "text_column": None,
+    "label_column": None,
+    "errors": "strict",
+    "normalize": "none",
+    "unknown": "error",
+}
+READING_FIELDS = tuple(field.name for field in fields(Reading))
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusOptions:
+    """How a corpus is read and split; kept in checkpoints, so that nothing need be said twice."""
+
+    sources: tuple[str, ...]
+    codec: str = "auto"
+    reading: Reading = Reading()
+    valid_fraction: float = VALID_FRACTION
+    test_fraction: float = 0.0
+    seed: int = 0  # of the split
+    valid_file: str | None = None
+    test_file: str | None = None
+    controls: tuple[str, ...] = ()  # that the codec puts into the ids
+    base: Base | None = None  # the run whose weights are those of the start
+
+    def __post_init__(self) -> None:
+        check_fractions(self.valid_fraction, 0)
+        check_fractions(self.valid_share, self.test_fraction)
+        if self.test_fraction and self.test_file is not None:
+            raise SettingError(
+                f"--test: not with --test-file ({self.test_fraction:g}, {printable(self.test_file)})",
+                hint="the test is a part of the corpus or another one",
+            )
+
+    @property
+    def valid_share(self) -> float:
+        """How much of the corpus itself is its validation part."""
+        return self.valid_fraction if self.valid_file is None else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
+        names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
+        options = {name: getattr(self, name) for name in names} | to_json(self.reading)
+        if self.base is not None:
+            options["base"] = self.base.to_json()
+        return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
+
+
+class Recorded(NamedTuple):
+    """What a run that goes on, or is measured, was trained on."""
+
+    codec: Codec[Any, Any]
+    label_names: tuple[str, ...]
+    key: str  # of its store
+    valid_key: str
+    is_corpus_named: bool = False  # its files are named anew, so they are read: the store is not merely looked up
+    is_valid_file_named: bool = False
+
+
+class Excerpt(NamedTuple):
+    """Stretches of one store, to measure on: of what is to come its controls say nothing."""
+
+    store: Store
+    stretches: Stretches
+    ids: IdArray  # (N,) those of the store, with all controls neutral
+
+    @property
+    def num_targets(self) -> int:
+        """How many tokens there are to predict, the ends of documents among them."""
+        return self.stretches.num_targets
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A corpus ready to train on; `valid` may hold no stretch, and `test` holds some only if that was asked for."""
+
+    options: CorpusOptions
+    codec: Codec[Any, Any]
+    label_names: tuple[str, ...]
+    train: Excerpt
+    valid: Excerpt
+    test: Excerpt
+
+    @property
+    def store(self) -> Store:
+        """The store that is trained on."""
+        return self.train.store
+
+    @property
+    def is_from_cache(self) -> bool:
+        """Whether the store alone is there, and no longer what it was made of."""
+        return not self.store.paths
+
+
+def open_material(
+    options: CorpusOptions, on_progress: OnProgress | None = None, *, recorded: Recorded | None = None
+) -> Material:
+    """Prepares and splits a corpus.
+
+    Args:
+        recorded: of a run that goes on or is measured: its codec is used again, and if what a store was made of cannot
+            be read again, the store is taken from the cache.
+
+    Raises CorpusError or SettingError.
+    """
+    with closing(StandardInput()) as stdin:
+        return _open_material(options, on_progress, recorded, stdin)
+
+
+def _open_material(
+    options: CorpusOptions, on_progress: OnProgress | None, recorded: Recorded | None, stdin: StandardInput
+) -> Material:
+    key = recorded and recorded.key
+    kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
+    store = kept or _prepared(options, recorded, on_progress, stdin)
+    codec, label_names = _learnt(options, store, recorded)
+    valid = None
+    if options.valid_file is not None:
+        try:
+            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
+        except UnknownCharacterError:
+            alphabet = _alphabet_of_validation(options, stdin)
+            store = _prepared(options, recorded, on_progress, stdin, alphabet=alphabet)
+            codec, label_names = _learnt(options, store, recorded)
+            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
+    train, own_valid, test = _parts(options, store, codec, label_names)
+    return Material(options, codec, label_names, train, own_valid if valid is None else valid, test)
+
+
+def validation_file(
+    options: CorpusOptions,
+    codec: Codec[Any, Any],
+    label_names: Sequence[str],
+    on_progress: OnProgress | None = None,
+    *,
+    recorded: Recorded | None = None,
+    stdin: StandardInput | None = None,
+) -> Excerpt:
+    """Prepares the validation file of a corpus, or takes its store from the cache if it cannot be read again."""
+    sources = [] if options.valid_file is None else [options.valid_file]
+    key = recorded and recorded.valid_key
+    kept = kept_store(sources, key) if recorded is not None and not recorded.is_valid_file_named else None
+    store = kept or prepare(
+        sources, codec=codec, reading=options.reading, on_progress=on_progress, known_key=key, stdin=stdin
+    )
+    return _excerpt(store, codec, label_names)
+
+
+def other_excerpt(
+    sources: Sequence[str],
+    codec: Codec[Any, Any],
+    options: CorpusOptions,
+    label_names: Sequence[str],
+) -> Excerpt:
+    """Prepares another corpus with a model's codec; its labels are matched to the model's by name.
+
+    The columns of the model's own corpus are those of tables alone, and of what cannot be told by its name.
+    """
+    reading = options.reading
+    if not any(source == "-" or Path(source).is_dir() or has_table_suffix(Path(source)) for source in sources):
+        reading = replace(reading, text_column=None, label_column=None)
+    return _excerpt(prepare(sources, codec=codec, reading=reading), codec, label_names)
+
+
+def kept_store(sources: Sequence[str], key: str | None) -> Store | None:
+    """Returns the store of a corpus that cannot be read again; None where it can be.
+
+    Raises CorpusError if the cache does not hold it.
+    """
+    gone = [name for name in sources if is_gone(name)]
+    if sources and not gone:
+        return None
+    try:
+        return open_store(stores_folder() / str(key))
+    except CorpusError as err:
+        place = {"": "corpus", "-": "standard input"}.get(name := gone[0] if gone else "", printable(name))
+        what = f"{'cannot be read again' if gone[:1] == ['-'] else 'no such file'}, and its store is not in the cache"
+        hint = "give it again: gen train FILE --run RUN --resume, with - where it is piped in; or gen eval RUN FILE"
+        raise CorpusError(f"{place}: {what}", hint=hint) from err
+
+
+def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
+    """Returns (N,) ids with all controls as if nothing were known of them."""
+    table = codec.neutral()
+    return ids if table is None else table.astype(ids.dtype)[ids]
+
+
+def _prepared(
+    options: CorpusOptions,
+    recorded: Recorded | None,
+    on_progress: OnProgress | None,
+    stdin: StandardInput,
+    *,
+    alphabet: str = "",
+) -> Store:
+    """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
+    codec: str | Codec[Any, Any] = options.codec
+    kind: Kind | None = None
+    if recorded is not None:
+        kind = "text" if recorded.codec.suffix == ".txt" else "MIDI"
+    if options.controls:
+        store = prepare(
+            options.sources,
+            codec=codec,
+            reading=options.reading,
+            on_progress=on_progress,
+            auto_reads=kind,
+            stdin=stdin,
+        )
+        codec = load_codec(store.codec_spec).with_controls(options.controls)
+    known = options.base.alphabet if options.base is not None else ""
+    return prepare(
+        options.sources,
+        codec=codec,
+        reading=options.reading,
+        on_progress=on_progress,
+        known_key=recorded and recorded.key,
+        auto_reads=kind,
+        alphabet="".join(sorted({*known, *alphabet})),
+        stdin=stdin,
+    )
+
+
+def _alphabet_of_validation(options: CorpusOptions, stdin: StandardInput) -> str:
+    """Returns the characters of the validation file, which a model must know to be measured on it."""
+    store = prepare([str(options.valid_file)], codec="char", reading=options.reading, stdin=stdin)
+    alphabet: str = store.codec_spec["alphabet"]
+    return alphabet
+
+
+def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[Codec[Any, Any], tuple[str, ...]]:
+    """Returns the codec and the labels of a run: those that it had, or else those of its corpus and of its base."""
+    if recorded is not None and recorded.key in (store.key, *store.older_keys):
+        return recorded.codec, recorded.label_names
+    codec = load_codec(store.codec_spec).fitted(store.ids)
+    if options.base is None:
+        return codec, store.label_names
+    return codec.knowing(options.base.spec), options.base.labels(store.label_names)
+
+
+def _parts(
+    options: CorpusOptions, store: Store, codec: Codec[Any, Any], label_names: Sequence[str]
+) -> tuple[Excerpt, Excerpt, Excerpt]:
+    """Returns the parts of a store to train, validate and test on. Raises CorpusError if a test was asked in vain."""
+    ids = neutral_ids(codec, store.ids)
+    parts = split(
+        store.starts,
+        _matched_labels(store, label_names),
+        valid_fraction=options.valid_share,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+        twins=store.twins,
+    )
+    train, valid, test = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid, parts.test))
+    if options.test_fraction and not test.stretches:
+        raise CorpusError(f"{', '.join(options.sources)}: too short for a test part (0 tokens)", hint="give more")
+    return train, valid, test
+
+
+def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> Excerpt:
+    """Returns all of a store; its labels are matched to the model's by name."""
+    labels = _matched_labels(store, label_names)
+    return Excerpt(store, whole(store.starts, labels), neutral_ids(codec, store.ids))
+
+
+def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int32]:
+    """Returns (D,) the numbers that the labels of a store's documents have in a model; 0 for those that it lacks."""
+    if not store.label_names or tuple(label_names) == store.label_names:
+        return store.labels
+    known = {name: number for number, name in enumerate(label_names, 1)}
+    numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
+    return numbers[store.labels]
+
+
+def facts(material: Material) -> Facts:
+    """Returns what a recipe must know. Raises CorpusError if there is nothing to train on."""
+    place = ", ".join(material.options.sources)
+    problems = material.store.report.problems()
+    unused = f"; not used: {problems}" if problems else ""
+    stretches = material.train.stretches
+    if not stretches:
+        raise CorpusError(
+            f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed{unused})",
+            hint="give more, or --valid 0",
+        )
+    if len(material.label_names) > MAX_LABELS:
+        raise CorpusError(
+            f"{place}: too many different labels ({len(material.label_names)}; at most {MAX_LABELS})",
+            hint="another --label-column, or --labels none",
+        )
+    return Facts(
+        num_tokens=material.train.num_targets,
+        num_documents=len(stretches),
+        typical_length=int(np.quantile(stretches.lengths, 0.75)),
+        vocab_size=len(material.codec.vocab),
+        num_labels=len(material.label_names),
+        can_augment=material.codec.variation(is_augmented=True) is not None,
+        unused=unused,
+    )
+
+
+def bits_of(material: Material) -> dict[str, float]:
+    """Returns yardsticks in bits per unit on the validation part: what simpler models of the same split pay."""
+    excerpt, codec = material.valid, material.codec
+    if material.options.valid_file is not None or not excerpt.stretches:
+        return {}
+    parts = Split(material.train.stretches, excerpt.stretches)
+    num_units = _num_units(excerpt, codec)
+    if num_units == 0:
+        return {}
+    scale = excerpt.num_targets / num_units / np.log(2)
+    nats = yardsticks(excerpt.ids, parts, vocab_size=len(codec.vocab))
+    bits = {name: value * scale for name, value in nats.items()}
+    if codec.unit != "note":
+        bits["bz2 -9"] = bz2_bits_per_char(_beginning(excerpt, codec))
+    return bits
+
+
+def _num_units(excerpt: Excerpt, codec: Codec[Any, Any]) -> int:
+    units = codec.units()
+    if units[:-2].min() == units[:-2].max():  # a character each, a byte each: nothing to look up
+        return excerpt.stretches.num_tokens * int(units[0])
+    return sum(int(units[ids].sum()) for ids in excerpt.stretches.read(excerpt.ids))
+
+
+def _beginning(excerpt: Excerpt, codec: Codec[str, Any]) -> str:
+    """Returns the first texts of an excerpt, each on lines of its own."""
+    texts, room = [], YARDSTICK_TOKENS
+    for stretch in excerpt.stretches:
+        texts.append(decode(codec, excerpt.ids[stretch.start : min(stretch.stop, stretch.start + room)]))
+        room -= stretch.stop - stretch.start
+        if room <= 0:
+            break
+    return "\n".join(texts)
+
+
+def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
+    """Returns the options that a checkpoint keeps. Raises CheckpointError if there are others among them."""
+    try:
+        lists = {name: tuple(data.get(name, ())) for name in ("sources", "controls")}
+        reading = {name: data[name] for name in READING_FIELDS if name in data}
+        others = {name: value for name, value in data.items() if name not in (*reading, "base")}
+        base = Base.of_header(data["base"]) if "base" in data else None
+        return CorpusOptions(**{**others, **lists}, reading=from_json(Reading, reading), base=base)
+    except (TypeError, SettingError) as err:
+        raise CheckpointError(f"checkpoint: options of its corpus that this gen does not know ({err})") from err

@@ -1,0 +1,389 @@
+"""A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
+
+import math
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from gen.analysis.evaluate import Evaluation, evaluate
+from gen.codec import Codec, Envelope, decode
+from gen.codecs import load_codec
+from gen.codecs.envelope import read_envelopes
+from gen.codecs.text.char import unknown_of
+from gen.config import ModelConfig, SamplingConfig, from_json
+from gen.errors import CheckpointError, CorpusError, SettingError
+from gen.generation.generate import Sampled, generate
+from gen.generation.guidance import GuidedStepper
+from gen.generation.prompt import Prompt
+from gen.generation.sampling import Steering
+from gen.generation.stop import stop_at
+from gen.models.cells import CELLS
+from gen.models.recurrent import RecurrentLM, scale_logits_
+from gen.models.stepper import SteppedModel, Stepper, StepPrecision
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.runs.header import check_header
+from gen.runs.material import (
+    CorpusOptions,
+    Excerpt,
+    OnProgress,
+    Recorded,
+    open_material,
+    options_from_json,
+    other_excerpt,
+    validation_file,
+)
+from gen.runs.provenance import PartName, part_difference, recorded_corpus
+from gen.training.recipe import choose_device
+
+Controls = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0:2 30s:8", "key": "Am"}
+
+DEFAULT_LENGTH = 1000
+RUNS = Path("checkpoints")
+_ESCAPE = re.compile(r"\\(?:[abefnrtv\\]|[0-7]{1,3}|x[0-9a-fA-F]{1,2}|[uU][0-9a-fA-F]{1,8})")  # of $'...' in a shell
+
+
+class Run:
+    """A trained model with its codec; made by `load`.
+
+    Args:
+        path: of its model.safetensors.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, path: Path, *, device: str = "auto") -> None:
+        tensors, header = read_checkpoint(path, "model")
+        check_header(path, "model", header)
+        self.path = path
+        self.header = header
+        self.name: str = header["run"]
+        self.label_names: tuple[str, ...] = tuple(header["labels"])
+        try:
+            self.config = from_json(ModelConfig, header["model"])
+        except SettingError as err:
+            raise CheckpointError(f"{path}: its header describes no model ({err})") from err
+        self.codec: Codec[Any, Any] = load_codec(header["codec"])
+        self._check_sizes(tensors)
+        self.model = RecurrentLM(self.config)
+        self.model.load_state_dict(tensors, strict=False)
+        scale_logits_(self.model, self._logit_scale())
+        self.model.to(choose_device(device)).eval()
+        self._steppers: dict[StepPrecision, Stepper] = {}
+
+    @property
+    def stepper(self) -> Stepper:
+        """The weights in float32, laid out for one token at a time."""
+        return self.stepper_in("fp32")
+
+    def stepper_in(self, precision: StepPrecision) -> Stepper:
+        """Returns the weights laid out for one token at a time, once for each precision. Raises as `Stepper` does."""
+        if precision not in self._steppers:
+            self._steppers[precision] = Stepper(self.model, precision)
+        return self._steppers[precision]
+
+    def generate(
+        self,
+        prompt: Any = None,
+        *,
+        length: int | None = DEFAULT_LENGTH,
+        sampling: SamplingConfig | Steering | None = None,
+        seed: int | None = None,
+        label: str | None = None,
+        num_samples: int = 1,
+        precision: StepPrecision = "fp32",
+        controls: Controls | None = None,
+        min_length: int = 0,
+    ) -> Iterator[Sampled]:
+        """Returns the tokens of the samples as they are drawn; arguments are checked at once.
+
+        Args:
+            prompt: what to go on from, of the codec's kind (text, or a Score); None for nothing.
+            length: the most tokens beyond the prompt; None for no limit.
+            sampling: how a token is chosen; or a function that says it before every token, to steer. At temperature
+                1 the network is as sure as it was trained to be, or as its validation part says if that is surer.
+            seed: None draws one.
+            label: one of `label_names`; None for none.
+            num_samples: how many, side by side.
+            precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
+            controls: what is asked of each of `codec.controls`, by its name: one value, or points over the seconds
+                from the start of the piece, a primer's among them ("0:2 30s:8"), or a function of these seconds. A
+                density beyond those that the corpus has is taken as the nearest of them. What is drawn leans
+                towards them (gen.generation.guidance), and takes two steps of the model a token.
+            min_length: a sample does not end by itself before so many tokens are drawn.
+
+        Raises:
+            SettingError: an argument is unknown, out of range or of the wrong kind, or int8 cannot be had here.
+        """
+        asked = read_envelopes(controls or {}, self.codec.controls)
+        return generate(
+            self._guided(self.stepper_in(precision)) if asked else self.stepper_in(precision),
+            prompt=self.prompt(prompt).ids,
+            begin=self.codec.vocab.begin,
+            end=self.codec.vocab.end if self.header["can_end"] else None,
+            length=length,
+            sampling=self._as_sure_as_trained(sampling or SamplingConfig()),
+            seed=secrets.randbits(32) if seed is None else seed,
+            num_samples=num_samples,
+            label=self._label_number(label),
+            min_length=min_length,
+            new_grammar=partial(self.codec.grammar, asked),
+        )
+
+    def stream(
+        self,
+        prompt: Any = None,
+        *,
+        length: int | None = DEFAULT_LENGTH,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        label: str | None = None,
+        stop: str | Sequence[str] | None = None,
+        precision: StepPrecision = "fp32",
+        controls: Controls | None = None,
+        min_length: int = 0,
+    ) -> Iterator[Any]:
+        """Returns what one sample writes after its prompt, piece by piece as it is drawn: strings, or note events.
+
+        Arguments as in `generate`; `stop` ends a text before this string, or before the first of several, which are
+        looked for in what is drawn.
+        """
+        stops = self.stops((stop,) if isinstance(stop, str) else stop or ())
+        sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
+        sampled = self.generate(
+            prompt,
+            length=length,
+            sampling=sampling,
+            seed=seed,
+            label=label,
+            precision=precision,
+            controls=controls,
+            min_length=min_length,
+        )
+        pieces = self.decoded(prompt, (item.token for item in sampled))
+        return stop_at(pieces, stops) if stops else pieces
+
+    def decoded(self, prompt: Any, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
+        """Decodes tokens that go on from a prompt as they come; returns the pieces beyond it, or with it."""
+        return self.prompt(prompt).pieces(tokens, with_prompt=with_prompt)
+
+    def sample(
+        self,
+        prompt: Any = None,
+        *,
+        length: int = DEFAULT_LENGTH,
+        sampling: SamplingConfig | None = None,
+        seed: int | None = None,
+        label: str | None = None,
+        num_samples: int = 1,
+        precision: StepPrecision = "fp32",
+        controls: Controls | None = None,
+        min_length: int = 0,
+    ) -> list[Any]:
+        """Returns whole samples: texts, or Scores, the prompt as it was, then what was drawn.
+
+        Arguments as in `generate`.
+        """
+        rows: list[list[int]] = [[] for _ in range(num_samples)]
+        for item in self.generate(
+            prompt,
+            length=length,
+            sampling=sampling,
+            seed=seed,
+            label=label,
+            num_samples=num_samples,
+            precision=precision,
+            controls=controls,
+            min_length=min_length,
+        ):
+            rows[item.row].append(item.token)
+        start = self.prompt(prompt)
+        return [start.gone_on(row, name=self.name) for row in rows]
+
+    def evaluate(
+        self,
+        corpus: str | Path | Sequence[str | Path] = "valid",
+        *,
+        context: int | None = None,
+        on_progress: OnProgress | None = None,
+        precision: StepPrecision = "fp32",
+        unknown: Literal["error", "skip"] = "error",
+        **reading: Any,
+    ) -> Evaluation:
+        """Measures the model.
+
+        Args:
+            corpus: "valid" or "test" for the run's own, else as in `gen train`.
+            context: None for one pass with carried state, N for fresh windows of N tokens.
+            on_progress: told how many targets of how many are done.
+            precision: "int8" measures what the stepper of that precision pays.
+            unknown: "skip" leaves out characters that the model lacks, and counts them.
+            reading: fields of Reading in which another corpus differs from the run's own, such as encoding="latin-1".
+
+        Raises:
+            SettingError: int8 cannot be had here, or the run's own corpus shall be read otherwise than it was.
+            GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
+        """
+        model = self.model if precision == "fp32" else SteppedModel(self.model, precision)
+        excerpt = self.excerpt(corpus, unknown=unknown, **reading)
+        result = evaluate(
+            model,
+            excerpt.ids,
+            excerpt.stretches,
+            begin=self.codec.vocab.begin,
+            end=self.codec.vocab.end,
+            units=self.codec.units(),
+            unit=self.codec.unit,
+            context=context,
+            on_progress=on_progress,
+        )
+        return replace(result, unknown=unknown_of(excerpt.store.report.findings)) if unknown == "skip" else result
+
+    def excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> Excerpt:
+        """Returns the stretches that `evaluate` measures on; `reading` as there."""
+        is_own = corpus in ("valid", "test")
+        recorded = recorded_corpus(self.path, self.header) if is_own else self.header["corpus"]
+        options = options_from_json(recorded["options"])
+        if corpus == "valid":
+            return self._part("valid", options, recorded, reading)
+        if corpus == "test" and options.test_fraction:
+            return self._part("test", options, recorded, reading)
+        options = replace(options, reading=replace(options.reading, **reading))
+        if not is_own:
+            sources = [corpus] if isinstance(corpus, str | Path) else corpus
+            return other_excerpt([str(source) for source in sources], self.codec, options, self.label_names)
+        if options.test_file in (None, "-"):  # standard input, which was kept by no older version
+            raise SettingError(
+                f"{self.name}: has no test corpus that this file and {TRAINING_FILE} beside it name",
+                hint="train with --test or --test-file, or name a corpus",
+            )
+        return other_excerpt([str(options.test_file)], self.codec, options, self.label_names)
+
+    def prompt(self, whole: Any) -> Prompt:
+        """Returns a text or a Score as the model reads it; None for nothing. Raises SettingError or MidiError."""
+        if whole is not None and isinstance(whole, str) != (self.codec.suffix == ".txt"):
+            wanted = "a text" if self.codec.suffix == ".txt" else "a Score (gen.load(...).codec.read(path))"
+            raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(whole).__name__})")
+        return Prompt.of(self.codec, whole)
+
+    def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Returns texts as the model would write them. Raises SettingError if it never writes one."""
+        if texts and self.codec.suffix != ".txt":
+            raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
+        return tuple(self._stop(text) for text in texts)
+
+    def _part(
+        self, part: PartName, options: CorpusOptions, recorded: Mapping[str, Any], reading: Mapping[str, Any]
+    ) -> Excerpt:
+        for name in reading.keys() - {"unknown"}:
+            raise SettingError(f"--{name}: only for another corpus than {part} ({reading[name]})")
+        trained_on = Recorded(self.codec, self.label_names, recorded["key"], recorded["valid_key"])
+        is_file = options.valid_file is not None or recorded["valid_key"] != recorded["key"]  # named here or not
+        if part == "valid" and is_file:
+            excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
+        else:
+            material = open_material(options, recorded=trained_on)
+            excerpt = material.valid if part == "valid" else material.test
+        if what := part_difference(part, excerpt, recorded):
+            raise CorpusError(
+                f"{', '.join(options.sources) or 'corpus'}: no longer what {self.name} was trained on ({what})",
+                hint=f"name a corpus to evaluate on instead of {part}",
+            )
+        if not excerpt.stretches:
+            raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")
+        return excerpt
+
+    def _stop(self, text: str) -> str:
+        try:
+            written: str = decode(self.codec, self.codec.encode(text))
+        except SettingError as err:
+            escape = _ESCAPE.search(text)
+            hint = f"for the character that {escape[0]} stands for, write --stop $'{escape[0]}'" if escape else err.hint
+            raise SettingError(f"--stop: {str(err).removeprefix('prompt: ')}", hint=hint) from err
+        return written
+
+    def _guided(self, stepper: Stepper) -> GuidedStepper | Stepper:
+        neutral = self.codec.neutral()
+        return stepper if neutral is None else GuidedStepper(stepper, neutral)
+
+    def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:
+        """Takes back out of a temperature what made the network less sure (`gen.analysis.calibrate` tells why)."""
+        factor = min(1.0, self._logit_scale())
+
+        def scaled(config: SamplingConfig) -> SamplingConfig:
+            return replace(config, temperature=config.temperature * factor)
+
+        return scaled(sampling) if isinstance(sampling, SamplingConfig) else lambda: scaled(sampling())
+
+    def _logit_scale(self) -> float:
+        """Returns what the end of the training found (`gen.analysis.calibrate`); 1 before that."""
+        scale = self.header["result"].get("logit_scale", 1.0)
+        if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+            raise CheckpointError(f"{self.path}: not a header of this format (result.logit_scale is {scale})")
+        return scale
+
+    def _check_sizes(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Raises CheckpointError unless codec, labels and weights have the sizes that the header tells."""
+        config = self.config
+        for what, found, told in (
+            ("symbols", len(self.codec.vocab), config.vocab_size),
+            ("labels", len(self.label_names), config.num_labels),
+        ):
+            if found != told:
+                raise CheckpointError(f"{self.path}: its model is for {told} {what}, not those it names ({found})")
+        # First what decides all sizes: to build a model of a false size may need all memory there is.
+        recurrent = (CELLS[config.cell].num_gates * config.hidden_size, config.hidden_size)
+        self._check_shapes(tensors, {"embedding.weight": (config.vocab_size, config.embedding_size)})
+        self._check_shapes(tensors, {f"layers.{n}.weight_hh_l0": recurrent for n in range(config.num_layers)})
+        parameters = RecurrentLM(config).named_parameters()
+        self._check_shapes(tensors, {name: tuple(parameter.shape) for name, parameter in parameters})
+
+    def _check_shapes(self, tensors: Mapping[str, torch.Tensor], told: Mapping[str, tuple[int, ...]]) -> None:
+        for name, shape in told.items():
+            if name not in tensors:
+                raise CheckpointError(f"{self.path}: weights are missing ({name})")
+            if (found := tuple(tensors[name].shape)) != shape:
+                raise CheckpointError(f"{self.path}: its weights do not fit its header ({name}: {found}, not {shape})")
+
+    def _label_number(self, label: str | None) -> int:
+        if label is None:
+            return 0
+        if label not in self.label_names:
+            known = ", ".join(self.label_names) or "it was trained without labels"
+            raise SettingError(f"--label: unknown to {self.name} ({label})", hint=f"known: {known}")
+        return self.label_names.index(label) + 1
+
+
+def load(run: str | Path, *, device: str = "auto") -> Run:
+    """Loads a run.
+
+    Args:
+        run: the name of a folder under checkpoints/, a path to one, or a model.safetensors.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        CheckpointError: there is no such run, or its file is damaged, foreign or newer.
+    """
+    return Run(find_model_file(run), device=device)
+
+
+def find_model_file(run: str | Path) -> Path:
+    """Returns the model file that a name or path stands for. Raises CheckpointError."""
+    path = Path(run)
+    for candidate in (path, path / MODEL_FILE, RUNS / path / MODEL_FILE):
+        if candidate.is_file():
+            return candidate
+    folders = [folder for folder in (path, RUNS / path) if folder.is_dir() and path.name]
+    known = ", ".join(sorted(file.parent.name for file in RUNS.glob(f"*/{MODEL_FILE}"))[:10])
+    hint = f"runs here: {known}" if known else "train one: gen train --help"
+    if folders:
+        raise CheckpointError(f"{folders[0]}: no run there ({MODEL_FILE} is missing)", hint=hint)
+    raise CheckpointError(f"{run or 'RUN'}: no such run", hint=hint)

@@ -1,0 +1,360 @@
+"""A whole run on a little text: its files, its resume, its end under SIGKILL."""
+
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gen
+from gen.analysis.calibrate import evaluate_calibrated
+from gen.config import Reading, SamplingConfig
+from gen.data.stretches import Stretch, Stretches
+from gen.errors import CheckpointError, SettingError
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
+from gen.runs.material import CorpusOptions
+from gen.runs.opening import train_session
+from gen.runs.session import Session, evenly
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_layers": 2,
+    "embedding_size": 8,
+    "batch_size": 4,
+    "bptt": 16,
+    "dropout": 0.1,
+}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    draw = random.Random(0)  # noqa: S311 - words, not secrets
+    words = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "rain"]
+    path = tmp_path / "cats.txt"
+    path.write_text("\n".join(" ".join(draw.choices(words, k=8)) for _ in range(120)), encoding="utf-8")
+    return path
+
+
+def open_run(corpus: Path, out: Path, run: str = "r", **changes: Any) -> Session:
+    overrides = SMALL | {"steps": 80} | changes.pop("overrides", {})
+    return train_session(CorpusOptions((str(corpus),)), run=run, out=out, overrides=overrides, **changes)
+
+
+def finished(session: Session) -> dict[str, Any]:
+    with session:
+        for _ in session.reports():
+            pass
+        return session.result()
+
+
+def test_a_run_leaves_model_training_metrics_and_samples(corpus: Path, tmp_path: Path) -> None:
+    result = finished(open_run(corpus, tmp_path))
+
+    folder = tmp_path / "r"
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors",
+        "training.safetensors",
+        "metrics.jsonl",
+        "samples",
+    }
+    assert result["steps"] == 80
+    assert result["unit"] == "char"
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
+    best = min(line["valid_nats"] for line in lines if line["valid_nats"])
+    assert best == pytest.approx(result["valid_nats"], abs=0.02)
+    assert list((folder / "samples").iterdir())
+
+
+def test_reported_validation_is_what_eval_says_of_the_saved_model(corpus: Path, tmp_path: Path) -> None:
+    result = finished(open_run(corpus, tmp_path, overrides={"precision": "fp32"}))
+
+    measured = gen.load(tmp_path / "r").evaluate("valid", context=1024)
+
+    assert measured.nats_per_token == pytest.approx(result["valid_nats"], abs=2e-4)
+
+
+def test_a_loaded_model_is_calibrated_and_its_file_holds_the_weights_as_trained(corpus: Path, tmp_path: Path) -> None:
+    result = finished(open_run(corpus, tmp_path, overrides={"precision": "fp32", "steps": 200}))
+    run = gen.load(tmp_path / "r")
+    excerpt, vocab = run.excerpt("valid"), run.codec.vocab
+
+    _, again = evaluate_calibrated(
+        run.model,
+        excerpt.store.ids,
+        excerpt.stretches,
+        begin=vocab.begin,
+        end=vocab.end,
+        units=run.codec.units(),
+        unit="char",
+        context=1024,
+    )
+
+    assert result["logit_scale"] != 1.0
+    assert again == pytest.approx(1.0, abs=0.01)
+    tensors, header = read_checkpoint(tmp_path / "r" / "model.safetensors", "model")
+    assert header["result"]["logit_scale"] == result["logit_scale"]
+    torch.testing.assert_close(tensors["output.weight"] * result["logit_scale"], run.model.output.weight.detach())
+
+
+@pytest.mark.parametrize(("scale", "temperature"), [(0.5, 1.0), (2.0, 0.5)], ids=["less sure", "surer"])
+def test_samples_are_as_sure_as_the_network_was_trained_to_be_or_surer(
+    corpus: Path, tmp_path: Path, scale: float, temperature: float
+) -> None:
+    finished(open_run(corpus, tmp_path, overrides={"steps": 20}))
+    path = tmp_path / "r" / "model.safetensors"
+    tensors, header = read_checkpoint(path, "model")
+
+    def run_of(logit_scale: float) -> gen.Run:  # powers of two, which change no bit of a product but its exponent
+        result = header["result"] | {"logit_scale": logit_scale}
+        write_checkpoint(path, "model", tensors, header | {"result": result})
+        return gen.load(path)
+
+    wanted = run_of(1.0).sample(length=200, seed=1, sampling=SamplingConfig(temperature))
+    run = run_of(scale)
+    steered = "".join(
+        run.decoded(None, (item.token for item in run.generate(length=200, seed=1, sampling=SamplingConfig)))
+    )
+
+    assert run.sample(length=200, seed=1) == wanted
+    assert [steered] == wanted
+    assert wanted != run_of(1.0).sample(length=200, seed=1, sampling=SamplingConfig(temperature / 2))
+
+
+@pytest.mark.parametrize("scale", ["1", 0, -1.0, float("inf"), float("nan"), None])
+def test_a_scale_that_is_no_factor_makes_a_damaged_file(corpus: Path, tmp_path: Path, scale: Any) -> None:
+    finished(open_run(corpus, tmp_path, overrides={"steps": 2}))
+    path = tmp_path / "r" / "model.safetensors"
+    tensors, header = read_checkpoint(path, "model")
+    write_checkpoint(path, "model", tensors, header | {"result": header["result"] | {"logit_scale": scale}})
+
+    with pytest.raises(CheckpointError, match="logit_scale"):
+        gen.load(tmp_path / "r")
+
+
+def stopped_at(corpus: Path, out: Path, step: int) -> None:
+    session = open_run(corpus, out)
+    with session:
+        for report in session.reports():
+            if report.step == step:
+                session.stop()
+
+
+@pytest.mark.parametrize("step", [1, 30, 79])
+def test_a_stopped_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path, step: int) -> None:
+    straight = finished(open_run(corpus, tmp_path / "straight"))
+    stopped_at(corpus, tmp_path / "stopped", step)
+
+    resumed = finished(open_run(corpus, tmp_path / "stopped", resume=True))
+
+    assert_same_weights(tmp_path / "straight" / "r", tmp_path / "stopped" / "r")
+    assert resumed["valid_nats"] == straight["valid_nats"]
+
+
+def test_a_stopped_run_on_lines_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
+    options = CorpusOptions((str(corpus),), reading=Reading(documents="lines"), test_fraction=0.1)
+    for name in ("straight", "stopped"):
+        session = train_session(options, run=name, out=tmp_path, overrides=SMALL | {"steps": 40})
+        with session:
+            for report in session.reports():
+                if name == "stopped" and report.step == 13:
+                    session.stop()
+    finished(train_session(CorpusOptions(()), run="stopped", out=tmp_path, resume=True))
+
+    assert_same_weights(tmp_path / "straight", tmp_path / "stopped")
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    for name, kind in (("model.safetensors", "model"), ("training.safetensors", "training")):
+        ours, _ = read_checkpoint(one / name, kind)  # type: ignore[arg-type]
+        theirs, _ = read_checkpoint(other / name, kind)  # type: ignore[arg-type]
+        assert ours.keys() == theirs.keys()
+        assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+
+
+def command(corpus: Path, out: Path, *more: str) -> list[str]:
+    sizes = "--hidden 16 --embedding 8 --layers 2 --batch-size 4 --bptt 16 --dropout 0.1 --steps 400"
+    return [sys.executable, "-m", "gen", "train", str(corpus), "--run", "r", "--out", str(out), *sizes.split(), *more]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
+    subprocess.run(command(corpus, tmp_path / "straight"), check=True, capture_output=True)
+    draw = random.Random(1)  # noqa: S311 - moments, not secrets
+
+    for attempt in range(3):
+        more = ["--resume"] if attempt else []
+        process = subprocess.Popen(command(corpus, tmp_path / "killed", *more), stderr=subprocess.DEVNULL)
+        while not (tmp_path / "killed" / "r" / "training.safetensors").exists():
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0.0, 2.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command(corpus, tmp_path / "killed", "--resume"), check=True, capture_output=True)
+
+    assert_same_weights(tmp_path / "straight" / "r", tmp_path / "killed" / "r")
+
+
+def test_resume_needs_no_corpus_and_may_go_on_for_longer(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path))
+
+    session = train_session(CorpusOptions(()), run="r", out=tmp_path, resume=True, overrides={"steps": 100})
+
+    assert finished(session)["steps"] == 100
+
+
+def test_resume_refuses_a_changed_corpus_and_says_what_changed(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path))
+    corpus.write_text(corpus.read_text() + "x")
+
+    with pytest.raises(CheckpointError, match=r"the corpus has changed \(.*cats.txt: \d+ tokens then, \d+ now\)"):
+        open_run(corpus, tmp_path, resume=True)
+
+
+def test_resume_refuses_another_size(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path))
+
+    with pytest.raises(SettingError, match=r"hidden size cannot change \(16 then, 32 now\)"):
+        open_run(corpus, tmp_path, resume=True, overrides={"hidden_size": 32})
+
+
+def test_resume_of_a_run_that_does_not_exist_is_an_error(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such run"):
+        open_run(corpus, tmp_path, resume=True)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_run_that_was_killed_before_its_first_save_begins_anew_on_resume(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+
+    assert finished(open_run(corpus, tmp_path, resume=True))["steps"] == 80
+
+
+def test_an_existing_run_is_never_overwritten(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path))
+    before = (tmp_path / "r" / "model.safetensors").read_bytes()
+
+    with pytest.raises(SettingError, match="there already"):
+        open_run(corpus, tmp_path)
+
+    assert (tmp_path / "r" / "model.safetensors").read_bytes() == before
+
+
+def test_fine_tuning_starts_from_what_the_other_run_knew(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path, run="old", overrides={"steps": 400, "learning_rate": 0.01}))
+    other = tmp_path / "other.txt"
+    other.write_text(corpus.read_text().replace("rain", "rain!"), encoding="utf-8")
+
+    options = CorpusOptions((str(other),))
+    tuned = train_session(options, run="new", out=tmp_path, from_run=str(tmp_path / "old"), overrides={"steps": 0})
+    fresh = train_session(options, run="fresh", out=tmp_path, overrides=SMALL | {"steps": 0})
+
+    reasons = {choice.name: choice.reason for choice in tuned.choices}
+    assert reasons["hidden size"] == "as in the run that it starts from"
+    assert reasons["steps"] == "given"
+    assert finished(tuned)["valid_nats"] < finished(fresh)["valid_nats"] - 0.3
+    assert "!" in gen.load(tmp_path / "new").codec.vocab.index
+
+
+def test_patience_ends_a_run_that_no_longer_improves(corpus: Path, tmp_path: Path) -> None:
+    session = open_run(corpus, tmp_path, overrides={"steps": 4000, "learning_rate": 1e-9, "patience": 2})
+
+    with session:
+        reports = list(session.reports())
+
+    assert reports[-1].remark is not None
+    assert "no better validation in 2" in reports[-1].remark
+    assert reports[-1].step < 4000
+
+
+def test_an_untrained_model_can_be_made_and_sampled(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path, overrides={"steps": 0}))
+
+    text = gen.load(tmp_path / "r").sample("the", length=50, seed=0)[0]
+
+    assert text.startswith("the")
+    assert len(text) == 53
+
+
+def test_labels_come_from_folders_and_can_be_asked_for(tmp_path: Path) -> None:
+    for name, word in (("high", "HIGH "), ("low", "low ")):
+        (tmp_path / "corpus" / name).mkdir(parents=True)
+        (tmp_path / "corpus" / name / "a.txt").write_text(word * 300, encoding="utf-8")
+
+    finished(open_run(tmp_path / "corpus", tmp_path, overrides={"steps": 300, "learning_rate": 0.01}))
+    run = gen.load(tmp_path / "r")
+
+    assert run.label_names == ("high", "low")
+    surely = SamplingConfig(temperature=0.3)
+    assert run.sample(length=60, seed=0, label="high", sampling=surely)[0].isupper()
+    assert run.sample(length=60, seed=0, label="low", sampling=surely)[0].islower()
+    with pytest.raises(SettingError, match=r"unknown to r \(middle\)"):
+        run.sample(label="middle")
+
+
+def test_a_sample_is_the_same_alone_and_among_others(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path))
+    run = gen.load(tmp_path / "r")
+
+    assert run.sample("the", length=200, seed=0, num_samples=9)[0] == run.sample("the", length=200, seed=0)[0]
+
+
+def test_a_prompt_of_the_wrong_kind_is_an_error(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path, overrides={"steps": 0}))
+
+    with pytest.raises(SettingError, match=r"goes on from a text \(int\)"):
+        gen.load(tmp_path / "r").stream(7)
+
+
+def test_streaming_gives_the_sample_without_its_prompt(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path))
+    run = gen.load(tmp_path / "r")
+
+    streamed = "".join(run.stream("the", length=80, seed=3))
+
+    assert "the" + streamed == run.sample("the", length=80, seed=3)[0]
+    assert len(streamed) == 80
+
+
+def test_evaluation_of_a_corpus_with_an_unknown_character_names_it(corpus: Path, tmp_path: Path) -> None:
+    finished(open_run(corpus, tmp_path, overrides={"steps": 1}))
+    (tmp_path / "new.txt").write_text("the cat saw a \u00e9", encoding="utf-8")
+
+    with pytest.raises(gen.GenError, match="00E9"):
+        gen.load(tmp_path / "r").evaluate(str(tmp_path / "new.txt"))
+
+
+def test_validation_while_training_reads_an_even_part_of_a_long_text() -> None:
+    part = evenly(Stretches([Stretch(0, 1 << 20, 0, True)]), 1 << 16)
+
+    assert sum(piece.stop - piece.start for piece in part) == 1 << 16
+    assert part[-1].start > 0.9 * (1 << 20)
+
+
+@given(
+    lengths=st.lists(st.integers(0, 4000), min_size=1, max_size=30),
+    max_tokens=st.integers(1, 20_000),
+    chunk=st.sampled_from([3, 1 << 20]),
+)
+def test_an_even_part_is_every_nth_window_of_all(lengths: list[int], max_tokens: int, chunk: int) -> None:
+    stops = np.cumsum(lengths).tolist()
+    stretches = [Stretch(stop - n, stop, n % 3, n % 2 == 0) for stop, n in zip(stops, lengths, strict=True)]
+    windows = [
+        Stretch(start, min(start + 1024, s.stop), s.label, s.is_closed and start + 1024 >= s.stop)
+        for s in stretches
+        for start in range(s.start, s.stop, 1024)
+    ]
+    expected = windows[:: math.ceil(stops[-1] / max_tokens)] if stops[-1] > max_tokens else stretches
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gen.data.stretches.CHUNK", chunk)
+        assert evenly(Stretches(stretches), max_tokens) == tuple(expected)

@@ -33,7 +33,7 @@ from gen.runs.versions import versions
 
 MIN_SPAN_SECONDS = 30.0  # three times what gen lets pass between two saves
 CLOCKS = ("seconds", "tokens_per_second")  # all that may differ
-QUICK_GEN = "import sys, gen.runs.session as s; from gen.cli.console import main; s.SECONDS_BETWEEN_SAVES = {}; main()"
+QUICK_GEN = "import sys, gen.runs.session as s; from gen.cli.main import main; s.SECONDS_BETWEEN_SAVES = {}; main()"
 
 
 @dataclass

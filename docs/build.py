@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from gen.cli.app import app
+from gen.cli.main import app
 from gen.codec import Vocab
 from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec

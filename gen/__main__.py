@@ -1,6 +1,6 @@
 """`python -m gen` is `gen`."""
 
-from gen.cli.console import main
+from gen.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gen.cli.console import run as run_gen
+from gen.cli.main import run as run_gen
 from gen.corpus.builtin import builtin_path
 
 TINY = ("--steps", "3", "--hidden", "8", "--layers", "1", "--embedding", "4", "--batch-size", "4", "--bptt", "16")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gen.cli.console import run as run_gen
+from gen.cli.main import run as run_gen
 from gen.runs.checkpoint import read_checkpoint
 from gen.runs.material import CorpusOptions
 from gen.runs.opening import train_session

@@ -21,7 +21,7 @@ sys.path.insert(0, sys.argv[1])
 import windows
 exec(sys.argv[2])
 sys.argv[1:] = sys.argv[3:]
-from gen.cli.console import main
+from gen.cli.main import main
 main()
 """
 SLOWLY_LET_GO = """

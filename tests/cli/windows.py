@@ -118,6 +118,6 @@ def become_windows() -> None:
 if __name__ == "__main__":
     sys.path.pop(0)  # the folder of this file
     become_windows()
-    from gen.cli.console import main
+    from gen.cli.main import main
 
     main()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gen.cli.console import problem_of
+from gen.cli.main import problem_of
 from gen.errors import SettingError
 from tests.cli.conftest import Gen, spawn
 
@@ -122,7 +122,7 @@ def test_every_help_ends_with_two_commands(gen: Gen, command: str) -> None:
     assert all(line.strip().startswith("gen ") for line in lines[-2:])
 
 
-@pytest.mark.parametrize("module", ["gen", "gen.cli.app"])
+@pytest.mark.parametrize("module", ["gen", "gen.cli.main"])
 def test_help_waits_for_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; sys.exit(bool({{'torch', 'numpy', 'mido', 'safetensors'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

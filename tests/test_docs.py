@@ -1,8 +1,55 @@
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[1]
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def markdown_files() -> list[str]:
+    """Returns the Markdown files of the project, relative to its root."""
+    folders = (".", "docs", "benchmarks", "benchmarks/results", "corpora")
+    paths = (path for folder in folders for path in sorted((REPOSITORY / folder).glob("*.md")))
+    return [path.relative_to(REPOSITORY).as_posix() for path in paths]
+
+
+def prose(page: str) -> str:
+    """Returns a page without its fenced code."""
+    return FENCE.sub("", (REPOSITORY / page).read_text(encoding="utf-8"))
+
+
+def anchors(page: str) -> set[str]:
+    """Returns the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: str) -> Iterator[str]:
+    """Yields the relative links of a page whose file or heading does not exist."""
+    for target in LINK.findall(prose(page)):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = ((REPOSITORY / page).parent / name).resolve() if name else REPOSITORY / page
+        if not path.exists() or (anchor and anchor not in anchors(path.relative_to(REPOSITORY).as_posix())):
+            yield target
+
+
+def tables(page: str) -> list[list[str]]:
+    """Returns the tables of a page, each as its lines."""
+    blocks = re.findall(r"(?:^\|.*\n)+", prose(page), re.MULTILINE)
+    return [block.splitlines() for block in blocks]
+
+
+def is_sound(table: list[str]) -> bool:
+    """Returns whether the second line is a rule and all lines have as many cells as the first."""
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
+    return len(widths) == 1 and len(table) > 1 and bool(re.fullmatch(r"\|(?: ?:?-+:? ?\|)+", table[1]))
 
 
 def test_the_generated_pages_are_up_to_date() -> None:
@@ -14,4 +61,28 @@ def test_the_generated_pages_are_up_to_date() -> None:
 def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     pages = {path.name for path in (REPOSITORY / "docs").glob("*.md")}
-    assert {page for page in pages if f"docs/{page}" not in readme} == set()
+    assert {page for page in pages if f"(docs/{page})" not in readme} == set()
+
+
+@pytest.mark.parametrize("page", markdown_files())
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    assert list(broken_links(page)) == []
+
+
+@pytest.mark.parametrize("page", markdown_files())
+def test_every_table_has_a_rule_and_rows_of_equal_width(page: str) -> None:
+    assert [table[0] for table in tables(page) if not is_sound(table)] == []
+
+
+def test_every_benchmark_is_in_the_table_with_a_page_of_results() -> None:
+    scripts = {path.name for path in (REPOSITORY / "benchmarks").glob("*.py")}
+    rows = re.findall(r"^\| \[`(\w+\.py)[^`]*`\]\(results/(\w+)\.md\)", prose("benchmarks/README.md"), re.MULTILINE)
+    assert {script for script, _ in rows} == scripts
+    assert all(script == f"{page}.py" for script, page in rows)
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (REPOSITORY / "benchmarks" / "results").glob("*.md")))
+def test_every_page_of_results_names_machine_and_date(page: str) -> None:
+    text = prose(f"benchmarks/results/{page}")
+    stamp = r"^.+ \(.*\), torch \S+, \d{4}-\d\d-\d\d.*, gen \S+: `"
+    assert "Nothing is measured yet" in text or re.search(stamp, text, re.MULTILINE)

@@ -6,8 +6,8 @@ Neural Networks") takes that factor out again. The order of the tokens stays, on
 number, fitted to thousands of tokens, learns nothing by heart.
 
 That is right for a next token after what a person wrote. A sample goes on from its own tokens, the unlikely ones too,
-and strays where it is as unsure as that: so `Run.generate` takes a factor below 1 back out (benchmarks/README.md,
-resemblance.py and beginnings.py).
+and strays where it is as unsure as that: so `Run.generate` takes a factor below 1 back out (benchmarks/results/,
+resemblance.md and beginnings.md).
 """
 
 from collections.abc import Sequence

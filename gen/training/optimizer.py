@@ -1,7 +1,7 @@
 """What turns gradients into steps: Muon for the matrices of the recurrent layers, AdamW for all other weights.
 
 Muon (Jordan et al. 2024) makes a step whose singular values are all about one out of a momentum of gradients. In a
-recurrent matrix, which is applied at every token, a few directions else take most of Adam's step: benchmarks/README.md
+recurrent matrix, which is applied at every token, a few directions else take most of Adam's step: docs/lab-notes.md
 has what this gains. Each gate's matrix is orthogonalised by itself, since gates are separate maps that torch stores on
 top of each other. The Newton-Schulz iteration is the first three steps of Cesista, You & Jordan 2025 ("Squeezing 1-2%
 efficiency gains out of Muon"): all five cost more and trained no better. In bf16, whose error a step forgives. And it

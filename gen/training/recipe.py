@@ -1,7 +1,7 @@
 """Chooses a model and how to train it from the corpus, the device and the budget; any option given wins.
 
 Rows, window, rates, resets, and width and dropout after two and after ten minutes stand on runs on one text and two CPU
-cores (benchmarks/README.md); what lies between is interpolated. The width for large alphabets, and augmentation, stand
+cores (docs/lab-notes.md); what lies between is interpolated. The width for large alphabets, and augmentation, stand
 on piano music and Chinese after five minutes of one core. Sizes for GPUs are not measured yet. The screen prints every
 choice and its reason.
 """

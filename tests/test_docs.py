@@ -13,7 +13,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 def markdown_files() -> list[str]:
     """Returns the Markdown files of the project, relative to its root."""
-    folders = (".", "docs", "benchmarks", "benchmarks/results", "corpora")
+    folders = (".", "docs", "benchmarks", "benchmarks/results", "corpora", "tests/old_runs")
     paths = (path for folder in folders for path in sorted((REPOSITORY / folder).glob("*.md")))
     return [path.relative_to(REPOSITORY).as_posix() for path in paths]
 

@@ -27,7 +27,7 @@ from statistics import median
 import mido
 
 from gen.config import Reading
-from gen.corpus.kinds import MIDI_SUFFIXES
+from gen.corpus.file_kinds import MIDI_SUFFIXES
 from gen.corpus.prepare import prepare
 
 NAMES = ("mido", "serial", "prepared", "cached")

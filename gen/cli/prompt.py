@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from gen.cli.console import say
 from gen.codec import stream
 from gen.codecs.export import is_music
-from gen.corpus.kinds import is_midi
+from gen.corpus.file_kinds import is_midi
 from gen.corpus.sources import STDIN_NAME, announce_terminal, spool, standard_input
 from gen.errors import GenError, SettingError
 from gen.music.score import NoteEvent, Tempo, TimeSignature

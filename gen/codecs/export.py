@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gen.codec import Codec, decode, stream
-from gen.corpus.kinds import MIDI_SUFFIXES, is_midi
+from gen.corpus.file_kinds import MIDI_SUFFIXES, is_midi
 from gen.errors import CorpusError, SettingError
 from gen.files import write_atomically
 

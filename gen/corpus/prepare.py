@@ -6,7 +6,7 @@ The files are read up to three times, part by part, so that memory does not grow
     survey    text only: which characters there are, and which files are no text
     encode    writes the ids; of MIDI, in processes of their own
 
-What becomes of a file that cannot be used stands in `gen.corpus.passes`.
+What becomes of a file that cannot be used stands in `gen.corpus.encoding`.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ from gen.codecs.text.forms import in_form_of
 from gen.codecs.text.tables.parts import VERSION as TABLES_VERSION
 from gen.codecs.text.tables.parts import is_table
 from gen.config import Reading
+from gen.corpus.encoding import Encoder, OnProgress, Progress, Refusal, Weights, survey
+from gen.corpus.file_kinds import Kind, LookedAt, kind_of_most, left_out, look_at
 from gen.corpus.hashing import HashedFile, check_unchanged, hash_files
-from gen.corpus.kinds import Kind, LookedAt, kind_of_most, left_out, look_at
-from gen.corpus.passes import Encoder, OnProgress, Progress, Refusal, Weights, survey
 from gen.corpus.sources import Skipped, SourceFile, StandardInput, find_sources
 from gen.corpus.workers import file_encoder
 from gen.data.report import FileReport, Report
@@ -99,9 +99,9 @@ def prepare(
 
     Args:
         sources: files, folders, globs, "-" or names of built-in corpora.
-        codec: "auto" takes `beat` or `performance` if most files are MIDI (`gen.corpus.kinds`, `gen.codecs.choice`;
-            `codec_reason` says why), else `char`, else, beyond 8192 different characters, `byte`. A codec as an object
-            is used as it is: its vocabulary is not built anew.
+        codec: "auto" takes `beat` or `performance` if most files are MIDI (`gen.corpus.file_kinds` counts them,
+            `gen.codecs.choice` chooses, `codec_reason` says why), else `char`, or `byte` for a text of more than 8192
+            different characters. A codec given as an object keeps its vocabulary.
         reading: how files become documents; a codec given as an object reads its files that way too.
         on_progress: called with the bytes done and their total.
         num_workers: processes that encode MIDI beside this one, each file under limits of time and memory; None for as

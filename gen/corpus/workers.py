@@ -1,22 +1,23 @@
-"""Encodes the files of a corpus in processes of their own, and hands the results over in the order of the files.
+"""Encodes the files of a corpus in worker processes, and yields the results in the order of the files.
 
-Each file is held to a limit of time and memory (`gen.corpus.limits`), so that one that was made to be hostile, or that
-meets a fault of ours, is refused like any other bad file, and the run goes on: a worker that died is replaced by
-another, which goes on with the rest. A death that no limit explains may not be the fault of the file, so that file is
-tried once more.
+Each file has a limit of processor time and memory (`gen.corpus.resource_limits`). So a file that exceeds it, because it
+is hostile or because of a bug of ours, is refused like any other bad file, and the preparation goes on: another worker
+replaces the one that died, and takes over its remaining files. If a worker dies within its limits, the file may not be
+the cause, so the file is tried once more.
 
-A worker is a fresh interpreter that reads its job as JSON from its standard input, to the end, and then writes a reply
-for each of its files, in order, to its standard output. The two are plain pipes, for four reasons:
+A worker is a new Python interpreter. It reads its job as JSON from its standard input up to the end, then writes one
+reply per file, in order, to its standard output. Parent and worker talk through plain pipes, for four reasons:
 
-- A fork would copy the locks of threads that may exist: torch and BLAS start some. What `multiprocessing` spawns runs
-  the caller's main script again, which goes wrong in every script without an `if __name__ == "__main__"`.
-- Whoever dies closes the pipe: a killed worker is seen at once and never waited for, and a worker whose parent was
-  killed ends when it writes its next reply.
-- Each file's worker is settled beforehand, by size alone. So the replies are read file after file, which needs no
-  queue and no thread, and a worker that is ahead waits in its pipe: memory is bounded.
+- A fork would copy locks that other threads may hold, such as those of torch and BLAS. A process that
+  `multiprocessing` spawns runs the caller's main script again, which breaks scripts without `if __name__ ==
+  "__main__"`.
+- A process that dies closes its pipes. So the parent sees at once that a worker was killed, and a worker whose parent
+  was killed ends at its next reply.
+- The worker of each file is chosen beforehand, by file sizes. So the parent reads the replies in the order of the
+  files, without queues or threads, and memory is bounded: a worker that is ahead blocks on its full pipe.
 - Nothing is pickled.
 
-A worker imports codecs, hence numpy, but never torch: it starts in a tenth of a second. So even a single file has one.
+A worker imports the codecs and so numpy, but never torch. It starts in 0.1 s, so even a single file gets a worker.
 """
 
 import json
@@ -33,7 +34,7 @@ import numpy as np
 from gen.codec import Codec, Part
 from gen.codecs import load_codec
 from gen.corpus.hashing import HashedFile
-from gen.corpus.limits import Limits, is_time_up, limit_memory, limited_time
+from gen.corpus.resource_limits import ResourceLimits, is_time_up, limit_memory, limited_time
 from gen.errors import GenError, MidiError
 from gen.files import reason
 
@@ -46,11 +47,11 @@ else:
 
 EncodeFile = Callable[[Path], Iterator[Part]]
 
-_WORTHWHILE_BYTES = 2 << 20  # of MIDI for one worker: some 0.3 s of work against 0.1 s to start
-_FILE_BYTES = 3000  # that take as long to encode as a file of no length
-_LIMITS = Limits()
-_TRIES = 2  # of a file whose worker was killed
-_PIPE_BYTES = 1 << 20  # how far a worker may be ahead; as much as Linux grants without asking
+_MIN_BYTES_PER_WORKER = 2 << 20  # of MIDI: about 0.3 s of work, against 0.1 s to start the worker
+_BYTES_PER_FILE = 3000  # the fixed cost of a file, as the number of bytes that take as long to encode
+_LIMITS = ResourceLimits()
+_MAX_TRIES = 2  # of a file whose worker was killed
+_PIPE_BYTES = 1 << 20  # how far a worker can be ahead of the parent; the most that Linux grants without privileges
 _PROGRAM = """
 import json, sys
 job = json.load(sys.stdin)
@@ -61,16 +62,16 @@ work(job, sys.stdout.buffer)
 
 
 class Workers:
-    """Processes that encode the given files; used in a `with`, at whose end they are gone.
+    """Processes that encode the given files; a context manager that ends them on exit.
 
     Args:
-        codec: one that `load_codec` makes again from its spec.
+        codec: a codec that `load_codec` can rebuild from its spec.
         files: in the order in which `encode_file` will be called for them.
-        limits: what each file may take.
+        limits: those of each file.
     """
 
     def __init__(
-        self, codec: Codec[Any, Any], files: Sequence[HashedFile], *, num_workers: int, limits: Limits = _LIMITS
+        self, codec: Codec[Any, Any], files: Sequence[HashedFile], *, num_workers: int, limits: ResourceLimits = _LIMITS
     ) -> None:
         owners = _owners(files, num_workers=num_workers)
         shares: list[list[Path]] = [[] for _ in range(num_workers)]
@@ -81,7 +82,7 @@ class Workers:
         try:
             for share in shares:
                 self._workers.append(_Worker(codec, share, limits))
-            for worker in self._workers:  # when all are starting: a long job waits until it is read
+            for worker in self._workers:  # only when all are starting: sending a long job blocks until it is read
                 worker.send_job()
         except BaseException:
             self._end()
@@ -97,7 +98,7 @@ class Workers:
         """Yields the parts of the next file.
 
         Raises:
-            MidiError: the file cannot be used, or takes more than it may.
+            MidiError: the file cannot be used, or exceeds its limits.
             GenError: its worker was killed, and no other could be started.
         """
         yield from self._workers[next(self._owners)].encode_next(path)
@@ -110,9 +111,9 @@ class Workers:
 
 
 class _Worker:
-    """What encodes a share of the files: a process, after whose death another."""
+    """A process that encodes a share of the files; a new process replaces one that dies."""
 
-    def __init__(self, codec: Codec[Any, Any], share: Sequence[Path], limits: Limits) -> None:
+    def __init__(self, codec: Codec[Any, Any], share: Sequence[Path], limits: ResourceLimits) -> None:
         self._codec = codec
         self._share = share
         self._limits = limits
@@ -120,15 +121,15 @@ class _Worker:
         self.process = _start()
 
     def send_job(self) -> None:
-        """Tells the process which files are left to do."""
+        """Sends the codec, the limits and the remaining files to the process."""
         files = [str(path) for path in self._share[self._num_done :]]
         job = {"path": [*map(str, sys.path)], "codec": self._codec.spec(), "limits": self._limits, "files": files}
         assert self.process.stdin is not None
-        with suppress(OSError), self.process.stdin as pipe:  # it is gone: its reply, or none, says what is wrong
+        with suppress(OSError), self.process.stdin as pipe:  # a dead process is noticed when its reply is read
             pipe.write(json.dumps(job).encode())
 
     def encode_next(self, path: Path) -> Iterator[Part]:
-        """Returns the parts of the next file of the share. Raises MidiError or GenError as `Workers.encode_file`."""
+        """Returns the parts of the next file of the share. Raises MidiError or GenError, as `Workers.encode_file`."""
         deaths = 0
         while True:
             assert self.process.stdout is not None
@@ -142,17 +143,17 @@ class _Worker:
             else:
                 self._num_done += 1
                 return parts
-            if returncode >= 0:  # what made an error there makes it here, where it can be seen
+            if returncode >= 0:  # a Python error: repeated in this process, it shows its traceback
                 return self._codec.encode_file(path)
             deaths += 1
-            is_over = is_time_up(returncode) or deaths == _TRIES
-            self._num_done += is_over
-            self._begin_anew(path, -returncode)
-            if is_over:
+            is_given_up = is_time_up(returncode) or deaths == _MAX_TRIES
+            self._num_done += is_given_up
+            self._restart(path, -returncode)
+            if is_given_up:
                 raise MidiError(f"{path}: {self._cause(returncode)}")
 
     def end(self) -> None:
-        """Waits for the process, which is killed or dead."""
+        """Waits for the process, which was killed or has ended, and closes its pipes."""
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
@@ -162,9 +163,9 @@ class _Worker:
     def _cause(self, returncode: int) -> str:
         if is_time_up(returncode):
             return f"takes more than {self._limits.seconds:g} s of processor time"
-        return f"the process that read it was killed {_TRIES} times (signal {-returncode})"
+        return f"the process that read it was killed {_MAX_TRIES} times (signal {-returncode})"
 
-    def _begin_anew(self, path: Path, number: int) -> None:
+    def _restart(self, path: Path, signal_number: int) -> None:
         """Starts another process for the rest of the share."""
         if self._num_done == len(self._share):
             return
@@ -172,7 +173,8 @@ class _Worker:
             process = _start()
         except OSError as err:
             raise GenError(
-                f"{path}: the process that read it was killed (signal {number}), and no other starts ({reason(err)})",
+                f"{path}: the process that read it was killed (signal {signal_number}), and no other starts"
+                f" ({reason(err)})",
                 hint="perhaps there was not enough memory",
             ) from err
         self.end()
@@ -184,32 +186,32 @@ class _Worker:
 def file_encoder(
     codec: Codec[Any, Any], files: Sequence[HashedFile], *, num_workers: int | None
 ) -> Iterator[EncodeFile]:
-    """Gives what encodes the files, one after another in their order.
+    """Yields a function that encodes a file; it must be called for each of the files, in their order.
 
     Args:
-        num_workers: how many processes shall do it; 0 for this one alone, which then holds no file to a limit; None for
-            as many as make it faster, but one at least.
+        num_workers: the number of worker processes. 0 encodes in this process, without limits; None chooses the number
+            that is fastest, at least 1.
     """
     with ExitStack() as stack:
         encode_file: EncodeFile = codec.encode_file
         if num := _num_workers(codec, files, wanted=num_workers):
-            with suppress(OSError):  # where no more processes are allowed, this one does it
+            with suppress(OSError):  # if no worker can be started, this process encodes
                 encode_file = stack.enter_context(Workers(codec, files, num_workers=num)).encode_file
         yield encode_file
 
 
 def work(job: Mapping[str, Any], out: IO[bytes]) -> None:
-    """Encodes the files of a job one after another: what a worker does."""
+    """Encodes the files of a job and writes their replies: the main function of a worker."""
     codec = load_codec(job["codec"])
-    limits = Limits(*job["limits"])
+    limits = ResourceLimits(*job["limits"])
     limit_memory(limits)
-    with suppress(OSError):  # nobody waits any more: a closed pipe, which Windows has other words for
+    with suppress(OSError):  # the parent has closed the pipe; Windows raises no BrokenPipeError
         for path in job["files"]:
             _write_reply(codec, Path(path), out, limits)
 
 
-def _write_reply(codec: Codec[Any, Any], path: Path, out: IO[bytes], limits: Limits) -> None:
-    """Writes a line of JSON, `{"parts": [[BYTES, DTYPE, FINDINGS], ...]}` or `{"refused": WHY}`, then the bytes."""
+def _write_reply(codec: Codec[Any, Any], path: Path, out: IO[bytes], limits: ResourceLimits) -> None:
+    """Writes `{"parts": [[BYTES, DTYPE, FINDINGS], ...]}` or `{"refused": WHY}` as a line of JSON, then the ids."""
     parts: list[Part] = []
     try:
         with limited_time(limits):
@@ -228,7 +230,7 @@ def _write_reply(codec: Codec[Any, Any], path: Path, out: IO[bytes], limits: Lim
 
 
 def _read_reply(pipe: IO[bytes]) -> Iterator[Part]:
-    """Returns the parts of one file. Raises MidiError if it is refused, EOFError if the reply is not whole."""
+    """Returns the parts of one file. Raises MidiError if it was refused, EOFError if the reply is incomplete."""
     line = pipe.readline()
     if not line.endswith(b"\n"):
         raise EOFError
@@ -250,26 +252,26 @@ def _start() -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # no threads that idle in each worker
-        process_group=0,  # Ctrl-C in a terminal reaches the parent alone, which ends its workers
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},  # workers need no idle threads
+        process_group=0,  # Ctrl-C in a terminal then reaches only the parent, which ends its workers
     )
     if HAS_PIPE_SIZES and process.stdout is not None:
-        with suppress(OSError):  # it is but slower with less
+        with suppress(OSError):  # a smaller pipe only costs speed
             fcntl(process.stdout, F_SETPIPE_SZ, _PIPE_BYTES)
     return process
 
 
 def _num_workers(codec: Codec[Any, Any], files: Sequence[HashedFile], *, wanted: int | None) -> int:
-    """Returns how many workers there shall be; 0 without an interpreter to start, or for a codec not made by a spec."""
+    """Returns the number of workers; 0 without an interpreter to start, or if a spec cannot rebuild the codec."""
     if wanted is None:
-        wanted = max(1, min(_num_cpus(), sum(map(_load, files)) // _WORTHWHILE_BYTES))
+        wanted = max(1, min(num_cpus(), sum(map(_load, files)) // _MIN_BYTES_PER_WORKER))
     if not wanted or getattr(sys, "frozen", False) or not sys.executable:
         return 0
     return wanted if type(load_codec(codec.spec())) is type(codec) else 0
 
 
 def _owners(files: Sequence[HashedFile], *, num_workers: int) -> list[int]:
-    """Returns the worker of each file: the one with the least to do so far, so that all stay about as far."""
+    """Returns the number of the worker of each file: the one with the least load so far, so that all keep pace."""
     loads = [0] * num_workers
     owners = []
     for hashed in files:
@@ -280,9 +282,9 @@ def _owners(files: Sequence[HashedFile], *, num_workers: int) -> list[int]:
 
 
 def _load(hashed: HashedFile) -> int:
-    return hashed.size + _FILE_BYTES
+    return hashed.size + _BYTES_PER_FILE
 
 
-def _num_cpus() -> int:
-    """Returns how many CPUs this process may use."""
+def num_cpus() -> int:
+    """Returns the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

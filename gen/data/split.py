@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gen.data.indices import CHUNK, IndexArray, index_type, indices_where, looked_up
 from gen.data.mapped import let_go
-from gen.data.places import CHUNK, PlaceArray, looked_up, place_type, places_where
 from gen.data.stretches import Columns, Stretch, Stretches
 from gen.errors import SettingError
 
@@ -42,7 +42,7 @@ def split(
     valid_fraction: float,
     test_fraction: float = 0.0,
     seed: int,
-    twins: PlaceArray | None = None,
+    twins: IndexArray | None = None,
 ) -> Split:
     """Splits a corpus into training, validation and test.
 
@@ -65,12 +65,12 @@ def split(
         return Split(documents, Stretches())
     if len(documents) < WHOLE_DOCUMENTS_FROM:
         return _split_each(documents, valid_fraction, test_fraction)
-    kind = place_type(len(documents))
+    kind = index_type(len(documents))
     part_of = _draw(
         np.arange(len(documents), dtype=kind) if twins is None else twins, valid_fraction, test_fraction, seed
     )
     let_go(twins)
-    return Split(*(documents.take(places_where(part_of == part)) for part in range(3)))
+    return Split(*(documents.take(indices_where(part_of == part)) for part in range(3)))
 
 
 def check_fractions(valid_fraction: float, test_fraction: float) -> None:
@@ -98,7 +98,7 @@ def _split_each(documents: Stretches, valid_fraction: float, test_fraction: floa
     return Split(*(Stretches(part.take(np.flatnonzero(part.stops > part.starts))) for part in parts))
 
 
-def _draw(twins: PlaceArray, valid_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
+def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
     """Returns (D,) the part of each document: 0 to train on, 1 for validation, 2 for test.
 
     Groups of equal documents are drawn in random order, while there is room.
@@ -106,7 +106,7 @@ def _draw(twins: PlaceArray, valid_fraction: float, test_fraction: float, seed: 
     num_documents = num_left = len(twins)
     parts = np.zeros(num_documents, np.int8)
     sizes = np.bincount(twins, minlength=num_documents).astype(twins.dtype)  # of each group, at its first document
-    order = places_where(sizes > 0)
+    order = indices_where(sizes > 0)
     order = looked_up(order, _permutation(len(order), seed))
     for part, fraction in ((1, valid_fraction), (2, test_fraction)):
         wanted = min(max(round(fraction * num_documents), 1), num_left - 1)
@@ -118,21 +118,21 @@ def _draw(twins: PlaceArray, valid_fraction: float, test_fraction: float, seed: 
             is_drawn = order == smallest
         is_group = np.zeros(num_documents, np.bool_)
         is_group[order[is_drawn]] = True
-        documents = places_where(looked_up(is_group, twins))[: num_left - 1]
+        documents = indices_where(looked_up(is_group, twins))[: num_left - 1]
         parts[documents] = part
         num_left -= len(documents)
         order = order[~is_drawn]
     return parts
 
 
-def _permutation(count: int, seed: int) -> PlaceArray:
+def _permutation(count: int, seed: int) -> IndexArray:
     """Returns the places of so many in random order, which does not depend on their type."""
-    kind = torch.from_numpy(np.empty(0, place_type(count))).dtype
-    found: PlaceArray = torch.randperm(count, dtype=kind, generator=torch.Generator().manual_seed(seed)).numpy()
+    kind = torch.from_numpy(np.empty(0, index_type(count))).dtype
+    found: IndexArray = torch.randperm(count, dtype=kind, generator=torch.Generator().manual_seed(seed)).numpy()
     return found
 
 
-def _fits(sizes: PlaceArray, order: PlaceArray, room: int) -> NDArray[np.bool_]:
+def _fits(sizes: IndexArray, order: IndexArray, room: int) -> NDArray[np.bool_]:
     """Returns (N,) which of things that come in some order are taken, each if there is still room for its size."""
     is_taken = np.zeros(len(order), np.bool_)
     for start in range(0, len(order), CHUNK):

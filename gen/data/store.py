@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.data.places import PlaceArray, place_type
+from gen.data.indices import IndexArray, index_type
 from gen.data.report import Report, report_of
 from gen.errors import CorpusError
 from gen.files import cache_root
@@ -43,7 +43,7 @@ class _Columns(NamedTuple):
 
     starts: NDArray[np.int64]
     labels: NDArray[np.int32]
-    twins: PlaceArray
+    twins: IndexArray
     files: tuple[str, ...]
     firsts: NDArray[np.int64]
 
@@ -70,7 +70,7 @@ class Store:
     ids: IdArray
     starts: NDArray[np.int64]
     labels: NDArray[np.int32]
-    twins: PlaceArray
+    twins: IndexArray
     label_names: tuple[str, ...]
     files: tuple[str, ...]
     firsts: NDArray[np.int64]
@@ -150,7 +150,7 @@ def _mapped_columns(folder: Path, index: Mapping[str, Any], *, is_checked: bool)
     return _Columns(
         starts,
         labels=_labels(folder / LABELS, num_documents) if index["label_names"] else _no_labels(num_documents),
-        twins=np.asarray(np.memmap(folder / TWINS, dtype=place_type(num_documents).newbyteorder("<"), mode="r")),
+        twins=np.asarray(np.memmap(folder / TWINS, dtype=index_type(num_documents).newbyteorder("<"), mode="r")),
         files=tuple(index["files"]),
         firsts=np.concatenate(([0], np.cumsum(index["documents"], dtype=np.int64))),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import NO_ENDS, IdArray
-from gen.data.places import CHUNK
+from gen.data.indices import CHUNK
 from gen.data.report import Report
 from gen.data.store import (
     BODY,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
+from gen.data.indices import CHUNK, IndexArray, index_type
 from gen.data.mapped import let_go
-from gen.data.places import CHUNK, PlaceArray, place_type
 
 
 class Stretch(NamedTuple):
@@ -37,7 +37,7 @@ class Columns(NamedTuple):
         """How many tokens of each there are to predict, the ends of documents among them."""
         return self.stops - self.starts + self.is_closed
 
-    def take(self, places: PlaceArray | slice) -> "Columns":
+    def take(self, places: IndexArray | slice) -> "Columns":
         """Returns some of them, in the shape of the places."""
         return Columns(self.starts[places], self.stops[places], self.labels[places], self.is_closed[places])
 
@@ -52,7 +52,7 @@ class Stretches(Sequence[Stretch]):
 
     __slots__ = ("_columns", "_places")
 
-    def __init__(self, stretches: Iterable[Stretch] | Columns = (), places: PlaceArray | None = None) -> None:
+    def __init__(self, stretches: Iterable[Stretch] | Columns = (), places: IndexArray | None = None) -> None:
         self._places = places
         if isinstance(stretches, Columns):
             self._columns = stretches
@@ -106,12 +106,12 @@ class Stretches(Sequence[Stretch]):
         return sum(int(columns.is_closed.sum()) for columns in self.chunks())
 
     @property
-    def lengths(self) -> PlaceArray:
+    def lengths(self) -> IndexArray:
         """(S,) how many ids each has, in a narrow type."""
         return _narrow(columns.stops - columns.starts for columns in self.chunks())
 
     @property
-    def target_counts(self) -> PlaceArray:
+    def target_counts(self) -> IndexArray:
         """(S,) how many tokens of each there are to predict, in a narrow type."""
         return _narrow(columns.num_targets for columns in self.chunks())
 
@@ -126,7 +126,7 @@ class Stretches(Sequence[Stretch]):
                     yield from (ids[at : min(at + CHUNK, stop)] for at in range(start, stop, CHUNK))
             let_go(ids)
 
-    def columns(self, places: PlaceArray | slice = slice(None)) -> Columns:
+    def columns(self, places: IndexArray | slice = slice(None)) -> Columns:
         """Returns the stretches at some places of the sequence, in the shape of these."""
         return self._columns.take(places if self._places is None else self._places[places])
 
@@ -138,12 +138,12 @@ class Stretches(Sequence[Stretch]):
             for column in self._columns:
                 let_go(column)
 
-    def take(self, places: PlaceArray) -> "Stretches":
+    def take(self, places: IndexArray) -> "Stretches":
         """Returns the stretches at some places of the sequence."""
         return Stretches(self._columns, places if self._places is None else self._places[places])
 
 
-def _narrow(parts: Iterable[NDArray[np.int64]]) -> PlaceArray:
+def _narrow(parts: Iterable[NDArray[np.int64]]) -> IndexArray:
     """Joins parts in the narrowest type that holds them all."""
-    found = [part.astype(place_type(int(part.max(initial=0)) + 1)) for part in parts]
+    found = [part.astype(index_type(int(part.max(initial=0)) + 1)) for part in parts]
     return np.concatenate(found) if found else np.empty(0, np.int32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.data.places import CHUNK, PlaceArray, place_type
+from gen.data.indices import CHUNK, IndexArray, index_type
 
 HashArray = NDArray[np.uint64]
 
@@ -94,9 +94,9 @@ def _mixed_(hashes: HashArray) -> HashArray:
     return hashes
 
 
-def first_equals(hashes: HashArray) -> PlaceArray:
+def first_equals(hashes: HashArray) -> IndexArray:
     """Returns (D,) the first document with the same hash as each has, itself in most cases; as narrow as D allows."""
-    firsts = np.arange(len(hashes), dtype=place_type(len(hashes)))
+    firsts = np.arange(len(hashes), dtype=index_type(len(hashes)))
     num_buckets = min(256, 1 << (len(hashes) // _BUCKET).bit_length())
     buckets = np.empty(len(hashes), np.uint8)
     for start in range(0, len(hashes), CHUNK):  # by their first bits, and in parts, to take no memory for all

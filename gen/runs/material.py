@@ -15,7 +15,7 @@ from gen.codecs import load_codec
 from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
 from gen.config import Reading, from_json, to_json
-from gen.corpus.kinds import Kind
+from gen.corpus.file_kinds import Kind
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
 from gen.data.split import Split, check_fractions, split, whole

@@ -14,8 +14,8 @@ import pytest
 import gen.data.store
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.corpus.hashing import HashedFile, hash_files
-from gen.corpus.limits import Limits
 from gen.corpus.prepare import prepare
+from gen.corpus.resource_limits import ResourceLimits
 from gen.corpus.sources import StandardInput, find_sources
 from gen.corpus.workers import Workers, file_encoder
 from gen.data.report import FileReport
@@ -201,7 +201,7 @@ def pile(size: int) -> bytes:
     return midi("00 90 3c 40" + "00 3c 40" * (size // 3))
 
 
-def reasons(folder: str, limits: Limits) -> list[str | None]:
+def reasons(folder: str, limits: ResourceLimits) -> list[str | None]:
     """Returns why each file of a folder is refused, or None, where one worker reads them under the given limits."""
     files = hashed(folder)
     found: list[str | None] = []
@@ -226,14 +226,14 @@ def write_between(folder: Path, bad: bytes) -> None:
 def test_a_file_that_takes_too_long_is_refused_and_the_run_goes_on(here: Path) -> None:
     write_between(here / "mixed", pile(6 << 20))  # seconds, against milliseconds
     late = "takes more than 0.3 s of processor time"
-    assert reasons("mixed", Limits(seconds=0.3)) == [None, late, late, None]
+    assert reasons("mixed", ResourceLimits(seconds=0.3)) == [None, late, late, None]
 
 
 @on_linux
 def test_a_file_that_takes_too_much_memory_is_refused_and_the_run_goes_on(here: Path) -> None:
     write_between(here / "mixed", pile(6 << 20))  # 400 MiB
     large = "takes more than 0.0625 GiB of memory"
-    assert reasons("mixed", Limits(memory_bytes=64 << 20)) == [None, large, large, None]
+    assert reasons("mixed", ResourceLimits(memory_bytes=64 << 20)) == [None, large, large, None]
 
 
 VOICES = "00 90 3c 40 01 3c 00"
@@ -249,7 +249,7 @@ CROWDS = {
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_crowds_stay_within_the_limits(here: Path, crowd: str) -> None:
     (here / "a.mid").write_bytes(CROWDS[crowd]())
-    assert reasons("a.mid", Limits()) == [None]
+    assert reasons("a.mid", ResourceLimits()) == [None]
 
 
 @on_linux

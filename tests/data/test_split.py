@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.data import places
+from gen.data import indices
 from gen.data import split as corpus
 from gen.data.split import Split, split, whole
 from gen.data.stretches import Stretch
@@ -108,7 +108,7 @@ def test_whole_documents_are_drawn_as_one_by_one(
     twins = [contents.index(content) for content in contents]
     wanted = min(max(round(valid_fraction * len(twins)), 1), len(twins) - 1)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (corpus, places):
+        for module in (corpus, indices):
             patch.setattr(module, "CHUNK", chunk)
         parts = split_documents([5] * len(twins), valid_fraction=valid_fraction, seed=seed, twins=twins)
     drawn = drawn_one_by_one(twins, wanted, seed)
@@ -133,8 +133,8 @@ def test_a_test_part_is_drawn_beside_the_same_validation(contents: list[int], te
     )
     alone = split_documents([5] * len(twins), valid_fraction=valid_fraction, seed=seed, twins=twins)
     assert parts.valid == alone.valid
-    places = [stretch.label for part in (parts.train, parts.valid, parts.test) for stretch in part]
-    assert sorted(places) == list(range(len(twins)))
+    documents = [stretch.label for part in (parts.train, parts.valid, parts.test) for stretch in part]
+    assert sorted(documents) == list(range(len(twins)))
     assert parts.train
     if len(set(contents)) > 2:
         assert parts.test

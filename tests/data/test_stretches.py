@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.data import places, stretches
-from gen.data.places import grouped, looked_up, places_where
+from gen.data import indices, stretches
+from gen.data.indices import grouped, indices_where, looked_up
 from gen.data.stretches import Stretch, Stretches
 
 rows = st.lists(
@@ -52,10 +52,10 @@ def test_what_is_counted_is_counted_of_all(chunk: int, listed: list[Stretch]) ->
 
 @pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
 @given(st.lists(st.integers(0, 5), max_size=40))
-def test_places_are_found_grouped_and_looked_up_as_if_at_once(chunk: int, keys: list[int]) -> None:
+def test_indices_are_found_grouped_and_looked_up_as_if_at_once(chunk: int, keys: list[int]) -> None:
     values = np.array(keys, np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(places, "CHUNK", chunk)
-        assert places_where(values > 2).tolist() == np.flatnonzero(values > 2).tolist()
+        patch.setattr(indices, "CHUNK", chunk)
+        assert indices_where(values > 2).tolist() == np.flatnonzero(values > 2).tolist()
         assert grouped(np.arange(len(values)), values).tolist() == np.argsort(values, kind="stable").tolist()
         assert looked_up(np.arange(6) * 7, values).tolist() == (values * 7).tolist()

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.data import layout, places
+from gen.data import epoch, indices
 from gen.data import stretches as stretches_module
-from gen.data.layout import lay_out
+from gen.data.epoch import order_epoch
 from gen.data.stretches import Stretch, Stretches
-from tests.data.naive_layout import Dealt, naive_order, targets
+from tests.data.naive_order import Dealt, naive_order, targets
 
 
 def order(stretches: list[Stretch], batch_size: int, bptt: int, rng: np.random.Generator) -> list[Dealt]:
-    laid = lay_out(Stretches(stretches), sum(map(targets, stretches)), batch_size, bptt, rng)
+    laid = order_epoch(Stretches(stretches), sum(map(targets, stretches)), batch_size, bptt, rng)
     found: list[Dealt] = []
     bounds = laid._bounds.tolist()
     for row, (start, stop) in enumerate(itertools.pairwise(bounds)):
@@ -41,7 +41,12 @@ def test_segments_rows_and_labels_are_those_of_the_naive_version(
 ) -> None:
     ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((layout, "CHUNK"), (stretches_module, "CHUNK"), (places, "CHUNK"), (layout, "_DEAL")):
+        for module, name in (
+            (epoch, "CHUNK"),
+            (stretches_module, "CHUNK"),
+            (indices, "CHUNK"),
+            (epoch, "_DEALT_AT_ONCE"),
+        ):
             patch.setattr(module, name, chunk)
         assert order(stretches, batch_size, bptt, ours) == naive_order(stretches, batch_size, bptt, theirs)
     assert ours.random() == theirs.random()
@@ -59,10 +64,10 @@ def test_many_short_and_few_long_documents_are_dealt_as_one_by_one(lengths: list
 @given(stretches=stretch_lists, batch_size=st.integers(1, 6), windows=st.lists(st.integers(0, 30), min_size=1))
 def test_the_segment_that_a_row_reads_is_found(stretches: list[Stretch], batch_size: int, windows: list[int]) -> None:
     rng = np.random.default_rng(0)
-    laid = lay_out(Stretches(stretches), sum(map(targets, stretches)), batch_size, 7, rng)
+    laid = order_epoch(Stretches(stretches), sum(map(targets, stretches)), batch_size, 7, rng)
     for window, found in zip(windows, laid.find(np.array(windows)), strict=True):
-        for row, place in enumerate(found.tolist()):
+        for row, index in enumerate(found.tolist()):
             start, stop = laid._bounds[row : row + 2]
             firsts = laid.first_windows(np.arange(start, stop))
             if window < laid.row_lengths[row]:
-                assert place - start == np.flatnonzero(firsts <= window)[-1]
+                assert index - start == np.flatnonzero(firsts <= window)[-1]

@@ -1,7 +1,8 @@
-"""An epoch's order: stretches are cut into segments, segments are dealt to rows, and every row is shuffled.
+"""The order of an epoch: stretches are cut into segments, segments are dealt to rows, and every row is shuffled.
 
-The segments of an epoch may be tens of millions of lines. So a row is the places of its segments among all, and what a
-segment is stands in the columns of the stretches, unless any is cut; nothing here is an object for each.
+An epoch may have tens of millions of segments, such as the lines of a file. So there is no object per segment: a row is
+an array of indices of segments, and the fields of segments stand in arrays. If no stretch is cut, these are the columns
+of the stretches themselves.
 """
 
 import itertools
@@ -11,74 +12,79 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.data.places import CHUNK, PlaceArray, grouped, looked_up, place_type, places_where
+from gen.data.indices import CHUNK, IndexArray, grouped, index_type, indices_where, looked_up
 from gen.data.stretches import Columns, Stretches
 
-LABEL_DROPOUT: Final = 0.1  # of segments are read without their label, so that the model can also write without one
-_DEAL: Final = 1 << 16  # segments that are dealt at once
+LABEL_DROPOUT: Final = 0.1  # share of segments read without their label, so that the model can also write without one
+_DEALT_AT_ONCE: Final = 1 << 16  # segments
 
 
 class _Segments(NamedTuple):
-    """Runs of stretches that stay in one row each."""
+    """Stretches, or the parts that a long stretch is cut into; each stays in one row."""
 
     stretches: Stretches  # (S,)
-    is_cut: NDArray[np.bool_]  # (S,) whether its stretch was too long for a row
+    is_cut: NDArray[np.bool_]  # (S,) whether the segment is a part of a longer stretch
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """The segments of an epoch in the order of reading, row after row, and at which window of its row each starts."""
+class EpochOrder:
+    """The segments of an epoch in reading order, row after row.
+
+    Methods take and return indices into this order, unless they say otherwise.
+    """
 
     _segments: _Segments
-    _order: PlaceArray  # (S,) the segments of the first row, those of the second, and so on
-    _is_unlabelled: NDArray[np.bool_]  # (S,) by segment
-    _bounds: NDArray[np.int64]  # (B + 1,) where each row begins in the order
-    _first_windows: PlaceArray  # (S,) of each in its row
+    _order: IndexArray  # (S,) indices into `_segments`: the segments of the first row, those of the second, and so on
+    _is_unlabelled: NDArray[np.bool_]  # (S,) in the order of `_segments`
+    _bounds: NDArray[np.int64]  # (B + 1,) the first index of each row, and S
+    _first_windows: IndexArray  # (S,) the window of its row at which each segment starts
     row_lengths: NDArray[np.int64]  # (B,) in windows
 
     @property
     def num_windows(self) -> int:
-        """Those of the longest row."""
+        """The number of windows of the longest row."""
         return int(self.row_lengths.max())
 
     def find(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the segments that rows read at (W,) windows, (W, B) places in the order; any where a row is over."""
+        """Returns (W, B) the segment that each row reads at (W,) windows; an arbitrary one where a row is over."""
         shape = (len(windows), len(self.row_lengths))
         found, after = np.broadcast_to(self._bounds[:-1], shape), np.broadcast_to(self._bounds[1:], shape)
-        while (after - found > 1).any():  # bisection, of all at once
+        while (after - found > 1).any():  # bisection, for all rows and windows at once
             middle = (found + after) // 2
             is_reached = self._first_windows[np.minimum(middle, len(self._order) - 1)] <= windows[:, None]
             found, after = np.where(is_reached, middle, found), np.where(is_reached, after, middle)
         return np.minimum(found, len(self._order) - 1)
 
-    def first_windows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns at which windows of their rows the segments at some places start."""
-        return self._first_windows[places].astype(np.int64)
+    def first_windows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns the windows of their rows at which segments start."""
+        return self._first_windows[indices].astype(np.int64)
 
-    def segments(self, places: NDArray[np.int64]) -> Columns:
-        """Returns the segments at some places of the order."""
-        which = self._order[places]
+    def segments(self, indices: NDArray[np.int64]) -> Columns:
+        """Returns the fields of segments."""
+        which = self._order[indices]
         columns = self._segments.stretches.columns(which)
         return columns._replace(labels=np.where(self._is_unlabelled[which], 0, columns.labels))
 
-    def is_cut(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Returns whether the stretches of the segments at some places were too long for a row."""
-        return self._segments.is_cut[self._order[places]]
+    def is_cut(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Returns whether segments are parts of longer stretches."""
+        return self._segments.is_cut[self._order[indices]]
 
 
-def lay_out(stretches: Stretches, num_targets: int, batch_size: int, bptt: int, rng: np.random.Generator) -> Layout:
+def order_epoch(
+    stretches: Stretches, num_targets: int, batch_size: int, bptt: int, rng: np.random.Generator
+) -> EpochOrder:
     """Returns the order of an epoch.
 
     Args:
-        stretches: each of one target or more.
-        num_targets: those of all.
-        batch_size: rows, B.
-        bptt: targets of a window.
+        stretches: each with at least one target.
+        num_targets: the targets of all stretches together.
+        batch_size: the number of rows, B.
+        bptt: the number of targets in a window.
     """
     segments = _cut(stretches, -(-num_targets // batch_size), rng)
     is_unlabelled = _drawn(len(segments.stretches), LABEL_DROPOUT, rng)
     windows = _windows(segments.stretches, bptt)
-    order = np.arange(len(windows), dtype=place_type(len(windows)))
+    order = np.arange(len(windows), dtype=index_type(len(windows)))
     rng.shuffle(order)
     order = _longest_first(order, windows)
     rows = _deal(looked_up(windows, order), batch_size)
@@ -88,29 +94,29 @@ def lay_out(stretches: Stretches, num_targets: int, batch_size: int, bptt: int, 
     for start, stop in itertools.pairwise(bounds.tolist()):
         rng.shuffle(order[start:stop])
     first_windows, row_lengths = _first_windows(looked_up(windows, order), bounds)
-    return Layout(segments, order, is_unlabelled, bounds, first_windows, row_lengths)
+    return EpochOrder(segments, order, is_unlabelled, bounds, first_windows, row_lengths)
 
 
 def _cut(stretches: Stretches, share: int, rng: np.random.Generator) -> _Segments:
-    """Cuts stretches into segments of at most `share` targets; the first cut of each falls anywhere."""
+    """Cuts stretches into segments of at most `share` targets; the first cut of each is drawn at random."""
     is_long = np.concatenate([columns.num_targets > share for columns in stretches.chunks()])
     if not is_long.any():
         return _Segments(stretches, np.broadcast_to(np.zeros(1, np.bool_), is_long.shape))
     parts: list[Columns] = []
     is_cut: list[NDArray[np.bool_]] = []
     done = 0
-    for place in (*places_where(is_long).tolist(), len(stretches)):
-        whole = stretches.columns(slice(done, place))
-        pieces = _pieces(stretches.columns(slice(place, place + 1)), share, rng)
+    for index in (*indices_where(is_long).tolist(), len(stretches)):
+        whole = stretches.columns(slice(done, index))
+        pieces = _pieces(stretches.columns(slice(index, index + 1)), share, rng)
         parts += [whole, pieces]
         is_cut += [np.zeros(len(whole.starts), np.bool_), np.ones(len(pieces.starts), np.bool_)]
-        done = place + 1
+        done = index + 1
     columns = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     return _Segments(Stretches(columns), np.concatenate(is_cut))
 
 
 def _pieces(stretch: Columns, share: int, rng: np.random.Generator) -> Columns:
-    """Cuts one stretch, or none."""
+    """Cuts a stretch; returns an empty table unchanged."""
     if not len(stretch.starts):
         return stretch
     start, stop = int(stretch.starts[0]), int(stretch.stops[0])
@@ -120,47 +126,47 @@ def _pieces(stretch: Columns, share: int, rng: np.random.Generator) -> Columns:
 
 
 def _drawn(count: int, rate: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Returns (count,) draws that are true at a rate."""
+    """Returns (count,) random booleans, each true with probability `rate`."""
     found = np.empty(count, np.bool_)
     for start in range(0, count, CHUNK):
         found[start : start + CHUNK] = rng.random(min(CHUNK, count - start)) < rate
     return found
 
 
-def _windows(stretches: Stretches, bptt: int) -> PlaceArray:
-    """Returns (S,) how many windows each takes."""
+def _windows(stretches: Stretches, bptt: int) -> IndexArray:
+    """Returns (S,) the number of windows that each stretch fills."""
     windows = -(-stretches.target_counts // bptt)
-    return windows.astype(place_type(int(windows.sum(dtype=np.int64))), copy=False)
+    return windows.astype(index_type(int(windows.sum(dtype=np.int64))), copy=False)
 
 
-def _longest_first(order: PlaceArray, windows: PlaceArray) -> PlaceArray:
-    """Returns an order of segments by how many windows each takes, those of equal length as they were."""
+def _longest_first(order: IndexArray, windows: IndexArray) -> IndexArray:
+    """Sorts an order of segments by their windows, most first; the sort is stable."""
     most = windows.max()
     return order if windows.min() == most else grouped(order, most - looked_up(windows, order))
 
 
-def _deal(windows: PlaceArray, batch_size: int) -> NDArray[np.uint16]:
-    """Returns (S,) the row of each segment, which goes to the emptiest row, the first of several.
+def _deal(windows: IndexArray, batch_size: int) -> NDArray[np.uint16]:
+    """Returns (S,) the row of each segment: it goes to the row with the fewest windows, the first if several have them.
 
     Args:
-        windows: how many each takes, in descending order.
+        windows: (S,) the windows of each segment, in descending order.
     """
     rows = np.empty(len(windows), np.uint16)
     loads = np.zeros(batch_size, np.int64)
     bounds = [0, *(np.flatnonzero(windows[1:] != windows[:-1]) + 1).tolist(), len(windows)]
     for first, last in itertools.pairwise(bounds):
-        for start in range(first, last, _DEAL):
-            stop = min(start + _DEAL, last)
+        for start in range(first, last, _DEALT_AT_ONCE):
+            stop = min(start + _DEALT_AT_ONCE, last)
             rows[start:stop] = _deal_equal_(loads, stop - start, int(windows[first]))
     return rows
 
 
 def _deal_equal_(loads: NDArray[np.int64], count: int, size: int) -> NDArray[np.int64]:
-    """Returns the rows of so many segments of one size, and adds these to the loads.
+    """Returns the rows of `count` segments of `size` windows each, and adds these to the (B,) loads.
 
-    A row is taken when its load is the least of all. So the rows that are taken are those of the least numbers among
-    load, load + size, load + 2 size, ... of all rows, in ascending order. None of them reaches the level to which the
-    segments, were they water, would fill the rows.
+    Each segment goes to the row with the least load. So the rows are found by sorting the numbers load, load + size,
+    load + 2 size, ... of all rows: the `count` smallest name the rows in order. Only numbers below `level` can be among
+    them: the load that all filled rows would have if segments could be divided, as water fills vessels.
     """
     ascending = np.sort(loads)
     level = int((-(-(count * size + np.cumsum(ascending)) // np.arange(1, len(loads) + 1))).min())
@@ -173,15 +179,15 @@ def _deal_equal_(loads: NDArray[np.int64], count: int, size: int) -> NDArray[np.
 
 
 def _counts(rows: NDArray[np.uint16], batch_size: int) -> NDArray[np.int64]:
-    """Returns (B,) how many segments each row has."""
+    """Returns (B,) the number of segments in each row."""
     counts = np.zeros(batch_size, np.int64)
     for start in range(0, len(rows), CHUNK):
         counts += np.bincount(rows[start : start + CHUNK], minlength=batch_size)
     return counts
 
 
-def _first_windows(windows: PlaceArray, bounds: NDArray[np.int64]) -> tuple[PlaceArray, NDArray[np.int64]]:
-    """Returns (S,) at which window of its row each segment starts, and (B,) how many windows the rows have."""
+def _first_windows(windows: IndexArray, bounds: NDArray[np.int64]) -> tuple[IndexArray, NDArray[np.int64]]:
+    """Returns (S,) the window of its row at which each segment starts, and (B,) the number of windows in each row."""
     found = np.empty_like(windows)
     lengths = np.zeros(len(bounds) - 1, np.int64)
     for row, (start, stop) in enumerate(itertools.pairwise(bounds.tolist())):

@@ -1,4 +1,7 @@
 import re
+import runpy
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -6,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gen.cli.main import run as run_gen
+
 REPOSITORY = Path(__file__).parents[1]
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+TINY = "--steps 2 --layers 1 --hidden 8 --embedding 4 --batch-size 4 --bptt 16"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -40,6 +46,42 @@ def broken_links(page: str) -> Iterator[str]:
             yield target
 
 
+def fences(page: str, language: str) -> list[str]:
+    """Returns the fenced code of a page in one language."""
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[list[str]]:
+    """Returns the `gen` commands of a page, each as its arguments; what trains takes two tiny steps."""
+    lines = "".join(fences(page, "console") + fences(page, "sh")).splitlines()
+    found = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if re.match(r"(\$ )?gen ", line)]
+    return [tiny(arguments[1:]) for arguments in found]
+
+
+def tiny(arguments: list[str]) -> list[str]:
+    """Returns a command that trains for two tiny steps instead of its minutes; other commands stay as they are."""
+    if arguments[0] != "train":
+        return arguments
+    line = re.sub(r"--minutes \S+", "", shlex.join(arguments))
+    return shlex.split(f"{line} {TINY}")
+
+
+def write_corpora(folder: Path) -> None:
+    """Writes the files that the commands of the README take for the reader's own."""
+    chorales = sorted((REPOSITORY / "corpora" / "chorales").glob("*.mid"))[:40]
+    (folder / "midi").mkdir()
+    for path in chorales:
+        shutil.copy(path, folder / "midi")
+    shutil.copy(chorales[0], folder / "my.mid")
+    words = [f"{first}{second}" for first in "abcdefgh" for second in "ijklmnop"]
+    for name in ("novel.txt", "other.txt"):
+        (folder / name).write_text(" ".join(words * 20), encoding="utf-8")
+    (folder / "names.txt").write_text("\n".join(words), encoding="utf-8")
+    rows = (f"{word} {word},{number % 5}" for number, word in enumerate(words))
+    (folder / "reviews.csv").write_text("text,stars\n" + "\n".join(rows), encoding="utf-8")
+
+
 def tables(page: str) -> list[list[str]]:
     """Returns the tables of a page, each as its lines."""
     blocks = re.findall(r"(?:^\|.*\n)+", prose(page), re.MULTILINE)
@@ -50,6 +92,20 @@ def is_sound(table: list[str]) -> bool:
     """Returns whether the second line is a rule and all lines have as many cells as the first."""
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
     return len(widths) == 1 and len(table) > 1 and bool(re.fullmatch(r"\|(?: ?:?-+:? ?\|)+", table[1]))
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpora(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    failed = [command for command in commands("README.md") if run_gen(command) != 0]
+    (snippet,) = fences("README.md", "python")
+    script = tmp_path / "script.py"
+    script.write_text(snippet.replace("temperature=0.8", "temperature=0.8, length=20"), encoding="utf-8")
+    runpy.run_path(str(script))
+    assert failed == [], capsys.readouterr().err
 
 
 def test_the_generated_pages_are_up_to_date() -> None:

@@ -21,9 +21,8 @@ import mido
 from gen.errors import MidiError
 from gen.music.midi.copy import copy_midi
 from gen.music.midi.read import read_midi
+from gen.music.midi.recognise import MIDI_SUFFIXES
 from tests.codecs.accounting import account
-
-SUFFIXES = (".mid", ".midi", ".kar")
 
 
 def with_ticks(file: mido.MidiFile) -> Iterator[tuple[int, int, str]]:
@@ -72,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folders", nargs="+", type=Path)
     found = (path for folder in parser.parse_args().folders for path in folder.rglob("*"))
-    paths = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in found if path.suffix.lower() in MIDI_SUFFIXES)
     ledgers, refused = account(paths)
     for name, ledger in ledgers.items():
         print(f"{name}: {ledger.files} files, {ledger.refused} refused")

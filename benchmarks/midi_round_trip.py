@@ -26,9 +26,9 @@ from gen.codecs.performance.codec import choose_performance
 from gen.corpus.round_trip import RoundTrip, round_trip, sum_up
 from gen.errors import MidiError
 from gen.music.midi.read import read_midi
+from gen.music.midi.recognise import MIDI_SUFFIXES
 from gen.music.midi.rules import DRUMS_LEFT_OUT, NOTES, PITCHED_LEFT_OUT, REPAIRS, UNISONS
 
-SUFFIXES = (".mid", ".midi", ".kar")
 LEFT_OUT = (UNISONS, DRUMS_LEFT_OUT, PITCHED_LEFT_OUT, PROGRAMS_LEFT_OUT)
 
 
@@ -63,7 +63,7 @@ def report(name: str, folders: list[Path]) -> None:
     print(f"{name}\n{'folder':18} {columns}")
     details = []
     for folder in folders:
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MIDI_SUFFIXES)
         totals = measure(paths, BeatCodec() if name == BeatCodec.name else choose_performance(paths))
         print(
             f"{folder.name:18} {totals.files:5} {len(totals.refused):7} {totals.repaired:8} "

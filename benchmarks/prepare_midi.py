@@ -27,8 +27,8 @@ from statistics import median
 import mido
 
 from gen.config import Reading
-from gen.corpus.file_kinds import MIDI_SUFFIXES
 from gen.corpus.prepare import prepare
+from gen.music.midi.recognise import MIDI_SUFFIXES
 
 NAMES = ("mido", "serial", "prepared", "cached")
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ NO_ENDS.flags.writeable = False
 
 BEGIN = "Begin"
 END = "End"
+
+Kind = Literal["text", "music"]
 
 Whole = TypeVar("Whole")
 Piece = TypeVar("Piece")
@@ -132,6 +134,11 @@ class Codec(Protocol[Whole, Piece]):
 
     @property
     def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind:
+        """The domain of its files: `Whole` is a string, or a Score."""
+        ...
+
     @property
     def unit(self) -> str:
         """What bits are divided by: "char", "byte" or "note"."""

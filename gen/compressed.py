@@ -10,7 +10,7 @@ import gzip
 import io
 import lzma
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Literal, NamedTuple
 
 from gen.errors import CorpusError
@@ -21,6 +21,7 @@ Compression = Literal["gzip", "bzip2", "xz"]
 ALWAYS_BYTES = 256 << 20  # that any file may unpack to
 MAX_RATIO = 200  # its own size that a file may unpack to beyond that; ordinary text comes to 3 to 10
 HEAD_BYTES = 1 << 16  # that tell what a file is
+COMPRESSION_SUFFIXES = (".gz", ".bz2", ".xz", ".lzma")
 
 _FIRST_BYTES: tuple[tuple[bytes, Compression], ...] = (
     (b"\x1f\x8b\x08", "gzip"),
@@ -45,6 +46,11 @@ def compression_of(head: bytes) -> Compression | None:
         if head.startswith(first) and (compression != "bzip2" or head[4:10] in _BZIP2_BLOCKS):
             return compression
     return None
+
+
+def without_compression_suffix(path: PurePath) -> PurePath:
+    """Returns the name of a file without its folder and without a suffix of compression: a.mid for x/a.mid.gz."""
+    return PurePath(path.stem if path.suffix.lower() in COMPRESSION_SUFFIXES else path.name)
 
 
 def read_head(path: Path) -> Head:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from gen.cli.console import say
 from gen.codec import stream
 from gen.codecs.export import is_music
-from gen.corpus.file_kinds import is_midi
 from gen.corpus.sources import STDIN_NAME, announce_terminal, spool, standard_input
 from gen.errors import GenError, SettingError
+from gen.music.midi.recognise import is_midi
 from gen.music.score import NoteEvent, Tempo, TimeSignature
 
 if TYPE_CHECKING:

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gen.codec import Codec, decode, stream
-from gen.corpus.file_kinds import MIDI_SUFFIXES, is_midi
 from gen.errors import CorpusError, SettingError
 from gen.files import write_atomically
+from gen.music.midi.recognise import MIDI_SUFFIXES, is_midi
 
 FORMAT, VERSION = "gen-tokens", 1
 ROLL_SUFFIXES = (".png", ".svg")
 IDS_SUFFIXES = (".json", ".txt")  # that hold what a codec makes of music, and no more
 SOUND_SUFFIX = ".wav"
 MAX_NAMED = 3  # kinds of events in a line
-SUFFIXES = (".txt", ".mid", ".midi", SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")
+SUFFIXES = (".txt", *MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")
 
 
 class Source(NamedTuple):
@@ -59,7 +59,7 @@ def check_kind(path: Path, codec: Codec[Any, Any]) -> None:
 
 def is_music(codec: Codec[Any, Any]) -> bool:
     """Whether the codec's documents are scores."""
-    return codec.unit == "note"
+    return codec.kind == "music"
 
 
 def numbered(path: Path, *, count: int) -> list[Path]:

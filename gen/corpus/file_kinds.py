@@ -13,20 +13,18 @@ As many of both are MIDI: notes may come with a text beside them, and hardly the
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
+from gen.codec import Kind
 from gen.codecs.text.foreign import Foreign, foreign_kind
-from gen.compressed import Head, read_head
+from gen.compressed import Head, read_head, without_compression_suffix
 from gen.corpus.sources import SourceFile
 from gen.data.report import FileReport
 from gen.errors import CorpusError
+from gen.music.midi.recognise import has_midi_suffix, holds_midi
 
-Kind = Literal["text", "MIDI"]
-
-MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
-_COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".lzma")
-_MAX_PREAMBLE = 4096  # bytes before the header of a MIDI file, as `gen.music.midi.chunks` has it
+_NAMES: Final[dict[Kind, str]] = {"text": "text", "music": "MIDI"}  # in messages
 _NAMED_COUNTS = 10
 _ABOUT = re.compile(
     r"(read.?me|licen[cs]e|copying|copyright|notice|authors|credits|change(s|log)|citation|contributing|manifest|"
@@ -44,29 +42,19 @@ class LookedAt(NamedTuple):
     is_promising: bool = True  # it looks as if it could be used
 
 
-def is_midi(path: Path) -> bool:
-    """Returns whether a file is MIDI, packed or not, by its name or its first bytes."""
-    if _has_midi_name(path):
-        return True
-    try:
-        return path.is_file() and _holds_midi(read_head(path).data)
-    except (CorpusError, OSError, ValueError):  # whoever reads it says what is wrong
-        return False
-
-
 def look_at(file: SourceFile) -> LookedAt:
     """Returns what a file is; one that cannot be opened is told by its name."""
-    has_midi_name = _has_midi_name(file.path)
+    has_midi_name = has_midi_suffix(file.path)
     try:
         head = read_head(file.path)
     except (CorpusError, OSError):  # whoever reads it says what is wrong
         return LookedAt(has_midi_name, is_promising=False)
     is_compressed = head.compression is not None
     if has_midi_name:
-        return LookedAt(True, None, is_compressed, _holds_midi(head.data))
+        return LookedAt(True, None, is_compressed, holds_midi(head.data))
     if (foreign := foreign_kind(head.data, suffix=file.path.suffix)) is not None:
         return LookedAt(False, foreign, is_compressed, is_promising=False)
-    is_midi = _holds_midi(head.data)
+    is_midi = holds_midi(head.data)
     return LookedAt(is_midi, None, is_compressed, is_midi or _may_be_text(head))
 
 
@@ -77,8 +65,8 @@ def kind_of_most(looked: Mapping[SourceFile, LookedAt]) -> Kind:
     texts = [file for file, found in looked.items() if not found.is_midi and found.is_promising]
     num_texts = _count_texts(texts, midis)
     if not sound:
-        return "MIDI" if midis and not num_texts else "text"
-    return "MIDI" if _count(sound) >= num_texts else "text"
+        return "music" if midis and not num_texts else "text"
+    return "music" if _count(sound) >= num_texts else "text"
 
 
 def left_out(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool) -> dict[SourceFile, FileReport]:
@@ -93,9 +81,9 @@ def left_out(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool
     """
     found = {}
     for file, seen in looked.items():
-        if seen.foreign is not None and (kind == "MIDI" or is_auto or not seen.foreign.is_characters):
+        if seen.foreign is not None and (kind == "music" or is_auto or not seen.foreign.is_characters):
             found[file] = _refused(file, seen.foreign)
-        elif seen.is_midi != (kind == "MIDI"):
+        elif seen.is_midi != (kind == "music"):
             found[file] = FileReport(file.name, "skipped", _other_kind(seen, looked, kind, is_auto=is_auto))
     return found
 
@@ -108,15 +96,15 @@ def _refused(file: SourceFile, foreign: Foreign) -> FileReport:
 
 
 def _other_kind(seen: LookedAt, looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool) -> str:
-    other = "text" if kind == "MIDI" else "MIDI"
-    if kind == "MIDI" and not seen.is_promising:
+    is_music = kind == "music"
+    name, other, codec = (_NAMES[kind], "text", "char") if is_music else (_NAMES[kind], "MIDI", "beat")
+    if is_music and not seen.is_promising:
         return "neither text nor MIDI"
     if not is_auto:
-        return f"{other}, not {kind}"
-    codec = "char" if kind == "MIDI" else "beat"
-    num_of_kind = sum(found.is_midi == (kind == "MIDI") and found.is_promising for found in looked.values())
-    num_of_other = sum(found.is_midi != (kind == "MIDI") and found.is_promising for found in looked.values())
-    why = f"while most files are {kind}" if num_of_kind > num_of_other else f"and the corpus is taken for {kind}"
+        return f"{other}, not {name}"
+    num_of_kind = sum(found.is_midi == is_music and found.is_promising for found in looked.values())
+    num_of_other = sum(found.is_midi != is_music and found.is_promising for found in looked.values())
+    why = f"while most files are {name}" if num_of_kind > num_of_other else f"and the corpus is taken for {name}"
     return f"{other}, {why} (--codec {codec} reads it)"
 
 
@@ -124,7 +112,7 @@ def _count_texts(texts: Sequence[SourceFile], midis: Sequence[SourceFile]) -> in
     """Returns how much the texts count beside the MIDI files."""
     stems: dict[Path, set[str]] = {}
     for file in midis:
-        stems.setdefault(file.path.parent, set()).add(_plain_name(file.path).stem)
+        stems.setdefault(file.path.parent, set()).add(without_compression_suffix(file.path).stem)
     counted: dict[object, SourceFile] = {}
     for file in texts:
         beside = stems.get(file.path.parent)
@@ -137,20 +125,6 @@ def _count_texts(texts: Sequence[SourceFile], midis: Sequence[SourceFile]) -> in
 
 def _count(files: Sequence[SourceFile]) -> int:
     return sum(_NAMED_COUNTS if file.is_given else 1 for file in files)
-
-
-def _plain_name(path: PurePath) -> PurePath:
-    return PurePath(path.stem) if path.suffix.lower() in _COMPRESSED_SUFFIXES else path
-
-
-def _has_midi_name(path: PurePath) -> bool:
-    return _plain_name(path).suffix.lower() in MIDI_SUFFIXES
-
-
-def _holds_midi(head: bytes) -> bool:
-    if head.startswith(b"MThd") or (head.startswith(b"RIFF") and head[8:12] == b"RMID"):
-        return True
-    return b"MThd\0" in head[: _MAX_PREAMBLE + 5]
 
 
 def _may_be_text(head: Head) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gen.codec import Codec
+from gen.codec import Codec, Kind
 from gen.codecs import codec_names
 from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.choice import choose_music
@@ -31,7 +31,7 @@ from gen.codecs.text.tables.parts import VERSION as TABLES_VERSION
 from gen.codecs.text.tables.parts import is_table
 from gen.config import Reading
 from gen.corpus.encoding import Encoder, OnProgress, Progress, Refusal, Weights, survey
-from gen.corpus.file_kinds import Kind, LookedAt, kind_of_most, left_out, look_at
+from gen.corpus.file_kinds import LookedAt, kind_of_most, left_out, look_at
 from gen.corpus.hashing import HashedFile, check_unchanged, hash_files
 from gen.corpus.sources import Skipped, SourceFile, StandardInput, find_sources
 from gen.corpus.workers import file_encoder
@@ -166,7 +166,7 @@ def _hashed(
     on_progress: OnProgress | None,
 ) -> tuple[_Corpus, Progress]:
     """Returns the corpus with the hashes of its files, and the progress that this is."""
-    unsuited = left_out(looked, "MIDI" if _is_music(codec) else "text", is_auto=is_auto)
+    unsuited = left_out(looked, "music" if _is_music(codec) else "text", is_auto=is_auto)
     # What a text corpus leaves out counts among its contents all the same.
     files = [file for file in looked if not (_is_music(codec) and file in unsuited)]
     progress = Progress(sum(file.size for file in files), _weights(codec), on_progress)
@@ -178,7 +178,7 @@ def _music_or_text(
     looked: Mapping[SourceFile, LookedAt], codec: str | AnyCodec, auto_reads: Kind | None
 ) -> str | AnyCodec:
     """Returns the codec asked for, with "music" for "auto" where that reads MIDI."""
-    return _AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "MIDI" else codec
+    return _AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "music" else codec
 
 
 def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
@@ -207,7 +207,7 @@ def _check_label_column(corpus: _Corpus, codec: str | AnyCodec, reading: Reading
 
 
 def _is_music(codec: str | AnyCodec) -> bool:
-    return (codec if isinstance(codec, str) else codec.name) not in ("auto", *_TEXT_CODECS)
+    return codec not in ("auto", *_TEXT_CODECS) if isinstance(codec, str) else codec.kind == "music"
 
 
 def _weights(codec: str | AnyCodec) -> Weights:

@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple
 from gen.corpus.builtin import builtin_path, builtins
 from gen.errors import CorpusError
 from gen.files import cache_root, reason
+from gen.music.midi.recognise import begins_as_midi
 
 STDIN_NAME = "standard input"
 _BLOCK_BYTES = 1 << 20
@@ -154,11 +155,6 @@ def spool(stream: BinaryIO) -> Path:
             raise CorpusError(f"{folder}: cannot keep standard input ({reason(err)})") from err
         raise
     return copy
-
-
-def begins_as_midi(head: bytes) -> bool:
-    """Returns whether the first bytes of a file, 12 or more, are those of a MIDI file or of one in a RIFF."""
-    return head[:4] == b"MThd" or (head[:4] == b"RIFF" and head[8:12] == b"RMID")
 
 
 def is_gone(source: str) -> bool:

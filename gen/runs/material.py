@@ -15,7 +15,6 @@ from gen.codecs import load_codec
 from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
 from gen.config import Reading, from_json, to_json
-from gen.corpus.file_kinds import Kind
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
 from gen.data.split import Split, check_fractions, split, whole
@@ -231,9 +230,7 @@ def _prepared(
 ) -> Store:
     """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
     codec: str | Codec[Any, Any] = options.codec
-    kind: Kind | None = None
-    if recorded is not None:
-        kind = "text" if recorded.codec.suffix == ".txt" else "MIDI"
+    kind = None if recorded is None else recorded.codec.kind
     if options.controls:
         store = prepare(
             options.sources,
@@ -347,7 +344,7 @@ def bits_of(material: Material) -> dict[str, float]:
     scale = excerpt.num_targets / num_units / np.log(2)
     nats = yardsticks(excerpt.ids, parts, vocab_size=len(codec.vocab))
     bits = {name: value * scale for name, value in nats.items()}
-    if codec.unit != "note":
+    if codec.kind == "text":
         bits["bz2 -9"] = bz2_bits_per_char(_beginning(excerpt, codec))
     return bits
 

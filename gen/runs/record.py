@@ -95,7 +95,7 @@ class Record:
             )
         ]
         codec.write(self.folder / SAMPLES / f"step-{step:07}{codec.suffix}", decode(codec, tokens))
-        return ("" if codec.suffix == ".txt" else "; ").join(str(piece) for piece in stream(codec, tokens))
+        return ("" if codec.kind == "text" else "; ").join(str(piece) for piece in stream(codec, tokens))
 
     def close(self) -> None:
         """Closes the metrics."""

@@ -269,14 +269,14 @@ class Run:
 
     def prompt(self, whole: Any) -> Prompt:
         """Returns a text or a Score as the model reads it; None for nothing. Raises SettingError or MidiError."""
-        if whole is not None and isinstance(whole, str) != (self.codec.suffix == ".txt"):
-            wanted = "a text" if self.codec.suffix == ".txt" else "a Score (gen.load(...).codec.read(path))"
+        if whole is not None and isinstance(whole, str) != (self.codec.kind == "text"):
+            wanted = "a text" if self.codec.kind == "text" else "a Score (gen.load(...).codec.read(path))"
             raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(whole).__name__})")
         return Prompt.of(self.codec, whole)
 
     def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Returns texts as the model would write them. Raises SettingError if it never writes one."""
-        if texts and self.codec.suffix != ".txt":
+        if texts and self.codec.kind != "text":
             raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
         return tuple(self._stop(text) for text in texts)
 

@@ -201,6 +201,11 @@ def test_a_missing_file_is_an_error_that_names_it(case: Case, tmp_path: Path) ->
 
 
 @every_codec
+def test_its_kind_is_that_of_its_documents(case: Case) -> None:
+    assert case.codec().kind == ("text" if isinstance(case.whole, str) else "music")
+
+
+@every_codec
 def test_units_count_what_the_document_holds(case: Case) -> None:
     codec = case.codec()
     units = codec.units()

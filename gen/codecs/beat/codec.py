@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Known, Part, Variation, Vocab, stream
+from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Kind, Known, Part, Variation, Vocab, stream
 from gen.codecs.beat.bars import own_signatures
 from gen.codecs.beat.continuation import further, placed
 from gen.codecs.beat.controls import with_control_ids
@@ -78,6 +78,7 @@ class BeatCodec:
     densities: tuple[int, ...] = ()
 
     name: ClassVar[str] = "beat"
+    kind: ClassVar[Kind] = "music"
     unit: ClassVar[str] = "note"
     suffix: ClassVar[str] = ".mid"
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import NOTHING_ASKED, Envelope, IdArray, Known, Part, Variation, Vocab, stream
+from gen.codec import NOTHING_ASKED, Envelope, IdArray, Kind, Known, Part, Variation, Vocab, stream
 from gen.codecs.controls import ControlIds, ordered_controls
 from gen.codecs.music_codec import ALL_PITCHES, joined_settings, settings_of, settings_spec
 from gen.codecs.performance.controls import with_control_ids
@@ -73,6 +73,7 @@ class PerformanceCodec:
     densities: tuple[int, ...] = ()
 
     name: ClassVar[str] = "performance"
+    kind: ClassVar[Kind] = "music"
     unit: ClassVar[str] = "note"
     suffix: ClassVar[str] = ".mid"
 

@@ -4,7 +4,7 @@ Files of other encodings are read as text first (`gen.codecs.text.files`), so th
 """
 
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.text.char import code_points
 from gen.codecs.text.documents import document_parts
-from gen.codecs.text.files import line_of, read_text, write_text
+from gen.codecs.text.files import line_of
 from gen.codecs.text.forms import in_form_of, normalised
 from gen.codecs.text.plain import PlainText, normalize_of, normalize_spec
 from gen.codecs.text.utf8 import Utf8Grammar
@@ -40,8 +40,6 @@ class ByteCodec(PlainText):
 
     name: ClassVar[str] = "byte"
     unit: ClassVar[str] = "byte"
-    suffix: ClassVar[str] = ".txt"
-    controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Self:
@@ -52,14 +50,6 @@ class ByteCodec(PlainText):
     def vocab(self) -> Vocab:
         """`Byte_00` to `Byte_FF`, then Begin and End."""
         return _VOCAB
-
-    def read(self, path: Path) -> str:
-        """Reads a text file. Raises CorpusError."""
-        return read_text(path, in_form_of(self.reading, self.normalize))
-
-    def write(self, path: Path, whole: str) -> None:
-        """Writes a text file in UTF-8, whole or not at all."""
-        write_text(path, whole)
 
     def encode(self, whole: str) -> IdArray:
         """Returns the (N,) bytes of a text. Raises SettingError at a lone surrogate, which UTF-8 cannot write."""
@@ -78,10 +68,6 @@ class ByteCodec(PlainText):
                 line = line_of(path, part, err.start, reading)
                 raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
             yield Part(ids, part.findings, _places(part.text, part.ends, num_bytes=len(ids)), part.labels)
-
-    def join(self, pieces: Iterable[str]) -> str:
-        """Joins decoded characters."""
-        return "".join(pieces)
 
     def decoder(self) -> "ByteDecoder":
         """Returns a decoder that gives each character when its last byte comes."""

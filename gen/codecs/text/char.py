@@ -6,7 +6,7 @@ it. Only a prompt that the alphabet does not hold, but in another normal form of
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Known, Part, Vocab
 from gen.codecs.text.documents import document_parts
-from gen.codecs.text.files import line_of, read_text, write_text
+from gen.codecs.text.files import line_of
 from gen.codecs.text.forms import Form, MixedForms, in_form_of, normalised
 from gen.codecs.text.plain import PlainText, normalize_of, normalize_spec
 from gen.config import Normalize, Reading
@@ -50,8 +50,6 @@ class CharCodec(PlainText):
 
     name: ClassVar[str] = "char"
     unit: ClassVar[str] = "char"
-    suffix: ClassVar[str] = ".txt"
-    controls: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def build(cls, text: str, reading: Reading = Reading()) -> Self:
@@ -83,14 +81,6 @@ class CharCodec(PlainText):
         """Returns the codec whose alphabet has the other's characters as well."""
         alphabet = {*self.alphabet, *self.from_spec(dict(spec)).alphabet}
         return self if len(alphabet) == len(self.alphabet) else replace(self, alphabet="".join(sorted(alphabet)))
-
-    def read(self, path: Path) -> str:
-        """Reads a text file. Raises CorpusError."""
-        return read_text(path, in_form_of(self.reading, self.normalize))
-
-    def write(self, path: Path, whole: str) -> None:
-        """Writes a text file in UTF-8, whole or not at all."""
-        write_text(path, whole)
 
     def encode(self, whole: str) -> IdArray:
         """Returns the (N,) ids of a text, `in_known_form`. Raises SettingError at the first unknown character."""
@@ -141,10 +131,6 @@ class CharCodec(PlainText):
             yield Part(np.zeros(0, self._id_type), found)
         if num_unknown and not num_known:
             raise CorpusError(f"{path}: no character of it is in the model's vocabulary", hint=self._hint())
-
-    def join(self, pieces: Iterable[str]) -> str:
-        """Joins decoded characters."""
-        return "".join(pieces)
 
     def decoder(self) -> "CharDecoder":
         """Returns a decoder that gives each character at once."""

@@ -1,17 +1,37 @@
 """What a codec of text lacks: controls, variations, anything to learn of a corpus."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self, cast, get_args
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast, get_args
 
-from gen.codec import Codec, IdArray, Known, decode
-from gen.config import Normalize
+from gen.codec import Codec, IdArray, Kind, Known, decode
+from gen.codecs.text.files import read_text, write_text
+from gen.codecs.text.forms import in_form_of
+from gen.config import Normalize, Reading
 from gen.errors import CheckpointError, SettingError
 
 
 class PlainText:
     """The part of `gen.codec.Codec` that the codecs of text share."""
 
-    __slots__ = ()
+    kind: ClassVar[Kind] = "text"
+    suffix: ClassVar[str] = ".txt"
+    controls: ClassVar[tuple[str, ...]] = ()
+
+    reading: Reading
+    normalize: Normalize
+
+    def read(self, path: Path) -> str:
+        """Reads a text file. Raises CorpusError."""
+        return read_text(path, in_form_of(self.reading, self.normalize))
+
+    def write(self, path: Path, whole: str) -> None:
+        """Writes a text file in UTF-8, whole or not at all."""
+        write_text(path, whole)
+
+    def join(self, pieces: Iterable[str]) -> str:
+        """Joins decoded characters."""
+        return "".join(pieces)
 
     def known_values(self, control: str) -> tuple[float | str, ...]:  # noqa: ARG002 - there is none
         """Returns ()."""

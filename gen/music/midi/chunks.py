@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gen.errors import MidiError
+from gen.music.midi.recognise import MAX_PREAMBLE, begins_as_riff
 from gen.music.midi.rules import (
     BYTES_AFTER_END,
     BYTES_BEFORE_HEADER,
@@ -31,7 +32,6 @@ _TRACK = b"MTrk"
 _WHOLE_HEADER = b"MThd\0\0\0\6"  # as nearly all files begin
 _END_OF_TRACK = b"\xff\x2f\x00"
 _HEADER = struct.Struct(">HHH")
-_MAX_PREAMBLE = 4096  # bytes: MacBinary puts 128 before a file, a mail or a page its header lines
 _PITCHED_NOTE_ON = bytes((*range(0x90, 0x99), *range(0x9A, 0xA0)))
 # By the frames a second that the file names: how many make a beat here, and how long that is in microseconds. 29 stands
 # for 30/1.001, whose time code drops numbers, never frames: 30 of them last 1,001,000 us exactly.
@@ -160,8 +160,8 @@ def _unwrapped(data: bytes, findings: Counter[str]) -> bytes:
     """Returns the MIDI file in an RMID file, or after bytes that do not belong to it; any other data as it is."""
     if data[:4] == b"MThd":
         return data
-    is_riff = data[:4] == b"RIFF" and data[8:12] == b"RMID"
-    start = data.find(_WHOLE_HEADER, 0, len(data) if is_riff else _MAX_PREAMBLE)
+    is_riff = begins_as_riff(data)
+    start = data.find(_WHOLE_HEADER, 0, len(data) if is_riff else MAX_PREAMBLE)
     if start < 0:
         return data
     if not is_riff:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import MidiError
-from gen.files import write_atomically
 from gen.music.midi.chunks import Chunks, find_chunks
 from gen.music.midi.devices import CHANNELS, find_channels
 from gen.music.midi.events import DEVICE_NAME, PORT_PREFIX, Events, read_tracks
 from gen.music.midi.read import flaw_of, load_midi, read_midi
 from gen.music.midi.rules import LENGTH_0, PATTERNS_LEFT_OUT, REPAIRS
+from gen.music.midi.save import save_midi
 from gen.music.midi.voices import find_voices
 
 _END_OF_TRACK = 0x2F
@@ -53,7 +53,7 @@ def copy_midi(source: Path, path: Path) -> Counter[str]:
     missing = _missing_offs(events, chunks)
     bodies = [_body(path, _merged(events, track, missing[track]), end) for track, end in enumerate(events.ends)]
     data = _chunk(b"MThd", header) + b"".join(_chunk(b"MTrk", body) for body in bodies)
-    write_atomically(path, lambda temporary: _write(temporary, data))
+    save_midi(path, data)
     return Counter({name: count for name, count in findings.items() if name in REPAIRS - _COPIED})
 
 
@@ -133,7 +133,3 @@ def _number(value: int) -> bytes:
 
 def _chunk(name: bytes, body: bytes) -> bytes:
     return name + len(body).to_bytes(4) + body
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

@@ -7,6 +7,7 @@ channels comes back as so many.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import MidiError
-from gen.files import write_atomically
 from gen.music.midi.channel_plan import Placed, plan_channels
 from gen.music.midi.devices import CHANNELS
 from gen.music.midi.events import COPYRIGHT, CUE_POINT, LYRIC, MARKER, TEXT
 from gen.music.midi.parts import BANK_SELECT
 from gen.music.midi.rules import MAX_PORTS
+from gen.music.midi.save import save_midi
 from gen.music.midi.voices import SUSTAIN_PEDAL
 from gen.music.score import DEFAULT_TEMPO, Score, Tempo, Track
 
@@ -51,7 +52,9 @@ def write_midi(path: Path, score: Score) -> None:
         for part in of_port:
             messages += _messages(score.tracks[place], part, programs)
         midi_file.tracks.append(_sequence(path, messages))
-    write_atomically(path, midi_file.save)
+    buffer = BytesIO()
+    midi_file.save(file=buffer)
+    save_midi(path, buffer.getvalue())
 
 
 def _conductor(score: Score) -> Iterator[Timed]:

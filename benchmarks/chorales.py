@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 Chorale = list[list[int]]  # chords of MIDI pitches
 

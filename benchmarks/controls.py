@@ -33,7 +33,7 @@ import gen
 from gen.codecs.envelope import read_envelope
 from gen.errors import CheckpointError
 from gen.music.keys import KEY_NAMES, estimated_keys, key_number, moved_key
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 WINDOW_SECONDS = 2.0
 TOKENS_A_NOTE = 8  # at most: NoteOn, NoteOff, two TimeShifts, Velocity and the control, with room to spare

@@ -31,7 +31,7 @@ import mido
 import numpy as np
 
 from gen.music.views.sound import MAX_PEAK, MAX_TAIL_SECONDS
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 SUFFIXES = (".mid", ".wav", ".png", ".svg")
 DRUM_CHANNEL = 9

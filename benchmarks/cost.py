@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gen.corpus.builtin import builtin_path
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 MODELS: tuple[dict[str, int], ...] = (
     *({"hidden": width} for width in (128, 256, 512, 768, 1024)),

@@ -26,7 +26,7 @@ from gen.corpus.builtin import builtin_path
 from gen.data.batches import Batches
 from gen.data.stretches import Stretch
 from gen.models.recurrent import RecurrentLM
-from gen.runs.versions import versions
+from gen.runs.header import versions
 from gen.training.distributed import join
 from gen.training.trainer import Trainer
 

@@ -44,7 +44,7 @@ from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
-from gen.runs.versions import versions
+from gen.runs.header import versions
 from gen.training.trainer import DTYPES, Trainer
 
 VOCAB_SIZE = 67  # 65 characters, begin and end

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 MIN_SPAN_SECONDS = 30.0  # three times what gen lets pass between two saves
 CLOCKS = ("seconds", "tokens_per_second")  # all that may differ

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 TRAINED_SHARE = 0.9  # gen keeps the last tenth of a text for validation
 

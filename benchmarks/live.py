@@ -29,7 +29,7 @@ from gen.config import SamplingConfig
 from gen.live.ahead import Ahead
 from gen.live.player import Moment, Piece, Player, RealClock
 from gen.music.score import NoteEvent
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 MAX_MEDIAN_MS = 5.0
 

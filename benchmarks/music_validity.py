@@ -36,8 +36,8 @@ from gen.codec import decode
 from gen.config import SamplingConfig
 from gen.errors import CheckpointError
 from gen.models.recurrent import RecurrentLM
+from gen.runs.header import versions
 from gen.runs.run import Run, find_model_file, load
-from gen.runs.versions import versions
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it imports pkg_resources

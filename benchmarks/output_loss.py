@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gen.models.output_loss import output_cross_entropy_sum
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 NUM_TOKENS = 2048
 

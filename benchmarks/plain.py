@@ -30,8 +30,8 @@ from torch.nn import functional
 from gen.analysis.evaluate import evaluate
 from gen.config import Reading
 from gen.models.recurrent import State
+from gen.runs.header import versions
 from gen.runs.material import CorpusOptions, Material, open_material
-from gen.runs.versions import versions
 
 CONTEXTS = ("carry", "256")
 WARM_UP = 100  # steps

@@ -51,7 +51,7 @@ def main() -> None:
         print(f"{name:<9} {seconds[name]:7.2f} s, {seconds['mido'] / seconds[name]:6.1f} times mido")
     peaks = {name: max(measured[name] for measured in rounds) for name in ("peak_mib", "worker_peak_mib")}
     print(f"memory    {peaks['peak_mib']:.0f} MiB at the peak, of a worker {peaks['worker_peak_mib']:.0f}")
-    from gen.runs.versions import versions  # torch, whose memory would count as that of each fresh process
+    from gen.runs.header import versions  # torch, whose memory would count as that of each fresh process
 
     facts = {"benchmark": "prepare_midi", "files": len(paths), "bytes": size, "cores": num_cpus()}
     print(json.dumps(facts | {"rounds": arguments.rounds, "seconds": seconds} | peaks | {"versions": versions()}))

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 CONTEXTS = ("carry", "256")
 

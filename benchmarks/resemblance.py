@@ -38,9 +38,9 @@ from gen.data.stretches import Stretch
 from gen.generation.generate import Sampled, generate
 from gen.models.recurrent import State
 from gen.music.score import Score
-from gen.runs.material import Excerpt, open_material, options_from_json
+from gen.runs.header import versions
+from gen.runs.material import Excerpt, open_material
 from gen.runs.run import Run
-from gen.runs.versions import versions
 
 MIN_SECONDS, MAX_SECONDS = 0.01, 20.0
 TIMES = np.geomspace(MIN_SECONDS, MAX_SECONDS, 45)  # edges of bins, a quarter of an octave apart
@@ -109,7 +109,7 @@ def compared(found: dict[str, Features]) -> dict[str, dict[str, float]]:
 
 def pieces_of(run: Run, count: int, length: int, temperature: float) -> dict[str, list[Score]]:
     """Returns the validation part, and what is compared with it."""
-    material = open_material(options_from_json(run.header["corpus"]["options"]))
+    material = open_material(run.header.corpus.options)
     return {
         "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
         "samples": list(sampled(run, by_model(run, temperature, length), count)),
@@ -148,7 +148,7 @@ def by_unigrams(run: Run, train: Excerpt, length: int) -> Draw:
         unigram(run, train),
         prompt=(),
         begin=run.codec.vocab.begin,
-        end=run.codec.vocab.end if run.header["can_end"] else None,
+        end=run.codec.vocab.end if run.header.can_end else None,
         length=length,
         sampling=SamplingConfig(),
         new_grammar=run.codec.grammar,

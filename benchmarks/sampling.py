@@ -38,8 +38,8 @@ from gen.generation.generate import generate
 from gen.kernels.stepping import has_step_kernel
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper, StepPrecision
+from gen.runs.header import versions
 from gen.runs.run import load
-from gen.runs.versions import versions
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
 FILTERED = SamplingConfig(temperature=0.8, top_k=40, top_p=0.95, min_p=0.02, repetition_penalty=1.1)

@@ -36,9 +36,9 @@ from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.stretches import Stretch
 from gen.models.recurrent import RecurrentLM, State, detached
+from gen.runs.header import versions
 from gen.runs.material import CorpusOptions
 from gen.runs.opening import train_session
-from gen.runs.versions import versions
 from gen.training.optimizer import BETAS, optimizers
 from gen.training.trainer import SNAPSHOT_STEPS, Trainer
 

@@ -3,10 +3,15 @@
 import codecs
 import difflib
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, get_origin
 
 from gen.errors import SettingError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -14,7 +19,7 @@ DOCUMENTS = ("auto", "files", "lines", "blank")  # what makes a document of a te
 Normalize = Literal["none", "nfc", "nfkc"]
 MAX_SAMPLES = 65536  # rows of one batch
 MAX_LIMIT_SHARE = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
-Config = TypeVar("Config", "Reading", "ModelConfig", "TrainingConfig", "SamplingConfig")
+Data = TypeVar("Data", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,28 +150,49 @@ class SamplingConfig:
             _check_range("min-p", self.min_p, least=0.0, most=1.0)
 
 
-def to_json(config: Reading | ModelConfig | TrainingConfig | SamplingConfig) -> dict[str, Any]:
-    """Returns the settings as JSON data."""
+def to_json(config: "DataclassInstance") -> dict[str, Any]:
+    """Returns a dataclass as JSON data."""
     return asdict(config)
 
 
-def from_json(kind: type[Config], data: dict[str, Any]) -> Config:
-    """Returns settings from JSON data. Raises SettingError if a name is unknown or a value out of range."""
+def from_json(kind: type[Data], data: Mapping[str, Any], *, prefix: str = "", required: Collection[str] = ()) -> Data:
+    """Returns a dataclass from JSON data; its fields may be dataclasses, and a list becomes a tuple.
+
+    Args:
+        prefix: put before the names of fields in messages, such as "model." for data that is a part of other data.
+        required: fields that the data must have though they have a default.
+
+    Raises:
+        SettingError: a field is missing, unknown or of the wrong type, or a value is out of range.
+    """
+    values = {}
     for field in fields(kind):
-        if field.name in data and not _is_of(data[field.name], field.type):
-            raise SettingError(f"{kind.__name__}: {field.name} is of the wrong type ({data[field.name]})")
-    try:
-        return kind(**data)
-    except TypeError as err:
-        raise SettingError(f"{kind.__name__}: not its settings ({err})") from err
+        name = f"{prefix}{field.name}"
+        if field.name in data:
+            values[field.name] = _typed(name, data[field.name], field.type)
+        elif field.name in required or field.default is MISSING is field.default_factory:
+            raise SettingError(f"{name} is missing")
+    if unknown := data.keys() - values.keys():
+        raise SettingError(f"{kind.__name__}: not its settings ({', '.join(sorted(unknown))})")
+    return kind(**values)
 
 
-def _is_of(value: object, kind: Any) -> bool:
-    """Tells whether a value has the type of a field; JSON may write a whole float as an integer."""
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """Returns a value of a field's type; JSON may write a whole float as an integer. Raises SettingError."""
+    if is_dataclass(kind) and isinstance(value, Mapping):
+        return from_json(cast(type, kind), value, prefix=f"{name}.")
     if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    kinds = get_args(kind) or (kind,)
-    return isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+        is_right = value in get_args(kind)
+    elif get_origin(kind) is tuple:
+        is_right = isinstance(value, list | tuple) and all(isinstance(item, get_args(kind)[0]) for item in value)
+        value = tuple(value) if is_right else value
+    else:
+        parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+        kinds = tuple(get_origin(part) or part for part in parts)
+        is_right = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+    if not is_right:
+        raise SettingError(f"{name} is {str(value)[:40]}")
+    return value
 
 
 def _check_encoding(encoding: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gen.kernels.library import library
-from gen.runs.versions import versions
+from gen.runs.header import versions
 
 try:
     import resource

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from gen.codec import Grammar
-from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig, from_json
-from gen.errors import CheckpointError, SettingError
+from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig
+from gen.errors import SettingError
 from gen.runs.run import load
 from gen.training.recipe import Facts, choose_device, choose_recipe
 
@@ -86,10 +86,7 @@ def plan_of_run(name: str, given: Mapping[str, Any], *, device: str = "auto", **
             option = OPTIONS.get(field, field)
             raise SettingError(f"--{option}: {name} has its own ({given[field]})", hint="leave out RUN, or the option")
     run = load(name, device="cpu")
-    try:
-        trained = from_json(TrainingConfig, run.header["training"])
-    except SettingError as err:
-        raise CheckpointError(f"{run.path}: its header describes no training ({err})") from err
+    trained = run.header.training
     here = plan_of_sizes({"batch_size": trained.batch_size, "bptt": trained.bptt} | dict(given), device=device)
     chosen = {name: getattr(here.training, name) for name in ("batch_size", "bptt", "precision")}
     return Plan(

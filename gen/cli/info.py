@@ -1,9 +1,13 @@
 """`gen info`: what a run is made of."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from gen.cli.parameters import argument, option
+
+if TYPE_CHECKING:
+    from gen.codec import Codec
+    from gen.runs.header import RunHeader
 
 
 def info(
@@ -13,15 +17,12 @@ def info(
     """Show a run's sizes, cell, codec, labels, history and versions."""
     from gen.cli.console import write_json
     from gen.codecs import load_codec
-    from gen.runs.checkpoint import read_header
-    from gen.runs.provenance import recorded_corpus
+    from gen.runs.header import read_run_header
     from gen.runs.run import find_model_file
 
     path = find_model_file(run)
-    header = read_header(path)
-    codec = load_codec(header["codec"])
-    header["corpus"] = recorded_corpus(path, header)
-    facts = facts_of(path, header, vocab_size=len(codec.vocab), unit=codec.unit)
+    header = read_run_header(path, "model")
+    facts = facts_of(path, header, load_codec(header.codec))
     if json:
         write_json(facts)
         return
@@ -29,24 +30,22 @@ def info(
         print(f"{name.replace('_', ' '):>10}  {words(value)}")
 
 
-def facts_of(path: Path, header: dict[str, Any], *, vocab_size: int, unit: str) -> dict[str, Any]:
+def facts_of(path: Path, header: "RunHeader", codec: "Codec[Any, Any]") -> dict[str, Any]:
     """Returns what a model file says of itself, without the lists of symbols and documents."""
-    corpus = header["corpus"]
-    sources = [Path(source).name or source for source in corpus["options"].get("sources", ())]
+    from gen.runs.provenance import recorded_corpus
+
+    data, corpus = header.to_json(), recorded_corpus(path, header)
+    sources = [Path(source).name or source for source in corpus.options.sources]
     return {
-        "run": header["run"],
+        "run": header.run,
         "path": str(path),
         "bytes": path.stat().st_size,
-        "parameters": header["result"]["parameters"],
-        "model": header["model"],
-        "codec": {"name": header["codec"]["name"], "vocab_size": vocab_size, "unit": unit},
-        "labels": header["labels"],
-        "corpus": ({"sources": sources} if sources else {})
-        | {name: value for name, value in corpus.items() if name.startswith("num_")},
-        "training": header["training"],
-        "history": header["history"],
-        "result": header["result"],
-        "versions": header["versions"],
+        "parameters": header.result["parameters"],
+        "model": data["model"],
+        "codec": {"name": codec.name, "vocab_size": len(codec.vocab), "unit": codec.unit},
+        "labels": data["labels"],
+        "corpus": ({"sources": sources} if sources else {}) | corpus.counts(),
+        **{name: data[name] for name in ("training", "history", "result", "versions")},
     }
 
 

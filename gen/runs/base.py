@@ -14,7 +14,7 @@ from gen.codecs.controls import ordered_controls
 from gen.codecs.text.char import CharCodec
 from gen.codecs.text.plain import normalize_of
 from gen.config import Normalize
-from gen.errors import CheckpointError, SettingError
+from gen.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,12 @@ class Base:
         return {"codec": dict(self.spec), "labels": list(self.label_names), "can_end": self.can_end}
 
     @classmethod
-    def of_header(cls, header: Mapping[str, Any]) -> "Base":
-        """Returns the base that the header of a model file, or `to_json`, tells of. Raises CheckpointError."""
+    def from_json(cls, data: Mapping[str, Any]) -> "Base":
+        """Returns the base that `to_json` gave. Raises SettingError if it is another object."""
         try:
-            base = cls(dict(header["codec"]), tuple(header["labels"]), bool(header["can_end"]))
+            return cls(dict(data["codec"]), tuple(data["labels"]), bool(data["can_end"]))
         except (KeyError, TypeError, ValueError) as err:
-            raise CheckpointError(f"checkpoint: tells no run to start from ({err})") from err
-        load_codec(base.spec)
-        return base
+            raise SettingError(f"base: describes no run to start from ({err})") from err
 
     def codec_name(self, asked: str, run: str) -> str:
         """Returns the codec of a run that starts from this one. Raises SettingError if another is asked for."""

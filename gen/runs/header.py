@@ -1,97 +1,216 @@
-"""What the header of a checkpoint holds: names and types that the rest of the program relies on.
+"""The header of a run's files: everything but tensors that a checkpoint holds, as one typed value.
 
-Settings of model and training are checked by their own classes; here stands what surrounds them.
+Both files of a run have the same header, but for a few fields at its end. The training checkpoint names the files and
+documents of the corpus, so that a run resumes without being given its corpus again. The model file is there to be
+shared, so its JSON names no file and no folder: it keeps how the corpus was read, counts, and a hash of the contents.
 """
 
+import math
+import platform
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from gen.errors import CheckpointError
+import torch
+from torch import Tensor
 
-Fields = Mapping[str, "type | UnionType | Fields"]
+from gen.config import Data, ModelConfig, TrainingConfig, from_json, to_json
+from gen.errors import CheckpointError, SettingError
+from gen.runs.base import Base
+from gen.runs.checkpoint import Kind, read_checkpoint, read_header, write_checkpoint
+from gen.runs.history import History
+from gen.runs.material import CorpusOptions, options_from_json
+from gen.training.trainer import Place
+from gen.version import __version__
 
-_NUMBER = int | float
-_READING: Fields = {
-    "codec": str,
-    "encoding": str,
-    "labels": str,
-    "valid_fraction": _NUMBER,
-    "seed": int,
-}
-_CORPUS: Fields = {
-    "options": _READING,
-    "key": str,
-    "valid_key": str,
-    "num_tokens": int,
-}
-_PLACED_CORPUS: Fields = {
-    **_CORPUS,
-    "options": {**_READING, "sources": list, "valid_file": str | None, "test_file": str | None},
-    "documents": dict | None,
-}
-_HISTORY: Fields = {
-    "num_validations": int,
-    "last_step": int,
-    "best_nats": _NUMBER | None,
-    "best_bits_per_unit": _NUMBER | None,
-    "best_step": int,
-    "num_since_best": int,
-}
-_PLACE: Fields = {
-    "step": int,
-    "epoch": int,
-    "window": int,
-    "tokens": int,
-    "seconds": _NUMBER,
-    "rate_scale": _NUMBER,
-    "num_rollbacks": int,
-    "running_nats": _NUMBER | None,
-    "best_running_nats": _NUMBER,
-    "is_plain": bool,
-}
-_BOTH: Fields = {
-    "run": str,
-    "codec": {"name": str, "version": int},
-    "model": dict,
-    "training": dict,
-    "labels": list,
-    "corpus": _CORPUS,
-    "can_end": bool,
-    "history": _HISTORY,
-    "versions": dict,
-}
-_HEADERS: Mapping[str, Fields] = {
-    "model": {**_BOTH, "result": {"parameters": int}},
-    "training": {**_BOTH, "corpus": _PLACED_CORPUS, "place": _PLACE, "marks_passed": int},
-}
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+ALWAYS_WRITTEN = ("codec", "encoding", "labels", "valid_fraction", "seed")  # options of a corpus, by all versions
+FILES = ("sources", "valid_file", "test_file")  # options that name files of this machine
+NOT_SHARED = (*FILES, "base")
 
 
-def check_header(path: Path, kind: Literal["model", "training"], header: Any) -> None:
-    """Raises CheckpointError if the header of a run's checkpoint lacks something or holds it in the wrong type."""
-    if wrong := _misfit(header, _HEADERS[kind], ""):
-        raise CheckpointError(f"{path}: not a header of this format ({wrong})")
+@dataclass(frozen=True, slots=True)
+class CorpusDescription:
+    """The corpus of a run: the options that it was read with, and enough to notice and name a change of it.
+
+    Args:
+        key: of its store.
+        valid_key: of the store of the validation part: another one if that is a file of its own.
+        documents: tokens of each by its name; None in model files, and for a corpus of too many documents.
+        num_units: this count and those below are None where an older version wrote none.
+        num_test_targets: None for a corpus without a test part.
+    """
+
+    options: CorpusOptions
+    key: str
+    valid_key: str
+    num_tokens: int
+    num_units: int | None = None
+    num_documents: int | None = None
+    documents: dict[str, int] | None = None
+    num_train_targets: int | None = None
+    num_valid_targets: int | None = None
+    num_test_targets: int | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], kind: Kind) -> "CorpusDescription":
+        """Returns the description that a file of this kind holds. Raises SettingError."""
+        options = _object(data, "options", prefix="corpus.")
+        for name in (*ALWAYS_WRITTEN, *(FILES if kind == "training" else ())):
+            if name not in options:
+                raise SettingError(f"corpus.options.{name} is missing")
+        known = _known(cls, data) | {"options": options_from_json(options)}
+        return from_json(cls, known, prefix="corpus.", required=("documents",) if kind == "training" else ())
+
+    def to_json(self, kind: Kind) -> dict[str, Any]:
+        """Returns the JSON data that a file of this kind holds."""
+        data = {name: value for name, value in self._items() if value is not None or name == "documents"}
+        data["options"] = self.options.to_json()
+        if kind == "model":
+            del data["documents"]
+            data["options"] = {name: value for name, value in data["options"].items() if name not in NOT_SHARED}
+        return data
+
+    def counts(self) -> dict[str, int]:
+        """Returns the counts that are known, by their names."""
+        return {name: value for name, value in self._items() if name.startswith("num_") and value is not None}
+
+    def _items(self) -> list[tuple[str, Any]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
 
 
-def _misfit(data: Any, fields: Fields, place: str) -> str | None:
-    """Returns what is wrong below a place of the header, or None."""
-    if not isinstance(data, dict):
-        return f"{place.rstrip('.') or 'the header'} is no object"
-    for name, expected in fields.items():
-        where = f"{place}{name}"
-        if name not in data:
-            return f"{where} is missing"
-        value = data[name]
-        if isinstance(expected, Mapping):
-            found = _misfit(value, expected, f"{where}.")
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """Everything but tensors that a run's file holds.
+
+    Args:
+        run: its name.
+        codec: as `Codec.spec` describes it.
+        labels: their names; label n of the model is the n-th, from 1.
+        can_end: whether the model has learnt to end documents.
+        versions: of the programs that wrote the file.
+        result: in a model file, what the run has reached, as `gen train --json` prints it; else empty.
+        position: in a training checkpoint, where training stands; else None.
+        marks_passed: in a training checkpoint, how many of the run's regular validations are done.
+    """
+
+    run: str
+    codec: dict[str, Any]
+    model: ModelConfig
+    training: TrainingConfig
+    labels: tuple[str, ...]
+    corpus: CorpusDescription
+    can_end: bool
+    history: History
+    versions: dict[str, str]
+    result: Mapping[str, Any] = field(default_factory=dict)
+    position: Place | None = None
+    marks_passed: int = 0
+
+    @classmethod
+    def from_json(cls, data: Any, kind: Kind) -> "RunHeader":
+        """Returns the header that a file of this kind holds. Raises SettingError if a field is missing or wrong."""
+        if not isinstance(data, dict):
+            raise SettingError("the header is no object")
+        parts: dict[str, Any] = {
+            "corpus": CorpusDescription.from_json(_object(data, "corpus"), kind),
+            "history": _complete(History, _object(data, "history"), "history"),
+        }
+        if kind == "model":
+            _check_result(_object(data, "result"))
         else:
-            found = None if _is_of(value, expected) else f"{where} is {str(value)[:40]}"
-        if found is not None:
-            return found
-    return None
+            parts["position"] = _complete(Place, _object(data, "place"), "place")
+        return from_json(cls, _known(cls, data) | parts, required=("marks_passed",) if kind == "training" else ())
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of file that the header is of."""
+        return "model" if self.position is None else "training"
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor on the logits that the end of the training found (`gen.analysis.calibrate`); 1 before that."""
+        scale: float = self.result.get("logit_scale", 1.0)
+        return scale
+
+    @property
+    def base(self) -> Base:
+        """The run as another one starts from it."""
+        return Base(self.codec, self.labels, self.can_end)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the JSON data that the file holds."""
+        data: dict[str, Any] = {
+            "run": self.run,
+            "codec": self.codec,
+            "model": to_json(self.model),
+            "training": to_json(self.training),
+            "labels": list(self.labels),
+            "corpus": self.corpus.to_json(self.kind),
+            "can_end": self.can_end,
+            "history": to_json(self.history),
+            "versions": self.versions,
+        }
+        if self.position is None:
+            return data | {"result": dict(self.result)}
+        return data | {"place": to_json(self.position), "marks_passed": self.marks_passed}
 
 
-def _is_of(value: Any, expected: type | UnionType) -> bool:
-    """Tells whether a value has a type; every list of a header holds strings."""
-    return isinstance(value, expected) and (not isinstance(value, list) or all(isinstance(v, str) for v in value))
+def read_run_file(path: Path, kind: Kind) -> tuple[dict[str, Tensor], RunHeader]:
+    """Reads tensors (on the CPU) and header of a run's file. Raises CheckpointError."""
+    tensors, data = read_checkpoint(path, kind)
+    return tensors, _parsed(path, kind, data)
+
+
+def read_run_header(path: Path, kind: Kind) -> RunHeader:
+    """Reads the header of a run's file without its tensors. Raises CheckpointError."""
+    return _parsed(path, kind, read_header(path, kind))
+
+
+def write_run_file(path: Path, tensors: Mapping[str, Tensor], header: RunHeader) -> None:
+    """Writes a run's file; a kill at any moment leaves the old one or the new one. Raises SettingError."""
+    write_checkpoint(path, header.kind, tensors, header.to_json())
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of the programs that write a checkpoint now."""
+    return {"gen": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+def _parsed(path: Path, kind: Kind, data: Any) -> RunHeader:
+    try:
+        return RunHeader.from_json(data, kind)
+    except SettingError as err:
+        raise CheckpointError(f"{path}: not a header of this format ({err})") from err
+
+
+def _known(kind: "type[DataclassInstance]", data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the part of an object that this version knows: a later one may have added to it."""
+    return {field.name: data[field.name] for field in fields(kind) if field.name in data}
+
+
+def _complete(kind: type[Data], data: Mapping[str, Any], name: str) -> Data:
+    """Returns a part of a header in which no field may be missing."""
+    return from_json(kind, data, prefix=f"{name}.", required=[field.name for field in fields(kind)])
+
+
+def _object(data: Mapping[str, Any], name: str, *, prefix: str = "") -> dict[str, Any]:
+    """Returns an object that is a part of a header. Raises SettingError if it is missing or something else."""
+    if name not in data:
+        raise SettingError(f"{prefix}{name} is missing")
+    value = data[name]
+    if not isinstance(value, dict):
+        raise SettingError(f"{prefix}{name} is no object")
+    return value
+
+
+def _check_result(result: Mapping[str, Any]) -> None:
+    """Raises SettingError unless a model's result has what the program reads of it."""
+    if not isinstance(result.get("parameters"), int):
+        raise SettingError(f"result.parameters is {result.get('parameters', 'missing')}")
+    scale = result.get("logit_scale", 1.0)
+    if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        raise SettingError(f"result.logit_scale is {scale}")

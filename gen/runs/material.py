@@ -20,7 +20,7 @@ from gen.corpus.sources import StandardInput, is_gone, printable
 from gen.data.split import Split, check_fractions, split, whole
 from gen.data.store import Store, open_store, stores_folder
 from gen.data.stretches import Stretches
-from gen.errors import CheckpointError, CorpusError, SettingError
+from gen.errors import CorpusError, SettingError
 from gen.runs.base import Base
 from gen.training.recipe import MIN_BPTT, Facts
 
@@ -368,12 +368,9 @@ def _beginning(excerpt: Excerpt, codec: Codec[str, Any]) -> str:
 
 
 def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
-    """Returns the options that a checkpoint keeps. Raises CheckpointError if there are others among them."""
-    try:
-        lists = {name: tuple(data.get(name, ())) for name in ("sources", "controls")}
-        reading = {name: data[name] for name in READING_FIELDS if name in data}
-        others = {name: value for name, value in data.items() if name not in (*reading, "base")}
-        base = Base.of_header(data["base"]) if "base" in data else None
-        return CorpusOptions(**{**others, **lists}, reading=from_json(Reading, reading), base=base)
-    except (TypeError, SettingError) as err:
-        raise CheckpointError(f"checkpoint: options of its corpus that this gen does not know ({err})") from err
+    """Returns the options that a checkpoint keeps. Raises SettingError if one is unknown or of the wrong type."""
+    reading = {name: data[name] for name in READING_FIELDS if name in data}
+    others = {"sources": (), **{name: value for name, value in data.items() if name not in reading}}
+    if "base" in data:
+        others["base"] = Base.from_json(data["base"])
+    return from_json(CorpusOptions, others | {"reading": reading}, prefix="corpus.options.")

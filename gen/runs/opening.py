@@ -22,9 +22,9 @@ from gen.files import FolderLock
 from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
 from gen.runs.base import Base
-from gen.runs.checkpoint import TRAINING_FILE, read_checkpoint
+from gen.runs.checkpoint import TRAINING_FILE
 from gen.runs.folder import claimed
-from gen.runs.header import check_header
+from gen.runs.header import RunHeader, read_run_file
 from gen.runs.material import (
     READING_FIELDS,
     VALID_FRACTION,
@@ -34,9 +34,8 @@ from gen.runs.material import (
     Recorded,
     facts,
     open_material,
-    options_from_json,
 )
-from gen.runs.provenance import check_unchanged
+from gen.runs.provenance import check_trained_on
 from gen.runs.resumption import Resumption
 from gen.runs.run import Run, find_model_file, load
 from gen.runs.session import Session, StepReport
@@ -45,7 +44,7 @@ from gen.training.recipe import Choice, choose_device, choose_recipe
 
 MODEL_SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")
 
-Checkpoint = tuple[Mapping[str, torch.Tensor], dict[str, Any]]  # tensors and header
+Checkpoint = tuple[Mapping[str, torch.Tensor], RunHeader]
 
 
 def train_session(
@@ -111,11 +110,11 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
         if not options.sources:
             raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
         if from_run is not None and peers.is_first:
-            source = _source(find_model_file(from_run))
-    base = peers.first(lambda: source and Base.of_header(source[1]).to_json())
+            source = read_run_file(find_model_file(from_run), "model")
+    base = peers.first(lambda: source and source[1].base.to_json())
     with peers.together():
         if base is not None:
-            options = _based(options, Base.of_header(base), str(from_run))
+            options = _based(options, Base.from_json(base), str(from_run))
     try:
         material = _open_material(start, options)
     except CorpusError as err:
@@ -127,7 +126,7 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
     def decide() -> dict[str, Any]:
         nonlocal choices
         settings = {name: value for name, value in given.items() if name != "device" and value != "auto"}
-        shape = None if source is None else {name: source[1]["model"][name] for name in MODEL_SHAPE}
+        shape = None if source is None else {name: getattr(source[1].model, name) for name in MODEL_SHAPE}
         recipe = choose_recipe(facts(material), start.device, settings, inherited=shape)
         _check_rows(recipe.training, peers)
         shown = Choice("device", str(start.device), _threads(start.device))
@@ -156,31 +155,30 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
     tensors, header = resumed
     path = start.folder / TRAINING_FILE
     with start.peers.together():
-        recorded = options_from_json(header["corpus"]["options"])
-        resumption = Resumption(start.folder, header, recorded)
+        resumption = Resumption(start.folder, header)
         resumption.check_reading(options)
+    recorded = header.corpus.options
     if options.sources:
         recorded = replace(recorded, sources=options.sources)
-    corpus = header["corpus"]
     trained_on = Recorded(
-        load_codec(header["codec"]),
-        tuple(header["labels"]),
-        corpus["key"],
-        corpus["valid_key"],
+        load_codec(header.codec),
+        header.labels,
+        header.corpus.key,
+        header.corpus.valid_key,
         is_corpus_named=bool(options.sources),
         is_valid_file_named=options.valid_file is not None,
     )
     material = _open_material(start, recorded, trained_on)
     with start.peers.together():
-        check_unchanged(material, header["corpus"], instead=resumption.new_run({}))
-        config, training = resumption.settings(path, given)
+        check_trained_on(material, header.corpus, instead=resumption.new_run({}))
+        config, training = resumption.settings(given)
         _check_rows(training, start.peers)
         model = RecurrentLM(config).to(start.device)
-    place = header["place"]
+    assert header.position is not None
     choices = [
         *_corpus_choices(material),
         *_lock_choices(start),
-        Choice("resumed", f"step {place['step']}", f"after {place['seconds']:.0f} s"),
+        Choice("resumed", f"step {header.position.step}", f"after {header.position.seconds:.0f} s"),
     ]
     try:
         return Session(
@@ -214,17 +212,15 @@ def _read_training(path: Path) -> Checkpoint | None:
     """Returns None where a run has not saved anything yet."""
     if not path.exists():
         return None
-    tensors, header = read_checkpoint(path, "training")
-    check_header(path, "training", header)
-    return tensors, header
+    return read_run_file(path, "training")
 
 
 def _shared(found: Checkpoint | None, peers: Peers) -> Checkpoint | None:
     """Gives every process the checkpoint that the first has read."""
-    header = peers.first(lambda: found and found[1])
+    header = peers.first(lambda: found and found[1].to_json())
     if header is None:
         return None
-    return peers.share_tensors(found[0] if found else {}), header
+    return peers.share_tensors(found[0] if found else {}), RunHeader.from_json(header, "training")
 
 
 def _share_weights_(model: RecurrentLM, peers: Peers) -> None:
@@ -263,21 +259,15 @@ def _check_rows(training: TrainingConfig, peers: Peers) -> None:
         )
 
 
-def _source(path: Path) -> Checkpoint:
-    tensors, header = read_checkpoint(path, "model")
-    check_header(path, "model", header)
-    return tensors, header
-
-
 def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name: str) -> Choice:
     tensors, header = source
     known = transfer_(
         model,
         tensors,
         vocab=material.codec.vocab,
-        old_vocab=load_codec(header["codec"]).vocab,
+        old_vocab=load_codec(header.codec).vocab,
         labels=material.label_names,
-        old_labels=tuple(header["labels"]),
+        old_labels=header.labels,
     )
     return Choice("from", name, f"it knows {known} of the {len(material.codec.vocab)} symbols")
 

@@ -4,21 +4,23 @@ Of several processes that train a run, the first alone has a record.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gen.codec import decode, stream
-from gen.config import SamplingConfig, TrainingConfig, to_json
+from gen.config import SamplingConfig, TrainingConfig
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
-from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
+from gen.runs.header import RunHeader, read_run_file, versions, write_run_file
 from gen.runs.history import History, Metrics
 from gen.runs.material import Material
-from gen.runs.provenance import describe, to_share
-from gen.runs.versions import versions
+from gen.runs.provenance import describe
+from gen.training.trainer import Place
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES = "samples"
@@ -49,10 +51,8 @@ class Record:
 
     def write_model(self, result: Mapping[str, Any], history: History) -> None:
         """Writes the present weights as the run's best."""
-        tensors = dict(self._model.named_parameters())
-        header = self._header(history)
-        header |= {"corpus": to_share(header["corpus"]), "result": result}
-        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header)
+        header = replace(self._header(history), result=result)
+        write_run_file(self.folder / MODEL_FILE, dict(self._model.named_parameters()), header)
 
     def load_best(self) -> None:
         """Makes the run's best weights the present ones. Raises CheckpointError."""
@@ -63,16 +63,15 @@ class Record:
 
     def note_result(self, result: Mapping[str, Any]) -> None:
         """Writes the result of the whole run into the file of its best weights."""
-        tensors, header = read_checkpoint(self.folder / MODEL_FILE, "model")
-        header |= {"corpus": to_share(header["corpus"]), "result": result}  # an older gen may have written it
-        write_checkpoint(self.folder / MODEL_FILE, "model", tensors, header)
+        tensors, header = read_run_file(self.folder / MODEL_FILE, "model")
+        write_run_file(self.folder / MODEL_FILE, tensors, replace(header, result=result))
 
     def write_training(
-        self, tensors: Mapping[str, torch.Tensor], place: Mapping[str, Any], history: History, marks_passed: int
+        self, tensors: Mapping[str, torch.Tensor], position: Place, history: History, marks_passed: int
     ) -> None:
-        """Writes what the trainer needs to go on."""
-        header = self._header(history) | {"place": place, "marks_passed": marks_passed}
-        write_checkpoint(self.folder / TRAINING_FILE, "training", tensors, header)
+        """Writes everything that training needs to go on."""
+        header = replace(self._header(history), position=position, marks_passed=marks_passed)
+        write_run_file(self.folder / TRAINING_FILE, tensors, header)
 
     def write_metrics(self, line: Mapping[str, Any]) -> None:
         """Adds a line to the metrics."""
@@ -107,15 +106,16 @@ class Record:
             return True
         return self._material.train.stretches.num_closed >= ENDS_NEEDED
 
-    def _header(self, history: History) -> dict[str, Any]:
-        return {
-            "run": self.folder.name,
-            "codec": self._material.codec.spec(),
-            "model": to_json(self._model.config),
-            "training": to_json(self._training),
-            "labels": list(self._material.label_names),
-            "corpus": describe(self._material),
-            "can_end": self._can_end(),
-            "history": history.to_json(),
-            "versions": versions(),
-        }
+    def _header(self, history: History) -> RunHeader:
+        """Returns the header that both files have in common."""
+        return RunHeader(
+            run=self.folder.name,
+            codec=self._material.codec.spec(),
+            model=self._model.config,
+            training=self._training,
+            labels=tuple(self._material.label_names),
+            corpus=describe(self._material),
+            can_end=self._can_end(),
+            history=history,
+            versions=versions(),
+        )

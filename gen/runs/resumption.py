@@ -11,8 +11,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gen.config import ModelConfig, TrainingConfig, from_json, to_json
-from gen.errors import CheckpointError, SettingError
+from gen.config import ModelConfig, TrainingConfig, to_json
+from gen.errors import SettingError
+from gen.runs.header import RunHeader
 from gen.runs.material import LEFT_OUT_AT_DEFAULT, CorpusOptions
 
 LIMITS = ("steps", "epochs", "minutes")
@@ -65,13 +66,12 @@ class Resumption:
     Args:
         folder: of the run.
         header: of its training checkpoint.
-        options: how its corpus is read, as recorded.
     """
 
-    def __init__(self, folder: Path, header: Mapping[str, Any], options: CorpusOptions) -> None:
+    def __init__(self, folder: Path, header: RunHeader) -> None:
         self._folder = folder
         self._header = header
-        self._options = replace(options, codec=header["codec"]["name"])
+        self._options = replace(header.corpus.options, codec=header.codec["name"])
 
     def check_reading(self, given: CorpusOptions) -> None:
         """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
@@ -81,13 +81,9 @@ class Resumption:
         changed = {name: now[name] for name in READING_OPTIONS if now[name] not in (defaults[name], then[name])}
         self._refuse(then, changed)
 
-    def settings(self, path: Path, given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
+    def settings(self, given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
         """Returns the settings of the run: those that it had, and of the given ones those that may change."""
-        try:
-            config = from_json(ModelConfig, self._header["model"])
-            training = from_json(TrainingConfig, self._header["training"])
-        except SettingError as err:
-            raise CheckpointError(f"{path}: its header describes no run ({err})") from err
+        config, training = self._header.model, self._header.training
         self._check_same(to_json(config) | to_json(training), given)
         if any(name in given for name in LIMITS):
             training = replace(

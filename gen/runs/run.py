@@ -1,6 +1,5 @@
 """A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
 
-import math
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from gen.codec import Codec, Envelope, decode
 from gen.codecs import load_codec
 from gen.codecs.envelope import read_envelopes
 from gen.codecs.text.char import unknown_of
-from gen.config import ModelConfig, SamplingConfig, from_json
+from gen.config import SamplingConfig
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
 from gen.generation.guidance import GuidedStepper
@@ -26,15 +25,14 @@ from gen.generation.stop import stop_at
 from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import SteppedModel, Stepper, StepPrecision
-from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
-from gen.runs.header import check_header
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
+from gen.runs.header import CorpusDescription, read_run_file
 from gen.runs.material import (
     CorpusOptions,
     Excerpt,
     OnProgress,
     Recorded,
     open_material,
-    options_from_json,
     other_excerpt,
     validation_file,
 )
@@ -57,21 +55,17 @@ class Run:
     """
 
     def __init__(self, path: Path, *, device: str = "auto") -> None:
-        tensors, header = read_checkpoint(path, "model")
-        check_header(path, "model", header)
+        tensors, header = read_run_file(path, "model")
         self.path = path
         self.header = header
-        self.name: str = header["run"]
-        self.label_names: tuple[str, ...] = tuple(header["labels"])
-        try:
-            self.config = from_json(ModelConfig, header["model"])
-        except SettingError as err:
-            raise CheckpointError(f"{path}: its header describes no model ({err})") from err
-        self.codec: Codec[Any, Any] = load_codec(header["codec"])
+        self.name = header.run
+        self.label_names = header.labels
+        self.config = header.model
+        self.codec: Codec[Any, Any] = load_codec(header.codec)
         self._check_sizes(tensors)
         self.model = RecurrentLM(self.config)
         self.model.load_state_dict(tensors, strict=False)
-        scale_logits_(self.model, self._logit_scale())
+        scale_logits_(self.model, self.header.logit_scale)
         self.model.to(choose_device(device)).eval()
         self._steppers: dict[StepPrecision, Stepper] = {}
 
@@ -124,7 +118,7 @@ class Run:
             self._guided(self.stepper_in(precision)) if asked else self.stepper_in(precision),
             prompt=self.prompt(prompt).ids,
             begin=self.codec.vocab.begin,
-            end=self.codec.vocab.end if self.header["can_end"] else None,
+            end=self.codec.vocab.end if self.header.can_end else None,
             length=length,
             sampling=self._as_sure_as_trained(sampling or SamplingConfig()),
             seed=secrets.randbits(32) if seed is None else seed,
@@ -250,8 +244,8 @@ class Run:
     def excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> Excerpt:
         """Returns the stretches that `evaluate` measures on; `reading` as there."""
         is_own = corpus in ("valid", "test")
-        recorded = recorded_corpus(self.path, self.header) if is_own else self.header["corpus"]
-        options = options_from_json(recorded["options"])
+        recorded = recorded_corpus(self.path, self.header) if is_own else self.header.corpus
+        options = recorded.options
         if corpus == "valid":
             return self._part("valid", options, recorded, reading)
         if corpus == "test" and options.test_fraction:
@@ -281,12 +275,12 @@ class Run:
         return tuple(self._stop(text) for text in texts)
 
     def _part(
-        self, part: PartName, options: CorpusOptions, recorded: Mapping[str, Any], reading: Mapping[str, Any]
+        self, part: PartName, options: CorpusOptions, recorded: CorpusDescription, reading: Mapping[str, Any]
     ) -> Excerpt:
         for name in reading.keys() - {"unknown"}:
             raise SettingError(f"--{name}: only for another corpus than {part} ({reading[name]})")
-        trained_on = Recorded(self.codec, self.label_names, recorded["key"], recorded["valid_key"])
-        is_file = options.valid_file is not None or recorded["valid_key"] != recorded["key"]  # named here or not
+        trained_on = Recorded(self.codec, self.label_names, recorded.key, recorded.valid_key)
+        is_file = options.valid_file is not None or recorded.valid_key != recorded.key  # named here or not
         if part == "valid" and is_file:
             excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:
@@ -316,19 +310,12 @@ class Run:
 
     def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:
         """Takes back out of a temperature what made the network less sure (`gen.analysis.calibrate` tells why)."""
-        factor = min(1.0, self._logit_scale())
+        factor = min(1.0, self.header.logit_scale)
 
         def scaled(config: SamplingConfig) -> SamplingConfig:
             return replace(config, temperature=config.temperature * factor)
 
         return scaled(sampling) if isinstance(sampling, SamplingConfig) else lambda: scaled(sampling())
-
-    def _logit_scale(self) -> float:
-        """Returns what the end of the training found (`gen.analysis.calibrate`); 1 before that."""
-        scale = self.header["result"].get("logit_scale", 1.0)
-        if not isinstance(scale, int | float) or not 0 < scale < math.inf:
-            raise CheckpointError(f"{self.path}: not a header of this format (result.logit_scale is {scale})")
-        return scale
 
     def _check_sizes(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Raises CheckpointError unless codec, labels and weights have the sizes that the header tells."""

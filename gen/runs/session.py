@@ -29,12 +29,13 @@ from gen.errors import TrainingError
 from gen.files import FolderLock
 from gen.kernels.library import library
 from gen.models.recurrent import RecurrentLM
+from gen.runs.header import RunHeader
 from gen.runs.history import History
 from gen.runs.material import Material, bits_of
 from gen.runs.record import Record
 from gen.training.distributed import ALONE, Peers
 from gen.training.recipe import Choice
-from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
+from gen.training.trainer import SNAPSHOT_STEPS, Place, Step, Trainer
 
 NUM_VALIDATIONS = 20  # a run
 MIN_VALIDATION_STEPS, MAX_VALIDATION_STEPS = 25, 5000  # between two
@@ -89,7 +90,7 @@ class Session:
         model: RecurrentLM,
         training: TrainingConfig,
         choices: Sequence[Choice],
-        resumed: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]] | None = None,
+        resumed: tuple[Mapping[str, torch.Tensor], RunHeader] | None = None,
         held: ExitStack | None = None,
         lock: FolderLock | None = None,
         peers: Peers = ALONE,
@@ -123,9 +124,10 @@ class Session:
         self._num_parameters = model.num_parameters()
         if resumed is not None:
             tensors, header = resumed
-            self._trainer.load_state_dict(tensors, header["place"])
-            self._history = History(**header["history"])
-            self._marks_passed = header["marks_passed"]
+            assert header.position is not None
+            self._trainer.load_state_dict(tensors, asdict(header.position))
+            self._history = replace(header.history)
+            self._marks_passed = header.marks_passed
         self._record: Record | None = None
         with peers.together():
             if peers.is_first:
@@ -317,7 +319,7 @@ class Session:
 
     def _save_training(self) -> None:
         tensors, place = self._trainer.state_dict()
-        self._on_first(lambda record: record.write_training(tensors, place, self._history, self._marks_passed))
+        self._on_first(lambda record: record.write_training(tensors, Place(**place), self._history, self._marks_passed))
         self._last_save = time.monotonic()
 
     def _save_metrics(self, report: StepReport) -> None:

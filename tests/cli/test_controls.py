@@ -99,7 +99,7 @@ def test_what_is_asked_for_is_leant_towards_by_default(density_run: Path) -> Non
         begin=run.codec.vocab.begin,
         end=None,
         length=50,
-        sampling=SamplingConfig(min(1.0, run.header["result"]["logit_scale"])),
+        sampling=SamplingConfig(min(1.0, run.header.logit_scale)),
         seed=1,
         new_grammar=lambda: run.codec.grammar(asked),
     )

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def tunes(music_run: Path) -> Run:
     run = load(music_run)
     with torch.no_grad():
         run.model.output.bias[run.codec.vocab.end] += 3
-    run.header["can_end"] = True
+    run.header = replace(run.header, can_end=True)
     return run
 
 

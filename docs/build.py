@@ -23,27 +23,29 @@ NOTE = "<!-- Written by docs/build.py: change the source, not this file. -->"
 
 BEAT = """\
 Metric music of up to 15 programs and drums. A quarter has 24 positions, so 32nds and triplets down to 16ths are on the
-grid; `MicroTiming_x` moves what follows by x 384ths of a quarter, so grace notes, quintuplets and a player's timing are
-kept too. A bar is `Bar`, `TimeSignature` and `Tempo` where they change, then at ascending times `Position`, perhaps
-`MicroTiming`, perhaps a new `Tempo`, and notes by program and pitch, drums last: `Program` and `Velocity` where they
-change, `Pitch` and `Duration`; or `Velocity` and `Drum`. Durations are in 24ths of a quarter; `Duration_96`, a whole
-note, is followed by what there is to add. A note that the pedal holds lasts until it rises or the pitch is struck
-again. No note hangs, and no pitch sounds twice at once in a program. What a file says beyond this is rounded or left
-out, and counted (`gen corpus`).
+grid. `MicroTiming_x` moves the notes after it by x 384ths of a quarter, which keeps grace notes, quintuplets and a
+player's timing.
 
-A tempo becomes the nearest of 176 levels, 1 % faster or slower at most, so that a piece of three minutes may become
-1.8 s longer or shorter; `gen corpus` tells by how much. One below 15 or above 480 quarters a minute is said in another
-note value: at 1000, a quarter is written as a 16th at 250, and a bar of 4/4 as one of 4/16.
+A bar begins with `Bar`, and with `TimeSignature` and `Tempo` where they change. Then come, at ascending times,
+`Position`, perhaps `MicroTiming`, perhaps a new `Tempo`, and the notes by program and pitch, drums last. A pitched note
+is `Program` and `Velocity` where they change, `Pitch` and `Duration`; a drum is `Velocity` and `Drum`. Durations are in
+24ths of a quarter; one over a whole note, `Duration_96`, is several of these and the rest. A note under the pedal lasts
+until the pedal rises or the pitch is struck again. No note hangs, and no pitch sounds twice at once in a program.
+Everything else in a file is rounded or left out, and counted (`gen corpus`).
+
+A tempo becomes the nearest of 176 levels, 1 % faster or slower at most, so a piece of three minutes may become 1.8 s
+longer or shorter; `gen corpus` measures by how much. A tempo below 15 or above 480 quarters a minute is written in
+another note value: at 1000, a quarter is written as a 16th at 250, and a bar of 4/4 as one of 4/16.
 
 For example, one bar of bass and drums: `Bar TimeSignature_4/4 Tempo_120 Position_0 Program_33 Velocity_20 Pitch_40
 Duration_48 Velocity_25 Drum_36 Position_48 Pitch_43 Duration_48 Drum_38`.
 
-Beside REMI (Huang and Yang 2020, "Pop Music Transformer") and the REMI of MidiTok 3 with its defaults (Fradet et al.
-2021), which also has a codec called BEAT (Qian et al.), another one than this:
+A comparison with REMI (Huang and Yang 2020, "Pop Music Transformer") and with the REMI of MidiTok 3 with its defaults
+(Fradet et al. 2021). MidiTok's codec called BEAT (Qian et al.) is another one than this.
 
 | | REMI | MidiTok's REMI | `beat` |
 | --- | --- | --- | --- |
-| made for | pop piano | any MIDI | any MIDI |
+| intended for | pop piano | any MIDI | any MIDI |
 | positions | 16 a bar of 4/4 | 8 a beat | 24 a quarter, and 16 ticks in each |
 | triplets | no | on another grid | yes |
 | metre | 4/4 | if switched on | always; a bar cut short is a bar of its length |
@@ -55,7 +57,7 @@ exact in 24ths of a quarter up to 64 bars of 4/4 |
 | instruments | one | if switched on: `Program` a note | up to 15, where the program changes |
 | drums | no | tokens of their own | tokens of their own, without a duration |
 | chords | tokens from an analysis | if switched on | none |
-| what a sample may be | anything | anything | a grammar allows what the encoder writes |
+| sequences that a sample may have | any | any | those that the encoder writes, by a grammar |
 """
 
 
@@ -83,7 +85,7 @@ def vocabularies() -> str:
             CharCodec.build("ab"),
             "Every code point of the corpus is a symbol, in ascending order. Shown for a corpus of `a` and `b`.",
         ),
-        ("byte", ByteCodec(), "Every byte is a symbol; a grammar keeps what is sampled valid UTF-8."),
+        ("byte", ByteCodec(), "Every byte is a symbol; a grammar keeps samples valid UTF-8."),
         (
             "performance",
             PerformanceCodec(),
@@ -91,7 +93,11 @@ def vocabularies() -> str:
         ),
         ("beat", BeatCodec(), BEAT),
     )
-    parts = [NOTE, "# Vocabularies", "`Begin` and `End` are the last two ids of each and never stand in a store."]
+    parts = [
+        NOTE,
+        "# Vocabularies",
+        "`Begin` and `End` are the last two ids of each vocabulary, and never stand in a store.",
+    ]
     for name, codec, words in codecs:
         parts += [f"## `{name}`: {len(codec.vocab)} symbols, unit {codec.unit}", words, _table(codec.vocab)]
     return "\n\n".join(parts) + "\n"

@@ -36,7 +36,7 @@ from gen.config import SamplingConfig
 from gen.data.split import Split
 from gen.data.stretches import Stretch
 from gen.runs.header import versions
-from gen.runs.material import open_material
+from gen.runs.prepared import open_corpus
 from gen.runs.run import Run
 
 WINDOW, NUM_ROWS, SETTLED = 256, 20, 64
@@ -104,7 +104,7 @@ def _worst(rows: Sequence[Tensor], run: Run) -> tuple[float, float, float]:
 
 def _trigram_nats(run: Run, tokens: NDArray[np.int64]) -> float:
     """Returns what tokens cost under the trigrams of the training part, each."""
-    material = open_material(run.header.corpus.options)
+    material = open_corpus(run.header.corpus.options)
     ids = np.concatenate([material.store.ids, tokens])
     parts = Split(tuple(material.train.stretches), (Stretch(len(ids) - len(tokens), len(ids), 0, False),))
     return yardsticks(ids, parts, vocab_size=len(run.codec.vocab))["trigram"]
@@ -135,7 +135,7 @@ def _nats(run: Run, rows: Tensor) -> Tensor:
 
 def _free_run(run: Run, length: int, sampling: SamplingConfig) -> dict[str, float]:
     """Returns nats a token of the samples' first and last tenth, and of the validation part, by trigrams."""
-    material = open_material(run.header.corpus.options)
+    material = open_corpus(run.header.corpus.options)
     endless = (item.token for seed in count() for item in run.generate(length=None, seed=seed, sampling=sampling))
     pieces = islice((token for token in endless if token != run.codec.vocab.end), length)
     written = np.fromiter(pieces, np.int64)

@@ -31,7 +31,8 @@ from gen.analysis.evaluate import evaluate
 from gen.config import Reading
 from gen.models.recurrent import State
 from gen.runs.header import versions
-from gen.runs.material import CorpusOptions, Material, open_material
+from gen.runs.options import CorpusOptions
+from gen.runs.prepared import PreparedCorpus, open_corpus
 
 CONTEXTS = ("carry", "256")
 WARM_UP = 100  # steps
@@ -82,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
         reading = Reading(labels="none")
-        material = open_material(CorpusOptions((arguments.corpus,), reading=reading, seed=arguments.seed))
+        material = open_corpus(CorpusOptions((arguments.corpus,), reading=reading, seed=arguments.seed))
         minutes, seed = arguments.minutes, arguments.seed
         ours = ["--minutes", str(minutes), "--labels", "none", "--seed", str(seed), *options]
         rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, ours))]
@@ -95,7 +96,7 @@ def main() -> None:
     print(json.dumps(names | {"results": dict(rows), "versions": versions()}))
 
 
-def train_plain(material: Material, setting: Setting, minutes: float, seed: int) -> dict[str, Any]:
+def train_plain(material: PreparedCorpus, setting: Setting, minutes: float, seed: int) -> dict[str, Any]:
     """Trains and evaluates the plain model; nats a token by context, steps and tokens a second."""
     torch.manual_seed(seed)
     vocab_size = len(material.codec.vocab)
@@ -134,7 +135,7 @@ def windows(stream: Tensor, setting: Setting) -> Iterator[tuple[Tensor, Tensor]]
             yield inputs[:, n : n + setting.window], targets[:, n : n + setting.window]
 
 
-def _stream(material: Material) -> Tensor:
+def _stream(material: PreparedCorpus) -> Tensor:
     """Returns all ids to train on in one row, each stretch between its begin and its end."""
     begin, end = len(material.codec.vocab) - 2, len(material.codec.vocab) - 1
     ids = material.train.store.ids
@@ -142,7 +143,7 @@ def _stream(material: Material) -> Tensor:
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 
-def _evaluated(model: PlainLM, material: Material) -> dict[str, float]:
+def _evaluated(model: PlainLM, material: PreparedCorpus) -> dict[str, float]:
     vocab_size = len(material.codec.vocab)
     return {
         context: evaluate(

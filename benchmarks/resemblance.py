@@ -39,7 +39,7 @@ from gen.generation.generate import Sampled, generate
 from gen.models.recurrent import State
 from gen.music.score import Score
 from gen.runs.header import versions
-from gen.runs.material import Excerpt, open_material
+from gen.runs.prepared import Excerpt, open_corpus
 from gen.runs.run import Run
 
 MIN_SECONDS, MAX_SECONDS = 0.01, 20.0
@@ -109,7 +109,7 @@ def compared(found: dict[str, Features]) -> dict[str, dict[str, float]]:
 
 def pieces_of(run: Run, count: int, length: int, temperature: float) -> dict[str, list[Score]]:
     """Returns the validation part, and what is compared with it."""
-    material = open_material(run.header.corpus.options)
+    material = open_corpus(run.header.corpus.options)
     return {
         "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
         "samples": list(sampled(run, by_model(run, temperature, length), count)),

@@ -37,8 +37,8 @@ from gen.data.batches import Batches
 from gen.data.stretches import Stretch
 from gen.models.recurrent import RecurrentLM, State, detached
 from gen.runs.header import versions
-from gen.runs.material import CorpusOptions
 from gen.runs.opening import train_session
+from gen.runs.options import CorpusOptions
 from gen.training.optimizer import BETAS, optimizers
 from gen.training.trainer import SNAPSHOT_STEPS, Trainer
 

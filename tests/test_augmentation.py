@@ -12,8 +12,9 @@ from gen.codecs.performance.codec import PerformanceCodec
 from gen.data.batches import Batches
 from gen.errors import SettingError
 from gen.runs.checkpoint import read_checkpoint
-from gen.runs.material import CorpusOptions, Material, facts, open_material
 from gen.runs.opening import train_session
+from gen.runs.options import CorpusOptions
+from gen.runs.prepared import PreparedCorpus, open_corpus, summary
 from gen.runs.session import Session
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "embedding_size": 4, "batch_size": 4, "bptt": 16, "augment": True}
@@ -76,11 +77,11 @@ def test_augmentation_changes_what_is_learnt_and_cannot_change_on_resume(corpus:
         open_run(corpus, tmp_path, "plain", resume=True)
 
 
-def opened(corpus: Path, *controls: str) -> Material:
-    return open_material(CorpusOptions((str(corpus),), codec="performance", controls=controls))
+def opened(corpus: Path, *controls: str) -> PreparedCorpus:
+    return open_corpus(CorpusOptions((str(corpus),), codec="performance", controls=controls))
 
 
-def windows(material: Material, *, augment: bool) -> list[np.ndarray]:
+def windows(material: PreparedCorpus, *, augment: bool) -> list[np.ndarray]:
     vocab = material.codec.vocab
     batches = Batches(
         material.store.ids,
@@ -115,7 +116,7 @@ def test_what_is_measured_on_has_no_control_but_any(corpus: Path) -> None:
     assert {"Key_C", "Key_G"} <= controls(np.asarray(material.store.ids))
     read = controls(np.concatenate([window.ravel() for window in windows(material, augment=False)]))
     assert {"Key_C", "Key_G", "Key_any", "Density_any"} <= read
-    assert facts(material).can_augment
+    assert summary(material).can_augment
 
 
 @pytest.mark.parametrize("codec", [PerformanceCodec(), BeatCodec()], ids=lambda codec: codec.name)
@@ -138,4 +139,4 @@ def test_a_text_is_not_augmented(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--augment: only for music"):
         train_session(CorpusOptions((str(path),)), run="r", out=tmp_path, overrides=SMALL | {"steps": 1})
     with pytest.raises(SettingError, match=r"--controls: only for music \(key\)"):
-        open_material(CorpusOptions((str(path),), controls=("key",)))
+        open_corpus(CorpusOptions((str(path),), controls=("key",)))

@@ -9,8 +9,9 @@ import torch
 from gen.codec import Grammar
 from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig
 from gen.errors import SettingError
+from gen.models.device import choose_device
 from gen.runs.run import load
-from gen.training.recipe import Facts, choose_device, choose_recipe
+from gen.training.recipe import CorpusSummary, choose_recipe
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
 MIN_VOCAB, MAX_VOCAB = 3, 1 << 24  # begin, end and something to say
@@ -64,7 +65,7 @@ def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: 
     vocab_size = settings.pop("vocab_size", VOCAB_SIZE)
     _check("vocab", vocab_size, MIN_VOCAB, MAX_VOCAB)
     num_tokens = max(CORPUS_TOKENS, settings.get("bptt", 0))
-    recipe = choose_recipe(Facts(num_tokens, 1, num_tokens, vocab_size, 0), place, settings)
+    recipe = choose_recipe(CorpusSummary(num_tokens, 1, num_tokens, vocab_size, 0), place, settings)
     return Plan(recipe.model, recipe.training, place, **options)
 
 

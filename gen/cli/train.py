@@ -139,8 +139,8 @@ def train(
     from gen.cli.interrupt import stopped_by_ctrl_c
     from gen.cli.screen.progress import reading_display, training_display
     from gen.config import Reading
-    from gen.runs.material import VALID_FRACTION, CorpusOptions
     from gen.runs.opening import train_session
+    from gen.runs.options import VALID_FRACTION, CorpusOptions
     from gen.training.distributed import is_first_process
 
     overrides: dict[str, Any] = {

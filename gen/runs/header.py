@@ -20,7 +20,7 @@ from gen.errors import CheckpointError, SettingError
 from gen.runs.base import Base
 from gen.runs.checkpoint import Kind, read_checkpoint, read_header, write_checkpoint
 from gen.runs.history import History
-from gen.runs.material import CorpusOptions, options_from_json
+from gen.runs.options import CorpusOptions, options_from_json
 from gen.training.trainer import Place
 from gen.version import __version__
 

@@ -19,28 +19,21 @@ from gen.corpus.prepare import codec_reason
 from gen.corpus.sources import StandardInput, find_sources
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.files import FolderLock
+from gen.models.device import choose_device
 from gen.models.recurrent import RecurrentLM
 from gen.models.transfer import transfer_
 from gen.runs.base import Base
 from gen.runs.checkpoint import TRAINING_FILE
 from gen.runs.folder import claimed
 from gen.runs.header import RunHeader, read_run_file
-from gen.runs.material import (
-    READING_FIELDS,
-    VALID_FRACTION,
-    CorpusOptions,
-    Material,
-    OnProgress,
-    Recorded,
-    facts,
-    open_material,
-)
+from gen.runs.options import READING_FIELDS, VALID_FRACTION, CorpusOptions
+from gen.runs.prepared import OnProgress, PreparedCorpus, Recorded, open_corpus, summary
 from gen.runs.provenance import check_trained_on
 from gen.runs.resumption import Resumption
 from gen.runs.run import Run, find_model_file, load
 from gen.runs.session import Session, StepReport
 from gen.training.distributed import Peers, join
-from gen.training.recipe import Choice, choose_device, choose_recipe
+from gen.training.recipe import Choice, choose_recipe
 
 MODEL_SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")
 
@@ -116,7 +109,7 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
         if base is not None:
             options = _based(options, Base.from_json(base), str(from_run))
     try:
-        material = _open_material(start, options)
+        material = _open_corpus(start, options)
     except CorpusError as err:
         if options.base is None or err.hint is not None:
             raise
@@ -127,7 +120,7 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
         nonlocal choices
         settings = {name: value for name, value in given.items() if name != "device" and value != "auto"}
         shape = None if source is None else {name: getattr(source[1].model, name) for name in MODEL_SHAPE}
-        recipe = choose_recipe(facts(material), start.device, settings, inherited=shape)
+        recipe = choose_recipe(summary(material), start.device, settings, inherited=shape)
         _check_rows(recipe.training, peers)
         shown = Choice("device", str(start.device), _threads(start.device))
         choices = [*_corpus_choices(material), *_lock_choices(start), shown, *recipe.choices]
@@ -168,7 +161,7 @@ def _resume(start: _Start, options: CorpusOptions, given: Mapping[str, Any], res
         is_corpus_named=bool(options.sources),
         is_valid_file_named=options.valid_file is not None,
     )
-    material = _open_material(start, recorded, trained_on)
+    material = _open_corpus(start, recorded, trained_on)
     with start.peers.together():
         check_trained_on(material, header.corpus, instead=resumption.new_run({}))
         config, training = resumption.settings(given)
@@ -232,14 +225,14 @@ def _share_weights_(model: RecurrentLM, peers: Peers) -> None:
                 parameter.copy_(weights[name])
 
 
-def _open_material(start: _Start, options: CorpusOptions, recorded: Recorded | None = None) -> Material:
+def _open_corpus(start: _Start, options: CorpusOptions, recorded: Recorded | None = None) -> PreparedCorpus:
     """Prepares the corpus: each machine's first process, then the others, which find it in the cache."""
     peers = start.peers
     material = None
     for is_preparing in (True, False):
         with peers.together():
             if material is None and (peers.local_rank == 0) == is_preparing:
-                material = open_material(options, start.on_progress, recorded=recorded)
+                material = open_corpus(options, start.on_progress, recorded=recorded)
     assert material is not None
     keys = [material.store.key, material.valid.store.key]
     expected = peers.first(lambda: keys)
@@ -259,7 +252,7 @@ def _check_rows(training: TrainingConfig, peers: Peers) -> None:
         )
 
 
-def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name: str) -> Choice:
+def _transfer_(model: RecurrentLM, material: PreparedCorpus, source: Checkpoint, name: str) -> Choice:
     tensors, header = source
     known = transfer_(
         model,
@@ -272,7 +265,7 @@ def _transfer_(model: RecurrentLM, material: Material, source: Checkpoint, name:
     return Choice("from", name, f"it knows {known} of the {len(material.codec.vocab)} symbols")
 
 
-def _corpus_choices(material: Material) -> list[Choice]:
+def _corpus_choices(material: PreparedCorpus) -> list[Choice]:
     store, codec = material.store, material.codec
     units = (
         f"{store.units:,} {codec.unit}s in {store.num_documents:,} document{'s' if store.num_documents != 1 else ''}"

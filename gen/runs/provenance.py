@@ -8,14 +8,14 @@ import numpy as np
 from gen.errors import CheckpointError
 from gen.runs.checkpoint import TRAINING_FILE
 from gen.runs.header import CorpusDescription, RunHeader, read_run_header
-from gen.runs.material import Excerpt, Material
+from gen.runs.prepared import Excerpt, PreparedCorpus
 
 MAX_NAMED_DOCUMENTS = 1000  # of a description: a corpus of more is described without the names of its documents
 PartName = Literal["valid", "test"]
 _READ_OTHERWISE = "this version of gen reads MIDI otherwise"
 
 
-def describe(material: Material) -> CorpusDescription:
+def describe(material: PreparedCorpus) -> CorpusDescription:
     """Returns the description of a corpus."""
     store = material.store
     names = map(store.name, range(store.num_documents)) if store.num_documents <= MAX_NAMED_DOCUMENTS else None
@@ -46,7 +46,7 @@ def recorded_corpus(model_file: Path, header: RunHeader) -> CorpusDescription:
     return found if (found.key, found.valid_key) == (own.key, own.valid_key) else own
 
 
-def check_trained_on(material: Material, recorded: CorpusDescription, *, instead: str) -> None:
+def check_trained_on(material: PreparedCorpus, recorded: CorpusDescription, *, instead: str) -> None:
     """Raises CheckpointError if a run was trained on other ids than a corpus has now.
 
     Args:

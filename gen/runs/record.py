@@ -18,7 +18,7 @@ from gen.models.stepper import Stepper
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.runs.header import RunHeader, read_run_file, versions, write_run_file
 from gen.runs.history import History, Metrics
-from gen.runs.material import Material
+from gen.runs.prepared import PreparedCorpus
 from gen.runs.provenance import describe
 from gen.training.trainer import Place
 
@@ -40,7 +40,7 @@ class Record:
     """
 
     def __init__(
-        self, folder: Path, material: Material, model: RecurrentLM, training: TrainingConfig, *, step: int
+        self, folder: Path, material: PreparedCorpus, model: RecurrentLM, training: TrainingConfig, *, step: int
     ) -> None:
         self.folder = folder
         self._material = material

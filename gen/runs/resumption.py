@@ -14,7 +14,7 @@ from typing import Any
 from gen.config import ModelConfig, TrainingConfig, to_json
 from gen.errors import SettingError
 from gen.runs.header import RunHeader
-from gen.runs.material import LEFT_OUT_AT_DEFAULT, CorpusOptions
+from gen.runs.options import LEFT_OUT_AT_DEFAULT, CorpusOptions
 
 LIMITS = ("steps", "epochs", "minutes")
 FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")

@@ -23,21 +23,14 @@ from gen.generation.prompt import Prompt
 from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
 from gen.models.cells import CELLS
+from gen.models.device import choose_device
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import SteppedModel, Stepper, StepPrecision
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
 from gen.runs.header import CorpusDescription, read_run_file
-from gen.runs.material import (
-    CorpusOptions,
-    Excerpt,
-    OnProgress,
-    Recorded,
-    open_material,
-    other_excerpt,
-    validation_file,
-)
+from gen.runs.options import CorpusOptions
+from gen.runs.prepared import Excerpt, OnProgress, Recorded, open_corpus, other_excerpt, validation_file
 from gen.runs.provenance import PartName, part_difference, recorded_corpus
-from gen.training.recipe import choose_device
 
 Controls = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0:2 30s:8", "key": "Am"}
 
@@ -284,7 +277,7 @@ class Run:
         if part == "valid" and is_file:
             excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:
-            material = open_material(options, recorded=trained_on)
+            material = open_corpus(options, recorded=trained_on)
             excerpt = material.valid if part == "valid" else material.test
         if what := part_difference(part, excerpt, recorded):
             raise CorpusError(

@@ -31,7 +31,7 @@ from gen.kernels.library import library
 from gen.models.recurrent import RecurrentLM
 from gen.runs.header import RunHeader
 from gen.runs.history import History
-from gen.runs.material import Material, bits_of
+from gen.runs.prepared import PreparedCorpus, bits_of
 from gen.runs.record import Record
 from gen.training.distributed import ALONE, Peers
 from gen.training.recipe import Choice
@@ -86,7 +86,7 @@ class Session:
     def __init__(
         self,
         folder: Path,
-        material: Material,
+        material: PreparedCorpus,
         model: RecurrentLM,
         training: TrainingConfig,
         choices: Sequence[Choice],

@@ -31,7 +31,7 @@ MAX_ROWS_CPU, MAX_ROWS_GPU = 32, 128
 SMALL_ALPHABET = 128  # symbols; music and Chinese have more
 
 
-class Facts(NamedTuple):
+class CorpusSummary(NamedTuple):
     """What a recipe must know of a corpus."""
 
     num_tokens: int  # that are trained on
@@ -60,12 +60,12 @@ class Recipe(NamedTuple):
 
 
 def choose_recipe(
-    facts: Facts, device: torch.device, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | None = None
+    corpus: CorpusSummary, device: torch.device, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | None = None
 ) -> Recipe:
     """Returns settings for a corpus.
 
     Args:
-        facts: of the corpus.
+        corpus: to train on.
         device: that it will train on.
         given: fields of ModelConfig and TrainingConfig that the user set; "precision" may be missing or "auto".
         inherited: likewise, those of the run that this one starts from; a given one goes before.
@@ -77,63 +77,51 @@ def choose_recipe(
     training_names = {field.name for field in fields(TrainingConfig)}
     model_names = {field.name for field in fields(ModelConfig)}
     TrainingConfig(**{name: value for name, value in given.items() if name in training_names and value != "auto"})
-    ModelConfig(facts.vocab_size, **{name: value for name, value in given.items() if name in model_names})
+    ModelConfig(corpus.vocab_size, **{name: value for name, value in given.items() if name in model_names})
     limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
     training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
     chosen: dict[str, tuple[Any, str]] = {}
     chosen["cell"] = ("lstm", "the best quality for the time on every device")
-    chosen["hidden_size"] = _hidden_size(facts, training, device)
+    chosen["hidden_size"] = _hidden_size(corpus, training, device)
     chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
-    chosen["bptt"] = _bptt(facts)
+    chosen["bptt"] = _bptt(corpus)
     bptt = given.get("bptt", chosen["bptt"][0])
-    chosen["batch_size"] = _batch_size(facts, bptt, device)
+    chosen["batch_size"] = _batch_size(corpus, bptt, device)
     step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
     hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
-    num_epochs = _expected_epochs(facts, training, device, step_tokens, hidden_size)
-    chosen["augment"] = _augment(facts, num_epochs)
+    num_epochs = _expected_epochs(corpus, training, device, step_tokens, hidden_size)
+    chosen["augment"] = _augment(corpus, num_epochs)
     is_augmented = given.get("augment", chosen["augment"][0])
     chosen["dropout"] = _dropout(num_epochs, hidden_size, is_augmented=is_augmented)
     chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
-    chosen["reset_rate"] = _reset_rate(facts, chosen["batch_size"][0])
+    chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
     settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
     model = ModelConfig(
-        vocab_size=facts.vocab_size,
-        num_labels=facts.num_labels,
+        vocab_size=corpus.vocab_size,
+        num_labels=corpus.num_labels,
         has_variations=settings["augment"],
         **{name: value for name, value in settings.items() if name in model_names},
     )
     training = replace(training, **{n: v for n, v in settings.items() if n not in model_names and n not in limits})
-    _check_length(facts, training)
-    if training.augment and not facts.can_augment:
+    _check_length(corpus, training)
+    if training.augment and not corpus.can_augment:
         raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
-    return Recipe(model, training, _choices(facts, model, training, chosen, by_user, inherited or {}))
-
-
-def choose_device(name: str) -> torch.device:
-    """Returns the device for `auto`, `cpu`, `cuda` or `mps`. Raises SettingError if this machine lacks it."""
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
-    if name not in available:
-        raise SettingError(f"--device: unknown ({name})", hint="choose one of auto, cpu, cuda, mps")
-    if not available[name]:
-        raise SettingError(f"--device: not on this machine ({name})", hint="--device auto takes the best there is")
-    return torch.device(name)
+    return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited or {}))
 
 
 def _expected_epochs(
-    facts: Facts, training: TrainingConfig, device: torch.device, step_tokens: int, hidden_size: int
+    corpus: CorpusSummary, training: TrainingConfig, device: torch.device, step_tokens: int, hidden_size: int
 ) -> float:
     at_512 = THREAD_TOKENS_PER_SECOND * torch.get_num_threads() if device.type == "cpu" else GPU_TOKENS_PER_SECOND
-    rate = at_512 * _token_cost(512, 67) / _token_cost(hidden_size, facts.vocab_size)
+    rate = at_512 * _token_cost(512, 67) / _token_cost(hidden_size, corpus.vocab_size)
     expected = [math.inf if training.epochs is None else training.epochs]
     if training.minutes is not None:
-        expected.append(training.minutes * 60 * rate / facts.num_tokens)
+        expected.append(training.minutes * 60 * rate / corpus.num_tokens)
     if training.steps is not None:
-        expected.append(training.steps * step_tokens / facts.num_tokens)
+        expected.append(training.steps * step_tokens / corpus.num_tokens)
     return min(expected)
 
 
@@ -142,13 +130,13 @@ def _token_cost(hidden_size: int, vocab_size: int) -> float:
     return hidden_size * (4 * (hidden_size + 128) + LOSS_COST * vocab_size)
 
 
-def _hidden_size(facts: Facts, training: TrainingConfig, device: torch.device) -> tuple[int, str]:
-    if facts.num_tokens < 50_000:
+def _hidden_size(corpus: CorpusSummary, training: TrainingConfig, device: torch.device) -> tuple[int, str]:
+    if corpus.num_tokens < 50_000:
         return 256, "a small corpus"
     if device.type != "cpu":
         return 1024, "a GPU has room"
     is_long = training.minutes is not None and training.minutes >= 8
-    if facts.vocab_size > SMALL_ALPHABET:
+    if corpus.vocab_size > SMALL_ALPHABET:
         return (512, "eight minutes or more") if is_long else (384, "more steps win where the alphabet is large")
     if training.minutes is not None and training.minutes < 1:
         return 384, "under a minute"
@@ -163,31 +151,31 @@ def _dropout(num_epochs: float, hidden_size: int, *, is_augmented: bool) -> tupl
     return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"
 
 
-def _augment(facts: Facts, num_epochs: float) -> tuple[bool, str]:
-    if not facts.can_augment:
+def _augment(corpus: CorpusSummary, num_epochs: float) -> tuple[bool, str]:
+    if not corpus.can_augment:
         return False, "a text is read as it is"
     if num_epochs < AUGMENTED_EPOCHS:
         return False, f"the corpus will be read only about {num_epochs:.1f} times"
     return True, f"read about {num_epochs:.0f} times, three quarters varied but at the end"
 
 
-def _bptt(facts: Facts) -> tuple[int, str]:
-    length = min(facts.typical_length, facts.num_tokens)
+def _bptt(corpus: CorpusSummary) -> tuple[int, str]:
+    length = min(corpus.typical_length, corpus.num_tokens)
     if length >= MAX_BPTT:
         return MAX_BPTT, "more updates for the time; the state is carried beyond"
     return max(MIN_BPTT, -(-length // MIN_BPTT) * MIN_BPTT), f"three documents of four have at most {length} tokens"
 
 
-def _batch_size(facts: Facts, bptt: int, device: torch.device) -> tuple[int, str]:
-    rows = facts.num_tokens // (2 * bptt)
+def _batch_size(corpus: CorpusSummary, bptt: int, device: torch.device) -> tuple[int, str]:
+    rows = corpus.num_tokens // (2 * bptt)
     most = MAX_ROWS_CPU if device.type == "cpu" else MAX_ROWS_GPU
     if rows >= most:
         return most, "more updates for the time" if device.type == "cpu" else "fills the matrix units"
     return max(1, rows), "so that every row has two windows"
 
 
-def _reset_rate(facts: Facts, batch_size: int) -> tuple[float, str]:
-    if facts.num_documents >= batch_size:
+def _reset_rate(corpus: CorpusSummary, batch_size: int) -> tuple[float, str]:
+    if corpus.num_documents >= batch_size:
         return 0.0, "documents start often enough"
     return 0.05, "so that every beginning is safe"
 
@@ -214,18 +202,18 @@ def _trains_in_bf16() -> bool:
     return True
 
 
-def _check_length(facts: Facts, training: TrainingConfig) -> None:
-    least = max(MIN_BPTT, training.bptt if training.bptt > facts.typical_length else MIN_BPTT)
-    if facts.num_tokens < least:
+def _check_length(corpus: CorpusSummary, training: TrainingConfig) -> None:
+    least = max(MIN_BPTT, training.bptt if training.bptt > corpus.typical_length else MIN_BPTT)
+    if corpus.num_tokens < least:
         raise SettingError(
-            f"corpus: too short for one window ({facts.num_tokens} tokens to train on, at least {least} needed"
-            f"{facts.unused})",
+            f"corpus: too short for one window ({corpus.num_tokens} tokens to train on, at least {least} needed"
+            f"{corpus.unused})",
             hint="give more, a smaller --bptt or a smaller --valid" if least > MIN_BPTT else "give more",
         )
 
 
 def _choices(
-    facts: Facts,
+    corpus: CorpusSummary,
     model: ModelConfig,
     training: TrainingConfig,
     chosen: Mapping[str, tuple[Any, str]],
@@ -250,7 +238,7 @@ def _choices(
     rows = [choice(name, getattr(model, name)) for name in shown]
     shown_of_training = ("bptt", "batch_size", "reset_rate", "learning_rate", "matrix_share", "precision", "seed")
     rows += [choice(name, getattr(training, name)) for name in shown_of_training]
-    if facts.can_augment:
+    if corpus.can_augment:
         rows.append(choice("augment", "on" if training.augment else "off"))
     rows += [
         choice(name, limit) for name in ("steps", "epochs", "minutes") if (limit := getattr(training, name)) is not None

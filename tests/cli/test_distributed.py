@@ -15,8 +15,8 @@ import torch
 
 from gen.cli.main import run as run_gen
 from gen.runs.checkpoint import read_checkpoint
-from gen.runs.material import CorpusOptions
 from gen.runs.opening import train_session
+from gen.runs.options import CorpusOptions
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ STOP_AND_LIST_THREADS = f"""
 import sys
 from pathlib import Path
 from gen.runs.opening import train_session
-from gen.runs.material import CorpusOptions
+from gen.runs.options import CorpusOptions
 
 options, settings = CorpusOptions((sys.argv[1],)), {SETTINGS | {"steps": STEPS}}
 with train_session(options, run="two", out=Path(sys.argv[2]), overrides=settings) as session:

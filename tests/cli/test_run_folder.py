@@ -14,8 +14,8 @@ import gen
 from gen.errors import CheckpointError, SettingError, TrainingError
 from gen.files import LOCK_FILE
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
-from gen.runs.material import CorpusOptions
 from gen.runs.opening import train_session
+from gen.runs.options import CorpusOptions
 from gen.runs.session import Session
 from tests.cli.conftest import TINY, Gen, spawn
 
@@ -27,7 +27,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from gen.runs.opening import train_session
-from gen.runs.material import CorpusOptions
+from gen.runs.options import CorpusOptions
 options = CorpusOptions((sys.argv[1],))
 session = train_session(options, run="r", out=Path(sys.argv[2]), overrides={"hidden_size": 8, "steps": 3})
 with session:

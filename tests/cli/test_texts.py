@@ -7,7 +7,8 @@ import pytest
 
 from gen.codec import decode
 from gen.runs.base import Base
-from gen.runs.material import CorpusOptions, open_material
+from gen.runs.options import CorpusOptions
+from gen.runs.prepared import open_corpus
 from gen.runs.run import load
 from tests.cli.conftest import TINY, Gen
 
@@ -96,14 +97,14 @@ def test_a_run_with_characters_of_the_validation_file_goes_on_as_if_it_had_not_s
 def test_a_validation_file_of_known_characters_changes_no_key(here: Path) -> None:
     write("a.txt", "plain words and more\n" * 30)
     write("v.txt", "more words\n" * 9)
-    with_file = open_material(CorpusOptions(("a.txt",), valid_file="v.txt"))
-    assert with_file.store.key == open_material(CorpusOptions(("a.txt",))).store.key
+    with_file = open_corpus(CorpusOptions(("a.txt",), valid_file="v.txt"))
+    assert with_file.store.key == open_corpus(CorpusOptions(("a.txt",))).store.key
 
 
 def test_a_tuned_run_reads_its_corpus_as_the_letters_that_it_holds(here: Path) -> None:
     write("a.txt", "abc abc\n" * 30)
     base = Base({"name": "char", "version": 1, "alphabet": " ABCabc"}, (), False)
-    material = open_material(CorpusOptions(("a.txt",), codec="char", base=base))
+    material = open_corpus(CorpusOptions(("a.txt",), codec="char", base=base))
     assert decode(material.codec, material.store.ids[:8]) == "abc abc\n"
 
 

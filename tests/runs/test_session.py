@@ -22,8 +22,8 @@ from gen.config import Reading, SamplingConfig
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import CheckpointError, SettingError
 from gen.runs.checkpoint import read_checkpoint, write_checkpoint
-from gen.runs.material import CorpusOptions
 from gen.runs.opening import train_session
+from gen.runs.options import CorpusOptions
 from gen.runs.session import Session, evenly
 
 SMALL: dict[str, Any] = {

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from gen.errors import SettingError
-from gen.training.recipe import DEFAULT_MINUTES, Facts, choose_device, choose_recipe
+from gen.models.device import choose_device
+from gen.training.recipe import DEFAULT_MINUTES, CorpusSummary, choose_recipe
 
 CPU = torch.device("cpu")
-TEXT = Facts(num_tokens=1_000_000, num_documents=1, typical_length=1_000_000, vocab_size=67, num_labels=0)
+TEXT = CorpusSummary(num_tokens=1_000_000, num_documents=1, typical_length=1_000_000, vocab_size=67, num_labels=0)
 
 
 def test_without_options_a_run_is_limited_by_minutes() -> None:

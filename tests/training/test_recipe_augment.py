@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from gen.errors import SettingError
-from gen.training.recipe import Facts, Recipe, choose_recipe
+from gen.training.recipe import CorpusSummary, Recipe, choose_recipe
 
-MUSIC = Facts(100_000, num_documents=100, typical_length=1000, vocab_size=390, num_labels=0, can_augment=True)
+MUSIC = CorpusSummary(100_000, num_documents=100, typical_length=1000, vocab_size=390, num_labels=0, can_augment=True)
 
 
-def chosen(facts: Facts, **given: Any) -> Recipe:
+def chosen(facts: CorpusSummary, **given: Any) -> Recipe:
     return choose_recipe(facts, torch.device("cpu"), given)
 
 

@@ -1,8 +1,8 @@
 """What a run reads: its corpus, split into training, validation and test."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,71 +14,19 @@ from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
-from gen.config import Reading, from_json, to_json
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
-from gen.data.split import Split, check_fractions, split, whole
+from gen.data.split import Split, split, whole
 from gen.data.store import Store, open_store, stores_folder
 from gen.data.stretches import Stretches
-from gen.errors import CorpusError, SettingError
-from gen.runs.base import Base
-from gen.training.recipe import MIN_BPTT, Facts
+from gen.errors import CorpusError
+from gen.runs.options import CorpusOptions
+from gen.training.recipe import MIN_BPTT, CorpusSummary
 
-VALID_FRACTION = 0.1
 MAX_LABELS = 4096  # each is a row of weights; what has more is rather a column of numbers or of texts
 YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
 
-# Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
-LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
-    "test_fraction": 0.0,
-    "documents": "auto",
-    "text_column": None,
-    "label_column": None,
-    "errors": "strict",
-    "normalize": "none",
-    "unknown": "error",
-}
-READING_FIELDS = tuple(field.name for field in fields(Reading))
-
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusOptions:
-    """How a corpus is read and split; kept in checkpoints, so that nothing need be said twice."""
-
-    sources: tuple[str, ...]
-    codec: str = "auto"
-    reading: Reading = Reading()
-    valid_fraction: float = VALID_FRACTION
-    test_fraction: float = 0.0
-    seed: int = 0  # of the split
-    valid_file: str | None = None
-    test_file: str | None = None
-    controls: tuple[str, ...] = ()  # that the codec puts into the ids
-    base: Base | None = None  # the run whose weights are those of the start
-
-    def __post_init__(self) -> None:
-        check_fractions(self.valid_fraction, 0)
-        check_fractions(self.valid_share, self.test_fraction)
-        if self.test_fraction and self.test_file is not None:
-            raise SettingError(
-                f"--test: not with --test-file ({self.test_fraction:g}, {printable(self.test_file)})",
-                hint="the test is a part of the corpus or another one",
-            )
-
-    @property
-    def valid_share(self) -> float:
-        """How much of the corpus itself is its validation part."""
-        return self.valid_fraction if self.valid_file is None else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
-        names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
-        options = {name: getattr(self, name) for name in names} | to_json(self.reading)
-        if self.base is not None:
-            options["base"] = self.base.to_json()
-        return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
 
 
 class Recorded(NamedTuple):
@@ -106,7 +54,7 @@ class Excerpt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class PreparedCorpus:
     """A corpus ready to train on; `valid` may hold no stretch, and `test` holds some only if that was asked for."""
 
     options: CorpusOptions
@@ -127,9 +75,9 @@ class Material:
         return not self.store.paths
 
 
-def open_material(
+def open_corpus(
     options: CorpusOptions, on_progress: OnProgress | None = None, *, recorded: Recorded | None = None
-) -> Material:
+) -> PreparedCorpus:
     """Prepares and splits a corpus.
 
     Args:
@@ -139,12 +87,12 @@ def open_material(
     Raises CorpusError or SettingError.
     """
     with closing(StandardInput()) as stdin:
-        return _open_material(options, on_progress, recorded, stdin)
+        return _open_corpus(options, on_progress, recorded, stdin)
 
 
-def _open_material(
+def _open_corpus(
     options: CorpusOptions, on_progress: OnProgress | None, recorded: Recorded | None, stdin: StandardInput
-) -> Material:
+) -> PreparedCorpus:
     key = recorded and recorded.key
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
     store = kept or _prepared(options, recorded, on_progress, stdin)
@@ -159,7 +107,7 @@ def _open_material(
             codec, label_names = _learnt(options, store, recorded)
             valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
     train, own_valid, test = _parts(options, store, codec, label_names)
-    return Material(options, codec, label_names, train, own_valid if valid is None else valid, test)
+    return PreparedCorpus(options, codec, label_names, train, own_valid if valid is None else valid, test)
 
 
 def validation_file(
@@ -305,8 +253,8 @@ def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int3
     return numbers[store.labels]
 
 
-def facts(material: Material) -> Facts:
-    """Returns what a recipe must know. Raises CorpusError if there is nothing to train on."""
+def summary(material: PreparedCorpus) -> CorpusSummary:
+    """Returns the numbers that a recipe depends on. Raises CorpusError if there is nothing to train on."""
     place = ", ".join(material.options.sources)
     problems = material.store.report.problems()
     unused = f"; not used: {problems}" if problems else ""
@@ -321,7 +269,7 @@ def facts(material: Material) -> Facts:
             f"{place}: too many different labels ({len(material.label_names)}; at most {MAX_LABELS})",
             hint="another --label-column, or --labels none",
         )
-    return Facts(
+    return CorpusSummary(
         num_tokens=material.train.num_targets,
         num_documents=len(stretches),
         typical_length=int(np.quantile(stretches.lengths, 0.75)),
@@ -332,7 +280,7 @@ def facts(material: Material) -> Facts:
     )
 
 
-def bits_of(material: Material) -> dict[str, float]:
+def bits_of(material: PreparedCorpus) -> dict[str, float]:
     """Returns yardsticks in bits per unit on the validation part: what simpler models of the same split pay."""
     excerpt, codec = material.valid, material.codec
     if material.options.valid_file is not None or not excerpt.stretches:
@@ -365,12 +313,3 @@ def _beginning(excerpt: Excerpt, codec: Codec[str, Any]) -> str:
         if room <= 0:
             break
     return "\n".join(texts)
-
-
-def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
-    """Returns the options that a checkpoint keeps. Raises SettingError if one is unknown or of the wrong type."""
-    reading = {name: data[name] for name in READING_FIELDS if name in data}
-    others = {"sources": (), **{name: value for name, value in data.items() if name not in reading}}
-    if "base" in data:
-        others["base"] = Base.from_json(data["base"])
-    return from_json(CorpusOptions, others | {"reading": reading}, prefix="corpus.options.")

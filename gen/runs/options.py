@@ -1,0 +1,72 @@
+"""Options of a run's corpus: which files it is, how they are read, and how they are split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gen.config import Reading, from_json, to_json
+from gen.corpus.sources import printable
+from gen.data.split import check_fractions
+from gen.errors import SettingError
+from gen.runs.base import Base
+
+VALID_FRACTION = 0.1
+
+# Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
+LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
+    "test_fraction": 0.0,
+    "documents": "auto",
+    "text_column": None,
+    "label_column": None,
+    "errors": "strict",
+    "normalize": "none",
+    "unknown": "error",
+}
+READING_FIELDS = tuple(field.name for field in fields(Reading))
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusOptions:
+    """How a corpus is read and split; kept in checkpoints, so that nothing need be said twice."""
+
+    sources: tuple[str, ...]
+    codec: str = "auto"
+    reading: Reading = Reading()
+    valid_fraction: float = VALID_FRACTION
+    test_fraction: float = 0.0
+    seed: int = 0  # of the split
+    valid_file: str | None = None
+    test_file: str | None = None
+    controls: tuple[str, ...] = ()  # that the codec puts into the ids
+    base: Base | None = None  # the run whose weights are those of the start
+
+    def __post_init__(self) -> None:
+        check_fractions(self.valid_fraction, 0)
+        check_fractions(self.valid_share, self.test_fraction)
+        if self.test_fraction and self.test_file is not None:
+            raise SettingError(
+                f"--test: not with --test-file ({self.test_fraction:g}, {printable(self.test_file)})",
+                hint="the test is a part of the corpus or another one",
+            )
+
+    @property
+    def valid_share(self) -> float:
+        """How much of the corpus itself is its validation part."""
+        return self.valid_fraction if self.valid_file is None else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
+        names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
+        options = {name: getattr(self, name) for name in names} | to_json(self.reading)
+        if self.base is not None:
+            options["base"] = self.base.to_json()
+        return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
+
+
+def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
+    """Returns the options that a checkpoint keeps. Raises SettingError if one is unknown or of the wrong type."""
+    reading = {name: data[name] for name in READING_FIELDS if name in data}
+    others = {"sources": (), **{name: value for name, value in data.items() if name not in reading}}
+    if "base" in data:
+        others["base"] = Base.from_json(data["base"])
+    return from_json(CorpusOptions, others | {"reading": reading}, prefix="corpus.options.")

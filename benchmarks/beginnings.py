@@ -2,19 +2,19 @@
 
     python benchmarks/beginnings.py RUN [--length 1000000] [--places 8] [--temperature 1]
 
-windows   the validation part in fresh windows of 256 tokens, each of one document: the worst window's nats a token,
-          beside their mean
-rows      the same with carried state, in 20 rows if it is one document, else each document of 256 tokens or more: the
-          worst row, beside the mean over rows
-prompts   each symbol of the alphabet as the first one of a stretch of the validation, at some places: the mean over
-          the places of the nats after the first 64 tokens, for the worst symbol, beside that of the real first symbol
-free run  LENGTH tokens from nothing, one document after the other where they end: their nats under a
-          trigram model counted on the training part, the first tenth and the last, beside those of the validation part
+windows   the validation part in fresh windows of 256 tokens, each of one document: nats a token of the worst window,
+          and of their mean
+rows      the same with carried state, in 20 rows if the part is one document, otherwise in one row for each document of
+          256 tokens or more: the worst row, and the mean over rows
+prompts   each symbol of the alphabet as the first of a stretch of the validation part, at some places: the mean over
+          the places of the nats after the first 64 tokens, for the worst symbol, and for the real first symbol
+free run  LENGTH tokens from an empty prompt; where a document ends, the next begins: their nats under a trigram model
+          counted on the training part, for the first tenth and the last, and those of the validation part
 
-RUN is a name below checkpoints/ here, or a path. Ends with exit code 1 if any window, row or symbol pays more than
-twice the mean, and more than under the trigram model too (a tune unlike all others is dear for every model, and no
-sign that one is stuck), or if the last tenth of the free run is more than a tenth worse than the first. Last line:
-JSON.
+RUN is a name below checkpoints/ here, or a path. The exit code is 1 if a window, row or symbol costs more than twice
+the mean and more than under the trigram model too: a tune unlike all others is dear for every model, and no sign that
+the model is stuck. It is also 1 if the last tenth of the free run is more than a tenth worse than the first. The last
+line is JSON.
 """
 
 import argparse

@@ -1,15 +1,16 @@
-"""Exact nats of the JSB chorales, a quarter note at a time: joint, with nothing conditioned away.
+"""Measures the exact nats of the JSB chorales, a quarter note at a time, jointly for all notes.
 
     python benchmarks/chorales.py jsb-chorales-quarter.json [--minutes 30] [--only gen] [options of gen train]
 
 The file holds the split of Boulanger-Lewandowski, Bengio and Vincent 2012 (229, 76 and 77 chorales) as lists of chords.
 gen reads each chorale as a text: a character for each pitch of a chord, the highest first, then a line end. By the
-chain rule the nats of these characters add up to those of the whole chorale, the end of the text among them: a joint
-distribution of the notes of a chord. It trains on the chorales in all keys; the best by the validation part counts.
+chain rule the nats of these characters add up to those of the whole chorale, including the end of the text. So the
+distribution over the notes of a chord is joint, and nothing is conditioned away. gen trains on the chorales in all
+keys, and keeps the weights that are best on the validation part.
 
-Beside it an LSTM over the 88 keys with independent sigmoids, the usual baseline (Bai, Kolter and Koltun 2018 report
-8.45 nats a frame for an LSTM and 8.10 for their TCN; Boulanger-Lewandowski et al. 5.56 for RNN-NADE), trained on the
-same chorales in torch alone. The last line is JSON.
+The usual baseline is an LSTM over the 88 keys with independent sigmoids, trained here on the same chorales in torch
+alone. (Bai, Kolter and Koltun 2018 report 8.45 nats a frame for an LSTM and 8.10 for their TCN; Boulanger-Lewandowski
+et al. report 5.56 for RNN-NADE.) The last line is JSON.
 """
 
 import argparse

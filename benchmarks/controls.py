@@ -1,4 +1,4 @@
-"""Measures whether a model writes as densely, and in the key, that it is asked to.
+"""Measures how closely samples follow a note density and a key that are asked for.
 
     python benchmarks/controls.py RUN|CORPUS [--minutes 3] [--samples 20] [--seconds 20] [--densities 2 4 8]
         [--keys C D# F# A Cm D#m F#m Am] [--controls density,key] [options of gen train]
@@ -6,14 +6,14 @@
 RUN is the name of a run, its folder or its file; anything else is a corpus, and a run is trained on it first.
 
 Density. Samples are drawn at each density that the model knows, which are those that its corpus often has, or at those
-of --densities, and along an envelope from the lowest that it knows to the highest and back; the notes that begin in
-each window of two seconds are counted. Printed are the measured density for each one asked for, the rank correlation of
-the two over all samples (Spearman: Pearson's of the ranks, equal ones at their mean), and the correlation over time of
-the envelope with the mean density of its samples.
+of --densities. More samples follow an envelope from the lowest density that the model knows to the highest and back.
+The notes that begin in each window of two seconds are counted. The script prints the measured density for each one
+asked for, the rank correlation of the two over all samples (Spearman: Pearson's of the ranks, equal ones at their
+mean), and the correlation over time of the envelope with the mean density of its samples.
 
-Key. Samples are drawn in each of --keys, and as many that are asked for nothing; the key of each is estimated from how
-long its pitch classes sound (Krumhansl 1990). Printed is the share of samples in the key asked for, and in it, its
-relative or one a fifth away; beside the same share of the samples that were asked for nothing. The last line is JSON.
+Key. Samples are drawn in each of --keys, and the same number without a request. The key of each is estimated from the
+time that its pitch classes sound (Krumhansl 1990). The script prints the share of samples in the key asked for, and the
+share in that key, its relative or one a fifth away, beside the same shares without a request. The last line is JSON.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Trains on corpora of music as a newcomer would, and measures what is heard and seen of each.
+"""Trains on corpora of music with default options, and measures the sound and the pictures of the samples.
 
     python benchmarks/corpora.py CORPUS... [--minutes 3] [--samples 3] [--keep DIR] [options of gen train]
 
@@ -6,11 +6,11 @@
 sample is written as .mid, .wav, .png and .svg:
 
 .mid   as mido reads it: notes, programs, channels, notes that hang, and the seconds to the end of the last note
-.wav   seconds, peak and root mean square beside full scale, and the share of windows of 50 ms that are silent
-.png   width and height; of it and the .svg the bytes
+.wav   seconds, peak and root mean square relative to full scale, and the share of windows of 50 ms that are silent
+.png   width, height and bytes; of the .svg the bytes
 
-With --keep the runs, their cache and all samples stay in DIR, else nothing stays. The exit code is 1 if a sample has no
-note or one that hangs, sounds shorter or much longer than its notes, clips, or is silent. The last line is JSON.
+With --keep the runs, their cache and all samples stay in DIR, otherwise nothing stays. The exit code is 1 if a sample
+has no note or one that hangs, sounds shorter or much longer than its notes, clips, or is silent. The last line is JSON.
 """
 
 import argparse

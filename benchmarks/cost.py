@@ -1,12 +1,13 @@
-"""Measures how the cost of training and of sampling grows with width, depth, alphabet and corpus.
+"""Measures the growth of the cost of training and sampling with width, depth, alphabet and corpus.
 
     python benchmarks/cost.py [--seconds 0.5] [--mebibytes 1 64 1024]
 
-model    one `gen bench` each: training tokens a second and samples of one row and of 64, for widths, depths, alphabets
-corpus   the built-in Shakespeare repeated to so many mebibytes: `gen train` of some steps on it, once prepared; tokens
-         a second of the second half of its steps, seconds until the first step, and its peak memory
+model    a `gen bench` for each of several widths, depths and alphabets: tokens a second in training, and in samples of
+         one row and of 64 rows
+corpus   the built-in Shakespeare, repeated to a number of mebibytes and prepared, then `gen train` of some steps:
+         tokens a second of the second half of its steps, seconds until the first step, and its peak memory
 
-How it grows with processes is distributed.py's. The last line is JSON.
+`distributed.py` measures several processes. The last line is JSON.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Measures what a second process brings beside a second thread, and how far the losses of both come apart.
+"""Measures the gain of a second process and of a second thread, and the differences in their losses.
 
     python benchmarks/distributed.py [--steps 200] [--hidden 512] [--precision bf16 fp32]
 
 Each setting trains the same run, Trainer.run() with the recipe's optimisers on the built-in Shakespeare, 32 rows of 64
 tokens: one process with one thread, one process with two threads, and two processes with one thread each, which
-torchrun starts and gloo connects. Rates leave the first fifth of the steps out. The differences are the largest of a
-step's loss from that of one process with one thread: over the first steps, where they are the rounding of sums, and
-over all, by when a trained network has made more of them. Wants two quiet cores. The last line is JSON.
+torchrun starts and gloo connects. Rates leave out the first fifth of the steps. A difference is the largest of any
+step's loss from that of one process with one thread: over the first steps, where it is the rounding of sums, and over
+all steps, in which training amplifies it. The script needs two idle cores. The last line is JSON.
 """
 
 import argparse

@@ -1,19 +1,19 @@
-"""Measures all that one visit to a GPU should: training and sampling beside bare torch, quality, and resuming.
+"""Measures on one GPU: training and sampling beside bare torch, quality, and resuming.
 
     python benchmarks/gpu.py [--device cuda] [--corpus shakespeare] [--minutes 2] [--parts training stepping ...]
     python benchmarks/gpu.py --device cpu --quick
 
-training  tokens per second of gen's Trainer on random tokens, its batches and the loss it reads back at every step
-          among them, beside nn.LSTM with a fused AdamW on one batch that never leaves the device; three sizes, two
-          batch sizes, three precisions, turn about, medians
-stepping  tokens per second of the Stepper called token by token and of `generate`, which on CUDA replays blocks of
+training  tokens per second of gen's Trainer on random tokens, including its batches and the loss that it reads back at
+          every step, beside nn.LSTM with a fused AdamW on one batch that never leaves the device; three sizes, two
+          batch sizes, three precisions, in turn, medians
+stepping  tokens per second of the Stepper called token by token, and of `generate`, which on CUDA replays blocks of
           steps and draws as a graph (without filters, and with all of them), beside nn.LSTM called with one token
-quality   `gen train --minutes` and `gen eval` with carried state and windows of 256, as a user would
-resume    two undisturbed runs and one that is interrupted and resumed: how far apart do they end? On a CPU all three
-          have the same bits; where two undisturbed runs differ, the machine itself does not repeat its sums
+quality   `gen train --minutes` and `gen eval` with carried state and windows of 256, as a user would run them
+resume    two undisturbed runs and one that is interrupted and resumed: the distance between their ends. On a CPU all
+          three have the same bits; if two undisturbed runs differ, the machine itself does not repeat its sums
 
 The parts take about six minutes. Each prints its table when it is done; the last line is JSON. --quick runs everything
-with tiny sizes, to see that it runs at all: its numbers mean nothing.
+with tiny sizes, to test the script: its numbers mean nothing.
 """
 
 import argparse

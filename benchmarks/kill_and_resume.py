@@ -1,16 +1,17 @@
-"""Checks that a run that is killed again and again ends bit for bit like one that was left alone.
+"""Checks that a run that is killed many times ends bit for bit like an undisturbed one.
 
     python benchmarks/kill_and_resume.py CORPUS [--kills 10] [--steps N] [options of gen train]
 
-First a run without a break; then the same run, in another folder, ended by SIGKILL at moments drawn by --seed and
-resumed each time until it is done. A moment is drawn uniformly from the start of the process to twice the undisturbed
-run's time a kill, but to at least half a minute: gen saves every ten seconds, and a kill before the first save makes
-no way. If the run is done before all kills are spent, the rest go to another run from its start.
+The first run is undisturbed. The second, in another folder, is the same run ended by SIGKILL at moments drawn by --seed
+and resumed each time until it is done. A moment is drawn uniformly between the start of the process and twice the
+undisturbed run's time divided by the kills, but at least half a minute: gen saves every ten seconds, and a kill before
+the first save makes no progress. If the run is done before all kills are spent, the rest go to another run from its
+start.
 
-Compared are all tensors of model.safetensors and training.safetensors, where training stands (but its clock), the
-history of validations, and the lines of metrics.jsonl (but their clocks). The exit code is 1 if anything differs. The
-time between two saves is a constant of gen; --save-seconds replaces it, to test this script quickly.
-The last line is JSON.
+All tensors of model.safetensors and training.safetensors are compared, and the position of training (without its
+clock), the history of validations, and the lines of metrics.jsonl (without their clocks). The exit code is 1 if
+anything differs. The time between two saves is a constant of gen; --save-seconds replaces it, for a quick test of this
+script. The last line is JSON.
 """
 
 import argparse

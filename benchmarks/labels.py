@@ -1,12 +1,12 @@
-"""Measures whether a label is obeyed: samples of a two-label model, told apart by a classifier that knows no model.
+"""Measures obedience to labels: a classifier that knows no model tells samples of a two-label model apart.
 
     python benchmarks/labels.py TEXT_A TEXT_B [--minutes 2] [--samples 40] [options of gen train]
 
 The two texts are lower-cased, runs of white space become one space, characters that only one of them has are dropped,
-and both are cut to the same length: what is left to tell them by is spelling, wording and punctuation. Each becomes a
-sub-folder, so a label. A bigram model with add-one smoothing a text, learned on the part that `gen train` trains on,
-then classifies by likelihood: pieces of the real validation parts (what this classifier can do at best), and samples
-of each label. Everything runs in a temporary folder with its own cache. The last line is JSON.
+and both are cut to the same length. So only spelling, wording and punctuation tell them apart. Each text becomes a
+sub-folder, and so a label. A bigram model with add-one smoothing for each text, counted on the part that `gen train`
+trains on, then classifies by likelihood: pieces of the real validation parts (the best that this classifier can do),
+and samples of each label. Everything runs in a temporary folder with its own cache. The last line is JSON.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""How punctual `gen play` is: a trained run plays on the machine's own clock to a port that notes when it is called.
+"""Measures the lateness of notes in `gen play`, by a port that records the time of each call.
 
     python benchmarks/live.py RUN [--seconds 30] [--temperature 1.0] [--look-ahead 1.0]
 
-The music is drawn while it plays, as `gen play` does it. A note-on's lateness is the time of its call less the onset
-that the model wrote, less the same of the most punctual call: what the notes are late against each other, a drift of
-the clock included. Pauses, where the machine gave the model less time than its music takes, are counted apart, and
-lateness anew after each.
+A trained run draws the music while it plays on the machine's own clock, as in `gen play`. The lateness of a note-on is
+the time of its call minus the onset that the model wrote, minus the same difference of the most punctual call. So it is
+the lateness of notes relative to each other, and includes a drift of the clock. A pause, where the machine gave the
+model less time than its music takes, is counted apart, and lateness is measured anew after it.
 
-RUN is a name below checkpoints/ here, or a path. Ends with exit code 1 if the median is over 5 ms or a note hangs.
-Last line: JSON.
+RUN is a name below checkpoints/ here, or a path. The exit code is 1 if the median is over 5 ms or a note hangs. The
+last line is JSON.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Accounts for every event of some folders of MIDI: what mido finds, what a codec keeps, what it leaves out.
+"""Accounts for every event of some folders of MIDI: found by mido, kept by a codec, left out by it.
 
     python -m benchmarks.midi_events FOLDER...       # from the root of the project
 
-For each codec a table: by kind the events that mido counts, then what `gen corpus` says was kept and left out, and how
-far the two are apart, added up over the files ("off", which should be 0). Notes of length 0 and joined unisons are
-kept; note-offs are those of the notes, less those that are missing, plus the strays. Then for copies (`gen export a.mid
---out b.mid`): files, events, and how many events of the copies are not those of the files; and the processor's time for
-reading, beside mido's. Files that mido or the codec refuse are counted, and left out.
+For each codec a table has, by kind, the events that mido counts, those that `gen corpus` reports as kept and as left
+out, and the difference of the two sums over the files ("off", which should be 0). Notes of length 0 and joined unisons
+are kept. Note-offs are those of the notes, without the missing ones and with the strays. For copies (`gen export a.mid
+--out b.mid`) it has files, events, and the number of events in which a copy differs from its file; and the processor's
+time for reading, beside mido's. Files that mido or the codec refuse are counted, and left out.
 """
 
 import argparse

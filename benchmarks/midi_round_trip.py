@@ -1,13 +1,13 @@
-"""Reads every MIDI file of some folders, checks the counts of notes, and measures what a music codec loses.
+"""Reads every MIDI file of some folders, checks the counts of notes, and measures the losses of a music codec.
 
     python benchmarks/midi_round_trip.py [--codec performance|beat] FOLDER...
 
-Without a codec both are measured. Per folder: files read and refused; notes that mido counts (NoteOn with velocity),
-notes encoded, how far the two are apart once what the findings say is left out ("off"); tokens. Then what comes back
-of the notes that are within the codec's limits; how many onsets are at the tick where they were; onset error median
-and maximum in milliseconds of the file, velocity error likewise; how many notes last as many ticks as they are heard,
-length error likewise; by how much pieces end earlier or later; what was found; and the processor's time for mido's
-parse beside that for reading and encoding. Files that mido refuses are not measured against it: "off" leaves them out.
+Without --codec both codecs are measured. For each folder: files read and refused; notes that mido counts (NoteOn with
+velocity), notes encoded, the difference after notes that the findings report as left out ("off"); tokens. Then, of the
+notes within the codec's limits after a round trip: the number of onsets at their original tick; onset error in
+milliseconds of the file, and velocity error, median and maximum; the number of notes that last the ticks that they are
+heard, and their length error; the seconds by which pieces end earlier or later; the findings; and the processor's time
+for mido's parse beside that for reading and encoding. "off" leaves out files that mido refuses.
 """
 
 import argparse

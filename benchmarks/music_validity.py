@@ -1,17 +1,18 @@
-"""Checks that what a music model writes is sound MIDI, at any temperature and length, however little it has learned.
+"""Checks that a music model writes sound MIDI, at any temperature and length, even untrained.
 
     python benchmarks/music_validity.py RUN|CORPUS [--samples 50] [--length 500] [--budgets 0]
         [--temperatures 0.5 1 1.5] [--minutes 3] [--untrained] [options of gen train]
 
 RUN is the name of a run, its folder or its file; anything else is a corpus, and a run is trained on it first. At each
-temperature it draws --samples samples of --length tokens, and with --budgets N one sample of each length from 1 to N.
-With --untrained a model of the same codec and sizes that has taken no step does the same. What is drawn is written as
-by `gen sample --out x.mid`.
+temperature the script draws --samples samples of --length tokens, and with --budgets N one sample of each length from 1
+to N. With --untrained a model of the same codec and sizes that has taken no step does the same. The samples are written
+as by `gen sample --out x.mid`.
 
 Each file is walked through message by message, as mido reads it, for notes that hang, that start while they sound, that
-end without a start, or that last no time; then its notes, as ticks, with their programs or as drums, must be those that
-pretty_midi and symusic find by themselves; and each program must have as many notes of each pitch as the names of the
-drawn tokens say, which are no more than asked for. The exit code is 1 if anything is wrong. The last line is JSON.
+end without a start, or that have no length. Its notes, as ticks, with their programs or as drums, must be those that
+pretty_midi and symusic find independently. Each program must have the notes of each pitch that the names of the drawn
+tokens say, and the tokens must not be more than asked for. The exit code is 1 if anything is wrong. The last line is
+JSON.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python benchmarks/output_loss.py [--hidden 384] [--vocabularies 390 976 2048 7146] [--repeats 9]
 
-2,048 tokens: 32 rows of 64. Both are measured turn about; the medians are printed, and how far the gradients of the
-weights are apart. The last line is JSON.
+The input is 2,048 tokens: 32 rows of 64. Both are measured in turn. The script prints the medians, and the difference
+of the gradients of the weights. The last line is JSON.
 """
 
 import argparse

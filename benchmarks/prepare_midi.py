@@ -1,15 +1,15 @@
-"""Measures how fast a corpus of MIDI is prepared, beside mido's parse of the same files.
+"""Measures the speed of preparing a corpus of MIDI, beside mido's parse of the same files.
 
     python benchmarks/prepare_midi.py FOLDER... [--rounds 3]
 
 mido      one pass in one process: `mido.MidiFile(path)` of each file, and a walk over the messages of its tracks
 serial    gen.corpus.prepare with an empty cache and no workers: hashed, read, encoded, checked and written to disk
-prepared  the same with the workers that it chooses by itself, starting them included
+prepared  the same with the workers that it chooses by itself, including the time to start them
 cached    the same again, from the cache
 
-They take turns, each in a fresh process, in an order that is turned about from round to round; printed are the medians
-over the rounds. The files are read once beforehand, so that no side waits for the disk. The limit to hold on two
-cores: a fifth of mido's time. The last line is JSON.
+They run in turn, each in a fresh process, in an order that is reversed from round to round; the medians over the rounds
+are printed. The files are read once beforehand, so that no side waits for the disk. The limit to hold on two cores: a
+fifth of mido's time. The last line is JSON.
 """
 
 import argparse

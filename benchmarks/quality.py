@@ -1,10 +1,10 @@
-"""Measures how well `gen train` does in a given time, on the validation part that it keeps back.
+"""Measures the quality that `gen train` reaches in a given time, on the validation part that it holds out.
 
     python benchmarks/quality.py CORPUS [--minutes 3] [--repeat 1] [options of gen train]
 
 Each repetition trains with the next seed, in a temporary folder with its own cache, and then runs `gen eval` twice:
-one pass with carried state, and fresh windows of 256 tokens. Nothing is chosen here: an option that this script does
-not know is handed to `gen train`, and without any it measures what a newcomer gets. The last line is JSON.
+one pass with carried state, and fresh windows of 256 tokens. Options that this script does not know are handed to
+`gen train`; without any it measures the defaults. The last line is JSON.
 """
 
 import argparse

@@ -1,20 +1,21 @@
-"""Are the samples of a music model like its corpus? Four histograms beside those of the validation part.
+"""Compares samples of a music model with its corpus, by four histograms beside those of the validation part.
 
     python benchmarks/resemblance.py RUN [--samples 200] [--length 500] [--temperature 1]
 
 pitch classes  12, of the notes
 durations      of the notes, in steps of a quarter of an octave from 10 ms to 20 s
 intervals      from one onset to the next, the same steps; notes struck together (within 10 ms) apart
-polyphony      how many notes sound, by the time that they do
+polyphony      the number of notes that sound, weighted by time
 
 Two histograms overlap by the sum of the smaller share of each bin, 0 to 1. The samples should overlap with the
 validation part at least halfway from a unigram model, which draws each token by its share of the corpus under the same
-grammar, to other pieces of the corpus itself: as many of the training part. The exit code is 1 if one is not. Beside
-them stand notes a second, how many sound at once on average, and the seconds that a piece lasts at the median.
+grammar, to other pieces of the corpus itself: the same number of pieces of the training part. The exit code is 1 if one
+histogram does not. Beside them stand notes a second, the mean number that sound at once, and the seconds of a piece at
+the median.
 
-Two more rows tell what that is worth, from draws of as many pieces with replacement (Efron 1979): the standard
-deviation of the samples' overlaps, and how often pieces of the training part are halfway themselves. The last line is
-JSON.
+Two more rows give the precision, from draws of the same number of pieces with replacement (Efron 1979): the standard
+deviation of the samples' overlaps, and the share of draws in which pieces of the training part are halfway themselves.
+The last line is JSON.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""Measures how fast one token after another is drawn, beside nn.LSTM called one token at a time.
+"""Measures the speed of drawing one token after another, beside nn.LSTM called one token at a time.
 
     python benchmarks/sampling.py [--hidden 512] [--rows 1 8 64] [--layers 1 2] [--repeats 5] [--threads N] [--run RUN]
     python benchmarks/sampling.py --rates RUN [--length 100000]
 
-The first form takes random weights and measures, turn about so that a busy machine troubles all alike: nn.Embedding,
-nn.LSTM and nn.Linear called with one token; gen's Stepper of the same sizes, a token a call; the whole loop of
-`generate`, draws and all; the same loop with filters; reading as many bytes as the stepper has weights and nothing
-else; and a big product. The medians of the repeats are printed, as tokens of all rows per second, and their ratios to
-nn.LSTM; beside them how much of the reading and of the product `generate` reaches. With --run, what int8 costs that run
-on its validation part, in nats.
+The first form takes random weights and measures, in turn so that other load affects all alike: nn.Embedding, nn.LSTM
+and nn.Linear called with one token; gen's Stepper of the same sizes, a token a call; the whole loop of `generate`, with
+its draws; the same loop with filters; reading the bytes of the stepper's weights and nothing else; and a big product.
+The script prints the medians of the repeats as tokens of all rows per second, their ratios to nn.LSTM, and the shares
+of the reading and of the product that `generate` reaches. With --run it also prints the cost of int8 on the run's
+validation part, in nats.
 
 The second form runs `gen sample RUN` as a user would: the rate and the resident memory of its process for every 10,000
 characters, and the time from the start of the process to the first byte. The last line of either is JSON.

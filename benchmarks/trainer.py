@@ -1,19 +1,19 @@
-"""Measures what the Trainer and a whole session cost beside a bare loop, and how fast they are beside plain torch.
+"""Measures the cost of the Trainer and of a whole session beside a bare loop, and their speed beside plain torch.
 
     python benchmarks/trainer.py [--seconds 4] [--cell lstm gru] [--hidden 512 128] [--cpu-time]
 
 torch fp32, torch bf16   nn.LSTM or nn.GRU between nn.Embedding and nn.Linear on one batch that never changes: forward,
                          cross entropy, backward, clip, fused AdamW; bf16 under autocast
 bare                     the same with gen's RecurrentLM, kernels and optimisers, in bf16
-trainer                  Trainer.run() in bf16: batches made of a corpus, labels and fresh states, learning rate, losses
-                         read back, the guard against divergence, snapshots
-session                  Session.reports(), as the command line runs it: reports and metrics too, and a checkpoint every
-                         ten seconds; no validation and no sample falls into the time that is measured
+trainer                  Trainer.run() in bf16: batches made from a corpus, labels and fresh states, learning rate,
+                         losses read back, the guard against divergence, snapshots
+session                  Session.reports(), as the command line runs it: also reports and metrics, and a checkpoint
+                         every ten seconds; no validation and no sample falls into the measured time
 
-All of them profit from what the Trainer tells the C library about freed memory (gen/training/allocation.py). They take
-turns, a block of 25 steps each (a snapshot falls into every block), in an order that is turned about; printed are the
-medians over three rounds of all blocks, then where the time of a bare step goes. --cpu-time counts the seconds that
-this process computed, not those that went by: for a busy machine. The last line is JSON.
+All of them profit from the Trainer's settings of the C library for freed memory (gen/training/allocation.py). They run
+in turn, in blocks of 25 steps (so a snapshot falls into every block), in an order that is reversed each time. The
+script prints the medians over three rounds of all blocks, and then the parts of a bare step. --cpu-time counts the
+seconds that this process computed instead of those that passed, for a busy machine. The last line is JSON.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Compares two versions of gen on one machine: how fast they train, sample, start and answer.
+"""Compares two versions of gen on one machine: speed of training, sampling and start.
 
     python benchmarks/versions.py OLD_PYTHON NEW_PYTHON [--repeats 7] [--steps 150]
 
 Each argument is the Python of an environment in which one version is installed. Both are run through the command line,
-turn about, so that a busy machine troubles both alike:
+in turn, so that other load affects both alike:
 
     training    tokens per second of `gen train` on the built-in Shakespeare: an LSTM, a GRU and a vanilla RNN, and an
                 LSTM on the built-in chorales
@@ -12,8 +12,8 @@ turn about, so that a busy machine troubles both alike:
     first       seconds from the start of `gen sample` to its first character
     help        seconds of `gen --help`
 
-The old version trains the runs that both sample. The medians are printed with the median of the ratios of neighbouring
-measurements; above 1, the new version is faster. The last line is JSON.
+The old version trains the runs that both sample. The script prints the medians, and the median of the ratios of
+neighbouring measurements; above 1, the new version is faster. The last line is JSON.
 """
 
 import argparse

@@ -18,11 +18,9 @@ from pathlib import Path
 
 import mido
 
-from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.beat.layout import PROGRAMS_LEFT_OUT
 from gen.codecs.beat.layout import REPAIRS as BEAT_REPAIRS
 from gen.codecs.choice import MusicCodec, choose_music
-from gen.codecs.performance.codec import choose_performance
 from gen.corpus.round_trip import RoundTrip, round_trip, sum_up
 from gen.errors import MidiError
 from gen.music.midi.read import read_midi
@@ -64,7 +62,7 @@ def report(name: str, folders: list[Path]) -> None:
     details = []
     for folder in folders:
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in MIDI_SUFFIXES)
-        totals = measure(paths, BeatCodec() if name == BeatCodec.name else choose_performance(paths))
+        totals = measure(paths, choose_music(paths, name).codec)
         print(
             f"{folder.name:18} {totals.files:5} {len(totals.refused):7} {totals.repaired:8} "
             f"{totals.mido_notes:8} {totals.findings[NOTES]:8} {totals.off:3} {totals.tokens}",

@@ -241,6 +241,9 @@ class Codec(Protocol[Whole, Piece]):
         ...
 
 
+AnyCodec = Codec[Any, Any]
+
+
 def stream(codec: Codec[Any, Piece], tokens: Iterable[int]) -> Iterator[Piece]:
     """Decodes ids as they come, up to the end of the document."""
     decoder = codec.decoder()

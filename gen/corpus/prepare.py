@@ -17,11 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gen.codec import Codec, Kind
+from gen.codec import AnyCodec, Kind
 from gen.codecs import codec_names
-from gen.codecs.beat.codec import BeatCodec
-from gen.codecs.choice import choose_music
-from gen.codecs.performance.codec import PerformanceCodec, choose_performance
+from gen.codecs.choice import AUTO_MUSIC, choose_music, specs_before_choice
 from gen.codecs.text import char
 from gen.codecs.text.byte import VERSION as BYTE_VERSION
 from gen.codecs.text.byte import ByteCodec
@@ -41,12 +39,9 @@ from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, SettingError
 from gen.music.midi import rules
 
-AnyCodec = Codec[Any, Any]
-
 MAX_BYTES_UNLIMITED = 1 << 20  # bytes of a MIDI file by which a codec is chosen: less than a second, whatever it holds
 MAX_CHARACTERS = 8192  # more different ones than this, and `auto` takes bytes
 _TEXT_CODECS = ("char", "byte")
-_AUTO_MUSIC = "music"  # what "auto" comes to where any file is MIDI
 _REASON = "reason"  # beside the codec's own keys in what a store keeps of it
 
 
@@ -178,7 +173,7 @@ def _music_or_text(
     looked: Mapping[SourceFile, LookedAt], codec: str | AnyCodec, auto_reads: Kind | None
 ) -> str | AnyCodec:
     """Returns the codec asked for, with "music" for "auto" where that reads MIDI."""
-    return _AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "music" else codec
+    return AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "music" else codec
 
 
 def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
@@ -225,10 +220,8 @@ def _keys(corpus: _Corpus, codec: str | AnyCodec, reading: Reading, alphabet: st
     made_by: Any
     if not isinstance(codec, str):
         made_by = codec.spec()
-    elif codec == _AUTO_MUSIC:
-        made_by = [codec, PerformanceCodec().spec(), BeatCodec().spec()]
     elif _is_music(codec):
-        made_by = (BeatCodec if codec == BeatCodec.name else PerformanceCodec)().spec()
+        made_by = specs_before_choice(codec)
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
     plain = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in corpus.hashed]
@@ -297,7 +290,7 @@ def _choose(
         return codec, None, {}
     if _is_music(codec):
         small = [hashed.file.path for hashed in read if hashed.size <= MAX_BYTES_UNLIMITED]  # without a limit
-        return *_choose_music(small or [hashed.file.path for hashed in read], codec), {}
+        return *choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
         return ByteCodec(reading, reading.normalize), None, {}
     found, refused = survey(read, reading, progress)
@@ -305,13 +298,6 @@ def _choose(
     if codec == "auto" and len(alphabet) > MAX_CHARACTERS:
         return ByteCodec(reading, reading.normalize), f"{len(alphabet):,} different characters", refused
     return CharCodec(alphabet, reading, reading.normalize), None, refused
-
-
-def _choose_music(paths: Sequence[Path], codec: str) -> tuple[AnyCodec, str | None]:
-    """Returns the music codec of a name, or the one that suits the files, and why."""
-    if codec == _AUTO_MUSIC:
-        return choose_music(paths)
-    return (BeatCodec() if codec == BeatCodec.name else choose_performance(paths)), None
 
 
 def _as_found(store: Store, corpus: _Corpus) -> Store:

@@ -16,9 +16,10 @@ from gen.codecs.beat.grid import Grid
 from gen.codecs.beat.layout import DRUM_TICKS, EARLY_TICKS, has_notes, lay_out_beats, score_grid
 from gen.codecs.beat.vocab import DRUMS
 from gen.codecs.performance.codec import PerformanceCodec
+from gen.codecs.performance.layout import lay_out_performance
 from gen.codecs.performance.vocab import FRAMES_PER_SECOND
 from gen.music.metre import POSITION_TICKS
-from gen.music.midi.rules import held_ends, lay_out
+from gen.music.midi.rules import held_ends
 from gen.music.score import Score, Track
 
 _PLACE_STRIDE = 1 << 40  # far above any onset in frames or ticks, so place and onset make one sortable key
@@ -86,7 +87,7 @@ def round_trip(score: Score, codec: PerformanceCodec | BeatCodec) -> RoundTrip:
     decoded = decode(music, music.encode(score))
     if isinstance(codec, PerformanceCodec):
         is_drums = codec.is_drums
-        cuts = lay_out(score, is_drums=is_drums, frames_per_second=FRAMES_PER_SECOND).cut_seconds
+        cuts = lay_out_performance(score, is_drums=is_drums).cut_seconds
         before = _in_seconds(score, is_drums=is_drums, cuts=cuts)
         after = _in_seconds(decoded, is_drums=is_drums, cuts=cuts[:0])
         return _compared(before, after, joined=np.ones_like(after.keys), has_length=np.ones(len(after.keys), np.bool_))

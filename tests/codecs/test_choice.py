@@ -12,7 +12,7 @@ ON_GRID = tuple(Note(tick, 100, 60, 64) for tick in range(0, 4800, 480))
 PLAYED = tuple(Note(tick + 7 + tick % 11, 100, 60, 64) for tick in range(0, 4800, 480))
 
 
-def choose(folder: Path, *files: tuple[Track, ...]) -> tuple[str, bool, str]:
+def choose(folder: Path, *files: tuple[Track, ...]) -> tuple[str, bool, str | None]:
     paths = [folder / f"{number}.mid" for number in range(len(files))]
     for path, tracks in zip(paths, files, strict=True):
         write_midi(path, Score(tracks, 480))

@@ -167,7 +167,7 @@ class BeatCodec:
         return led[: max(len(ids), last_bar + 1)] if np.array_equal(led[: len(ids)], ids) else ids
 
     def encode_file(self, path: Path) -> Iterator[Part]:
-        """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
+        """Yields one part: the ids of a file and what reading it found."""
         score, findings, census = read_midi_events(path)
         try:
             layout = lay_out_beats(score)

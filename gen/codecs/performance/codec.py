@@ -1,7 +1,7 @@
 """The performance codec: music as one stream of NoteOn, NoteOff, TimeShift and Velocity.
 
 Oore et al. 2018, "This Time with Feeling: Learning Expressive Musical Performance", on a grid of 10 ms. How a file
-becomes one stream of pitches stands in `gen.music.midi.rules`; the order of the tokens in
+becomes one stream of pitches stands in `gen.codecs.performance.layout`; the order of the tokens in
 `gen.codecs.performance.grammar`. Encoding is canonical: equal streams give equal ids.
 """
 
@@ -20,29 +20,24 @@ from gen.codecs.music_codec import ALL_PITCHES, joined_settings, settings_of, se
 from gen.codecs.performance.controls import with_control_ids
 from gen.codecs.performance.decoder import PerformanceDecoder
 from gen.codecs.performance.grammar import PerformanceGrammar
+from gen.codecs.performance.ids import layout_ids, note_lengths
+from gen.codecs.performance.layout import PerformanceLayout, lay_out_performance
 from gen.codecs.performance.variation import PerformanceVariation
 from gen.codecs.performance.vocab import (
     CONTROL,
-    FRAMES_PER_SECOND,
-    MAX_SHIFT,
     NOTE_OFF,
     NOTE_ON,
-    TIME_SHIFT,
     VELOCITY,
-    VELOCITY_WIDTH,
     performance_vocab,
 )
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError, SettingError
 from gen.music.continuation import gone_on, gone_on_alone, refined, refinement
 from gen.music.excerpt import led_to_stop
-from gen.music.midi import rules
 from gen.music.midi.census import PEDALS, PLAYERS, TEMPOS
-from gen.music.midi.read import Reading, may_have_pitched_notes, read_midi, read_midi_events
-from gen.music.midi.rules import Layout, lay_out
-from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track, differences
+from gen.music.midi.read import Reading, read_midi_events
+from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track
 
-REPAIRS = rules.REPAIRS  # the findings that changed something; the others only count
 TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
 _TICKS_PER_SECOND = 1000
 _PIANO = 0
@@ -155,7 +150,7 @@ class PerformanceCodec:
         return led[: max(len(ids), stop)] if np.array_equal(led[: len(ids)], ids) else ids
 
     def encode_file(self, path: Path) -> Iterator[Part]:
-        """Yields one part: the ids of a file and what reading it found (`REPAIRS` tells what was mended)."""
+        """Yields one part: the ids of a file and what reading it found."""
         score, findings, census = self._read(path)
         layout = self._lay_out(score)
         yield Part(self._ids(layout), census.account(findings + layout.findings, kept=_KEPT_KINDS))
@@ -234,7 +229,7 @@ class PerformanceCodec:
     def _control_ids(self) -> ControlIds:
         return ControlIds(self.controls, CONTROL)
 
-    def _ids(self, layout: Layout) -> IdArray:
+    def _ids(self, layout: PerformanceLayout) -> IdArray:
         return with_control_ids(layout_ids(layout), layout, self._control_ids())
 
     def _read(self, path: Path) -> Reading:
@@ -244,65 +239,5 @@ class PerformanceCodec:
             raise MidiError(f"{path}: {what} ({reading.score.num_notes} notes)")
         return reading
 
-    def _lay_out(self, score: Score) -> Layout:
-        return lay_out(score, is_drums=self.is_drums, frames_per_second=FRAMES_PER_SECOND)
-
-
-def choose_performance(paths: Sequence[Path]) -> PerformanceCodec:
-    """Returns the codec for a corpus: of drums if its usable files have nothing else, or else of pitches.
-
-    Most files of drums are told by their bytes alone, so that only the first file with pitched notes is read.
-    """
-    is_usable = False
-    for path in paths:
-        try:
-            if is_usable and not may_have_pitched_notes(path):
-                continue
-            score, _ = read_midi(path)
-        except MidiError:
-            continue
-        if any(not track.is_drum for track in score.tracks):
-            return PerformanceCodec()
-        is_usable = True
-    return PerformanceCodec(is_drums=is_usable)
-
-
-def note_lengths(ids: IdArray) -> NDArray[np.int64]:
-    """Returns the (N,) lengths in frames of the notes of ids as the encoder writes them, by pitch, then onset.
-
-    Notes that do not end within `ids` are left out.
-    """
-    is_shift = (ids >= TIME_SHIFT) & (ids < VELOCITY)
-    now = np.cumsum(np.where(is_shift, ids.astype(np.int64) - TIME_SHIFT + 1, 0))
-    places = []
-    for start, stop in ((NOTE_ON, NOTE_OFF), (NOTE_OFF, TIME_SHIFT)):
-        found = np.flatnonzero((ids >= start) & (ids < stop))
-        pitches = ids[found] - start
-        order = np.argsort(pitches, kind="stable")
-        counts = np.bincount(pitches, minlength=NOTE_OFF - NOTE_ON)
-        places.append(np.split(found[order], np.cumsum(counts)[:-1]))
-    lengths = [now[offs] - now[ons[: len(offs)]] for ons, offs in zip(*places, strict=True)]
-    return np.concatenate(lengths)
-
-
-def layout_ids(layout: Layout) -> IdArray:
-    """Returns the (N,) ids of a stream of pitches: by frame, NoteOffs before NoteOns, each in order of pitch."""
-    num_notes = len(layout.pitches)
-    frames = np.concatenate((layout.end_frames, layout.onset_frames))
-    is_on = np.repeat((False, True), num_notes)
-    pitches = np.tile(layout.pitches, 2)
-    order = np.argsort(frames << 8 | is_on.astype(np.int64) << 7 | pitches)  # no two are equal
-    frames, is_on, pitches = frames[order], is_on[order], pitches[order]
-
-    levels = layout.velocities // VELOCITY_WIDTH  # of the NoteOns, which stand in the order of the layout
-    is_new_level = np.zeros(2 * num_notes, dtype=bool)
-    is_new_level[is_on] = differences(levels, before=-1) != 0
-
-    num_longest, rest = np.divmod(differences(frames), MAX_SHIFT)
-    ends = np.cumsum(num_longest + (rest > 0) + is_new_level + 1)  # where each event's tokens stop
-    ids = np.full(ends[-1] if num_notes else 0, TIME_SHIFT + MAX_SHIFT - 1, dtype=np.uint16)
-    ids[ends - 1] = np.where(is_on, NOTE_ON, NOTE_OFF) + pitches
-    ids[(ends - 2)[is_new_level]] = VELOCITY + levels[is_new_level[is_on]]
-    has_rest = rest > 0
-    ids[(ends - 2 - is_new_level)[has_rest]] = TIME_SHIFT - 1 + rest[has_rest]
-    return ids
+    def _lay_out(self, score: Score) -> PerformanceLayout:
+        return lay_out_performance(score, is_drums=self.is_drums)

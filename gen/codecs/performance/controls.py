@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from gen.codec import IdArray
 from gen.codecs.controls import ControlIds, density_levels
+from gen.codecs.performance.layout import PerformanceLayout
 from gen.codecs.performance.vocab import DENSITY_SPANS, FRAMES_PER_SECOND, SPAN, TIME_SHIFT, VELOCITY
 from gen.music.keys import estimated_keys
-from gen.music.midi.rules import Layout
 from gen.music.score import differences
 
 KEY_SPANS: Final = 8  # before and after: 17 seconds in all, about nine bars of 4/4 at 120
@@ -27,7 +27,7 @@ KEY_SPANS: Final = 8  # before and after: 17 seconds in all, about nine bars of 
 Ints = NDArray[np.int64]
 
 
-def with_control_ids(ids: IdArray, layout: Layout, controls: ControlIds) -> IdArray:
+def with_control_ids(ids: IdArray, layout: PerformanceLayout, controls: ControlIds) -> IdArray:
     """Returns the ids of a layout with its controls in their places."""
     if not controls or not len(ids):
         return ids
@@ -49,7 +49,7 @@ def _densities(spans: Ints, num_spans: int) -> Ints:
     return np.where(counts > 0, density_levels(counts * FRAMES_PER_SECOND / (DENSITY_SPANS * SPAN)), -1)
 
 
-def _keys(layout: Layout, spans: Ints, num_spans: int) -> Ints:
+def _keys(layout: PerformanceLayout, spans: Ints, num_spans: int) -> Ints:
     """Returns the key around each of so many spans; spans: (N,) that of each note."""
     weights = np.zeros((num_spans, 12))
     np.add.at(weights, (spans, layout.pitches % 12), layout.end_frames - layout.onset_frames)

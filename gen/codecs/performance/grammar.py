@@ -32,6 +32,7 @@ import numpy as np
 
 from gen.codec import BoolArray, Vocab
 from gen.codecs.controls import ControlIds
+from gen.codecs.performance.layout import MAX_SILENCE_SECONDS
 from gen.codecs.performance.vocab import (
     CONTROL,
     DENSITY_SPANS,
@@ -45,7 +46,6 @@ from gen.codecs.performance.vocab import (
     TIME_SHIFT,
     VELOCITY,
 )
-from gen.music.midi.rules import MAX_SILENCE_SECONDS
 
 MAX_SILENCE = MAX_SILENCE_SECONDS * FRAMES_PER_SECOND
 

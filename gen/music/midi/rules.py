@@ -46,27 +46,17 @@ Sustain pedal: down from a controller 64 value of 64 or more until one below; wi
 its channel. It acts on a channel in all tracks. A note whose off falls in the span [down, up) sounds until the pedal
 rises or its pitch is struck again, whichever is first: "notes held by the pedal".
 
-One stream of pitches on a grid of frames (`lay_out`):
-- Onsets and ends are rounded to the nearest frame from the start of the piece, so errors never add up. A note keeps
-  at least one frame.
-- Notes of drums are left out, or for a drum codec all others: "drum notes left out", "pitched notes left
-  out". All programs become one: "programs merged" counts them where there are two or more.
-- Notes of equal pitch and onset frame become one, the loudest, that lasts as long as the longest: "unisons joined".
-- A key struck while its pitch sounds ends the note before: "overlapping notes cut" where both are of one track,
-  "notes cut by another voice" where they are not, which is no fault of the file.
-- A silence longer than `MAX_SILENCE_SECONDS`, also before the first note, is cut to it: "silences cut".
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gen.music.score import PedalSpan, Score, Track, differences
+from gen.music.score import PedalSpan, Track, differences
 
-VERSION = 3  # of all these rules: what was prepared by others is prepared anew
+VERSION = 3  # of these rules and those of the layouts of codecs; stores made by another version are made anew
 MAX_BYTES = 8 << 20  # events and notes take up to a hundred times the bytes of the file; few files pass 1 MiB
 MAX_TRACKS = 4096  # each costs up to 16 voices; real files have some dozens
 MAX_PORTS = 256  # what a port prefix can number
@@ -74,7 +64,6 @@ MAX_VOICES = 16 * MAX_TRACKS  # channels of all tracks that have notes
 MAX_TICKS = 2**31 - 1  # where other readers wrap around to negative time
 MAX_SECONDS = 24 * 3600
 MAX_DENOMINATOR = 64
-MAX_SILENCE_SECONDS = 10
 
 NOTES = "notes"
 CHUNKS_SKIPPED = "chunks skipped"
@@ -124,32 +113,6 @@ REPAIRS = frozenset(
 )
 
 Ints = NDArray[np.int64]
-
-
-class Layout(NamedTuple):
-    """One stream of pitches on a grid of frames: (N,) arrays in ascending order of onset, then pitch.
-
-    No pitch sounds twice at once, no note is shorter than a frame, no silence longer than the limit.
-    `cut_seconds` (C, 2) lists the silences that were cut: when in the score the silence ended, how much went.
-    """
-
-    onset_frames: Ints
-    end_frames: Ints
-    pitches: Ints
-    velocities: Ints
-    cut_seconds: NDArray[np.float64]
-    findings: Counter[str]
-
-
-class _Sounding(NamedTuple):
-    """The notes of a score in frames, not yet settled: (N,) arrays."""
-
-    onset_frames: Ints
-    end_frames: Ints  # the key goes up
-    held_frames: Ints  # the pedal lets go of it; end_frames where no pedal holds it
-    pitches: Ints
-    velocities: Ints
-    voices: Ints  # which track each is of
 
 
 def pair_notes(
@@ -221,25 +184,6 @@ def pedal_spans(changes: ArrayLike, *, end_ticks: int) -> tuple[PedalSpan, ...]:
     return tuple(map(PedalSpan, downs[is_span].tolist(), (ups - downs)[is_span].tolist()))
 
 
-def lay_out(score: Score, *, is_drums: bool, frames_per_second: int) -> Layout:
-    """Returns a score as one stream of pitches on a grid of frames, by the rules above."""
-    kept = [track for track in score.tracks if track.is_drum == is_drums and track.notes]
-    findings: Counter[str] = Counter()
-    left_out = score.num_notes - sum(len(track.notes) for track in kept)
-    findings[PITCHED_LEFT_OUT if is_drums else DRUMS_LEFT_OUT] = left_out
-    programs = {track.program for track in kept}
-    findings[PROGRAMS_MERGED] = len(programs) if len(programs) > 1 else 0
-    if not kept:
-        nothing = np.zeros(0, np.int64)
-        return Layout(nothing, nothing, nothing, nothing, np.zeros((0, 2)), +findings)
-    (onsets, ends, pitches, velocities), settled = _settle(_sounding(score, kept, frames_per_second=frames_per_second))
-    findings += settled
-    removed, cuts = _cut_silences(onsets, ends, frames_per_second=frames_per_second)
-    findings[SILENCES] = len(cuts)
-    findings[NOTES] = len(onsets)
-    return Layout(onsets - removed, ends - removed, pitches, velocities, cuts, +findings)
-
-
 def held_ends(tracks: Sequence[Track]) -> Ints:
     """Returns until when each of the (N,) notes of tracks is held, by its key or by the pedal."""
     pedals = {id(track.pedal): track.pedal for track in tracks}  # one for all tracks of a channel
@@ -266,23 +210,6 @@ def _ranks(groups: Ints) -> Ints:
     return np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
-def _sounding(score: Score, tracks: Sequence[Track], *, frames_per_second: int) -> _Sounding:
-    onset_ticks, durations, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
-    sizes = [len(track.notes) for track in tracks]
-    end_ticks = onset_ticks + durations
-    seconds = score.seconds(np.concatenate((onset_ticks, end_ticks, held_ends(tracks))))
-    onsets, ends, held_until = np.floor(seconds * frames_per_second + 0.5).astype(np.int64).reshape(3, -1)
-    ends = np.maximum(ends, onsets + 1)
-    return _Sounding(
-        onset_frames=onsets,
-        end_frames=ends,
-        held_frames=np.maximum(held_until, ends),
-        pitches=pitches,
-        velocities=velocities,
-        voices=np.repeat(np.arange(len(tracks)), sizes),
-    )
-
-
 def _held(spans: Ints, end_ticks: Ints) -> Ints:
     """Returns until when the pedal holds each of a track's (N,) notes; where it does not, when the key goes up.
 
@@ -295,44 +222,3 @@ def _held(spans: Ints, end_ticks: Ints) -> Ints:
     place = np.searchsorted(starts, end_ticks, side="right") - 1
     up = (starts + lengths)[place]  # place -1 is the last span, but the next line leaves it out
     return np.where((place >= 0) & (end_ticks < up), up, end_ticks)
-
-
-def _settle(notes: _Sounding) -> tuple[tuple[Ints, Ints, Ints, Ints], Counter[str]]:
-    """Joins unisons, cuts each note at the next of its pitch.
-
-    Returns:
-        Onsets, ends, pitches, velocities in order, and what was found.
-    """
-    order = np.argsort(notes.pitches << 48 | notes.onset_frames, kind="stable")
-    onsets, ends, held, pitches, velocities, voices = (array[order] for array in notes)
-    is_first = np.ones(len(onsets), dtype=bool)
-    is_first[1:] = (pitches[1:] != pitches[:-1]) | (onsets[1:] != onsets[:-1])
-    first = np.flatnonzero(is_first)
-    num_joined = len(onsets) - len(first)
-    onsets, pitches, voices = onsets[first], pitches[first], voices[first]
-    ends, held, velocities = (np.maximum.reduceat(array, first) for array in (ends, held, velocities))
-
-    limit = np.full(len(onsets), np.iinfo(np.int64).max)
-    limit[:-1] = np.where(pitches[1:] == pitches[:-1], onsets[1:], limit[:-1])
-    is_cut = ends > limit
-    is_same_voice = np.append(voices[1:] == voices[:-1], False)
-    until = np.minimum(held, limit)
-    findings = Counter(
-        {
-            UNISONS: num_joined,
-            OVERLAPS: int(np.count_nonzero(is_cut & is_same_voice)),
-            VOICE_CUTS: int(np.count_nonzero(is_cut & ~is_same_voice)),
-            PEDALLED: int(np.count_nonzero(until > ends)),
-        }
-    )
-    order = np.argsort(onsets << 7 | pitches)
-    return (onsets[order], until[order], pitches[order], velocities[order]), findings
-
-
-def _cut_silences(onsets: Ints, ends: Ints, *, frames_per_second: int) -> tuple[Ints, NDArray[np.float64]]:
-    """Returns how many frames each of the (N,) notes moves forward, and the cuts as in `Layout`."""
-    sounding_until = np.concatenate(([0], np.maximum.accumulate(ends)[:-1]))
-    excess = np.maximum(0, onsets - sounding_until - MAX_SILENCE_SECONDS * frames_per_second)
-    at = np.flatnonzero(excess)
-    cuts = np.stack((onsets[at], excess[at]), axis=1) / frames_per_second
-    return np.cumsum(excess), cuts

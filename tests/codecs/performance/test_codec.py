@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 
 from gen.codec import decode
-from gen.codecs.performance.codec import REPAIRS, PerformanceCodec, choose_performance, note_lengths
+from gen.codecs.choice import choose_performance
+from gen.codecs.performance.codec import PerformanceCodec
+from gen.codecs.performance.ids import note_lengths
 from gen.errors import CheckpointError, MidiError
-from gen.music.midi.rules import DRUMS_LEFT_OUT, LENGTH_0, NOTES, PITCHED_LEFT_OUT
+from gen.music.midi.rules import DRUMS_LEFT_OUT, LENGTH_0, NOTES, PITCHED_LEFT_OUT, REPAIRS
 from gen.music.midi.write import write_midi
 from gen.music.score import Note, Score, Tempo, Track
 from tests.music.midi_bytes import midi, saved

@@ -1,0 +1,50 @@
+"""The ids of a layout, and the lengths of notes among ids: what of the performance codec is arithmetic on arrays."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import IdArray
+from gen.codecs.performance.layout import PerformanceLayout
+from gen.codecs.performance.vocab import MAX_SHIFT, NOTE_OFF, NOTE_ON, TIME_SHIFT, VELOCITY, VELOCITY_WIDTH
+from gen.music.score import differences
+
+
+def layout_ids(layout: PerformanceLayout) -> IdArray:
+    """Returns the (N,) ids of a stream of pitches: by frame, NoteOffs before NoteOns, each in order of pitch."""
+    num_notes = len(layout.pitches)
+    frames = np.concatenate((layout.end_frames, layout.onset_frames))
+    is_on = np.repeat((False, True), num_notes)
+    pitches = np.tile(layout.pitches, 2)
+    order = np.argsort(frames << 8 | is_on.astype(np.int64) << 7 | pitches)  # no two are equal
+    frames, is_on, pitches = frames[order], is_on[order], pitches[order]
+
+    levels = layout.velocities // VELOCITY_WIDTH  # of the NoteOns, which stand in the order of the layout
+    is_new_level = np.zeros(2 * num_notes, dtype=bool)
+    is_new_level[is_on] = differences(levels, before=-1) != 0
+
+    num_longest, rest = np.divmod(differences(frames), MAX_SHIFT)
+    ends = np.cumsum(num_longest + (rest > 0) + is_new_level + 1)  # where each event's tokens stop
+    ids = np.full(ends[-1] if num_notes else 0, TIME_SHIFT + MAX_SHIFT - 1, dtype=np.uint16)
+    ids[ends - 1] = np.where(is_on, NOTE_ON, NOTE_OFF) + pitches
+    ids[(ends - 2)[is_new_level]] = VELOCITY + levels[is_new_level[is_on]]
+    has_rest = rest > 0
+    ids[(ends - 2 - is_new_level)[has_rest]] = TIME_SHIFT - 1 + rest[has_rest]
+    return ids
+
+
+def note_lengths(ids: IdArray) -> NDArray[np.int64]:
+    """Returns the (N,) lengths in frames of the notes of ids as the encoder writes them, by pitch, then onset.
+
+    Notes that do not end within `ids` are left out.
+    """
+    is_shift = (ids >= TIME_SHIFT) & (ids < VELOCITY)
+    now = np.cumsum(np.where(is_shift, ids.astype(np.int64) - TIME_SHIFT + 1, 0))
+    places = []
+    for start, stop in ((NOTE_ON, NOTE_OFF), (NOTE_OFF, TIME_SHIFT)):
+        found = np.flatnonzero((ids >= start) & (ids < stop))
+        pitches = ids[found] - start
+        order = np.argsort(pitches, kind="stable")
+        counts = np.bincount(pitches, minlength=NOTE_OFF - NOTE_ON)
+        places.append(np.split(found[order], np.cumsum(counts)[:-1]))
+    lengths = [now[offs] - now[ons[: len(offs)]] for ons, offs in zip(*places, strict=True)]
+    return np.concatenate(lengths)

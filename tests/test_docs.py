@@ -1,10 +1,15 @@
+import ast
+import io
 import re
 import runpy
 import shlex
 import shutil
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
+from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,7 @@ from gen.cli.main import run as run_gen
 REPOSITORY = Path(__file__).parents[1]
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 TINY = "--steps 2 --layers 1 --hidden 8 --embedding 4 --batch-size 4 --bptt 16"
+NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -92,6 +98,79 @@ def is_sound(table: list[str]) -> bool:
     """Returns whether the second line is a rule and all lines have as many cells as the first."""
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
     return len(widths) == 1 and len(table) > 1 and bool(re.fullmatch(r"\|(?: ?:?-+:? ?\|)+", table[1]))
+
+
+@cache
+def module(path: str) -> ast.Module:
+    return ast.parse((REPOSITORY / path).read_text(encoding="utf-8"))
+
+
+def code_lines(path: str) -> set[int]:
+    """Returns the numbers of the lines of a file that hold code: no blank lines, comments or docstrings."""
+    source = (REPOSITORY / path).read_text(encoding="utf-8")
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    lines = {n for token in tokens if token.type not in NO_CODE for n in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(module(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+def lines_of(path: str, name: str) -> set[int]:
+    """Returns the numbers of the lines of a function, class or method: `Trainer.run`; none if it does not exist."""
+    body, found = module(path).body, None
+    for part in name.split("."):
+        defined = [node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part]
+        if not defined:
+            return set()
+        found = defined[-1]
+        body = found.body
+    assert found is not None
+    first = min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)])
+    return set(range(first, (found.end_lineno or first) + 1))
+
+
+def stops() -> list[str]:
+    """Returns the stops of the tour."""
+    text = (REPOSITORY / "docs" / "tour.md").read_text(encoding="utf-8")
+    return [part for part in re.split(r"^(?=## )", text, flags=re.MULTILINE) if re.match(r"## \d", part)]
+
+
+def reading(stop: str) -> Iterator[tuple[str, str]]:
+    """Yields what a stop of the tour names to read: files, and functions in them, or "" for the whole file."""
+    for path, names in re.findall(r"^- `(gen/[\w/]+\.py)`: (.*(?:\n  .*)*)", stop, re.MULTILINE):
+        for name in [""] if names.startswith("the whole file") else re.findall(r"`([\w.]+)`", names):
+            yield path, name
+
+
+def lines_to_read(stop: str) -> set[tuple[str, int]]:
+    """Returns the lines of code that a stop of the tour names."""
+    named = ((path, lines_of(path, name) if name else code_lines(path)) for path, name in reading(stop))
+    return {(path, line) for path, lines in named for line in lines & code_lines(path)}
+
+
+@pytest.mark.parametrize("stop", stops(), ids=lambda stop: stop[3:4])
+def test_a_stop_of_the_tour_names_code_of_the_length_that_it_says(stop: str) -> None:
+    stated = int(re.findall(r"^Read \((\d+) lines\):$", stop, re.MULTILINE)[0])
+    assert {(path, name) for path, name in reading(stop) if name and not lines_of(path, name)} == set()
+    assert len(lines_to_read(stop)) == pytest.approx(stated, rel=0.15)
+
+
+def test_the_tour_has_eight_stops_of_1000_to_1400_lines_together() -> None:
+    assert len(stops()) == 8
+    assert 1000 <= len(set(chain.from_iterable(map(lines_to_read, stops())))) <= 1400
+
+
+@pytest.mark.parametrize("stop", stops(), ids=lambda stop: stop[3:4])
+def test_a_script_of_the_tour_prints_what_stands_below_it(
+    stop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (script,) = re.findall(r"^```python\n(.*?)^```", stop, re.MULTILINE | re.DOTALL)
+    (printed,) = re.findall(r"^```text\n(.*?)^```", stop, re.MULTILINE | re.DOTALL)
+    Path("script.py").write_text(script, encoding="utf-8")
+    runpy.run_path("script.py")
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow

@@ -8,14 +8,14 @@ shared, so its JSON names no file and no folder: it keeps how the corpus was rea
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gen.config import Data, ModelConfig, TrainingConfig, from_json, to_json
+from gen.config import Data, ModelConfig, TrainingConfig, from_json
 from gen.errors import CheckpointError, SettingError
 from gen.runs.base import Base
 from gen.runs.checkpoint import Kind, read_checkpoint, read_header, write_checkpoint
@@ -58,12 +58,9 @@ class CorpusDescription:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], kind: Kind) -> "CorpusDescription":
         """Returns the description that a file of this kind holds. Raises SettingError."""
-        options = _object(data, "options", prefix="corpus.")
-        for name in (*ALWAYS_WRITTEN, *(FILES if kind == "training" else ())):
-            if name not in options:
-                raise SettingError(f"corpus.options.{name} is missing")
-        known = _known(cls, data) | {"options": options_from_json(options)}
-        return from_json(cls, known, prefix="corpus.", required=("documents",) if kind == "training" else ())
+        files, names = (FILES, ("documents",)) if kind == "training" else ((), ())
+        options = options_from_json(_object(data, "options", prefix="corpus."), required=ALWAYS_WRITTEN + files)
+        return from_json(cls, _known(cls, data) | {"options": options}, prefix="corpus.", required=names)
 
     def to_json(self, kind: Kind) -> dict[str, Any]:
         """Returns the JSON data that a file of this kind holds."""
@@ -143,20 +140,10 @@ class RunHeader:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON data that the file holds."""
-        data: dict[str, Any] = {
-            "run": self.run,
-            "codec": self.codec,
-            "model": to_json(self.model),
-            "training": to_json(self.training),
-            "labels": list(self.labels),
-            "corpus": self.corpus.to_json(self.kind),
-            "can_end": self.can_end,
-            "history": to_json(self.history),
-            "versions": self.versions,
-        }
-        if self.position is None:
-            return data | {"result": dict(self.result)}
-        return data | {"place": to_json(self.position), "marks_passed": self.marks_passed}
+        data = asdict(self) | {"corpus": self.corpus.to_json(self.kind)}
+        position, marks_passed, result = (data.pop(name) for name in ("position", "marks_passed", "result"))
+        at_end = {"result": result} if position is None else {"place": position, "marks_passed": marks_passed}
+        return data | at_end
 
 
 def read_run_file(path: Path, kind: Kind) -> tuple[dict[str, Tensor], RunHeader]:

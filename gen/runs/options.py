@@ -1,6 +1,6 @@
 """Options of a run's corpus: which files it is, how they are read, and how they are split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,7 +29,7 @@ READING_FIELDS = tuple(field.name for field in fields(Reading))
 class CorpusOptions:
     """How a corpus is read and split; kept in checkpoints, so that nothing need be said twice."""
 
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = ()
     codec: str = "auto"
     reading: Reading = Reading()
     valid_fraction: float = VALID_FRACTION
@@ -63,10 +63,12 @@ class CorpusOptions:
         return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
 
 
-def options_from_json(data: Mapping[str, Any]) -> CorpusOptions:
-    """Returns the options that a checkpoint keeps. Raises SettingError if one is unknown or of the wrong type."""
-    reading = {name: data[name] for name in READING_FIELDS if name in data}
-    others = {"sources": (), **{name: value for name, value in data.items() if name not in reading}}
+def options_from_json(data: Mapping[str, Any], *, required: Sequence[str]) -> CorpusOptions:
+    """Returns the options that a checkpoint keeps. Raises SettingError as `from_json` does."""
+    prefix = "corpus.options."
+    parts = {name: data[name] for name in data if name not in READING_FIELDS}
+    reading = {name: data[name] for name in data if name in READING_FIELDS}
+    parts["reading"] = from_json(Reading, reading, prefix=prefix, required=required)
     if "base" in data:
-        others["base"] = Base.from_json(data["base"])
-    return from_json(CorpusOptions, others | {"reading": reading}, prefix="corpus.options.")
+        parts["base"] = Base.from_json(data["base"])
+    return from_json(CorpusOptions, parts, prefix=prefix, required=required)

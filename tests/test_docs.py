@@ -130,6 +130,18 @@ def lines_of(path: str, name: str) -> set[int]:
     return set(range(first, (found.end_lineno or first) + 1))
 
 
+def missing_code(page: str) -> Iterator[str]:
+    """Yields what a page names in backquotes that does not exist: files, folders, and names `in` a file."""
+    text = prose(page)
+    roots = ("gen/", "tests/", "docs/", "benchmarks/", "corpora/")
+    for path in re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text):
+        if path.startswith(roots) and not (REPOSITORY / path).exists():
+            yield path
+    for names, path in re.findall(r"((?:`\w+`, )*`\w+`) in `([\w/]+\.py)`", text):
+        source = (REPOSITORY / path).read_text(encoding="utf-8")
+        yield from (name for name in re.findall(r"\w+", names) if not re.search(rf"\b{name}\b", source))
+
+
 def stops() -> list[str]:
     """Returns the stops of the tour."""
     text = (REPOSITORY / "docs" / "tour.md").read_text(encoding="utf-8")
@@ -202,6 +214,11 @@ def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
 @pytest.mark.parametrize("page", markdown_files())
 def test_every_relative_link_leads_to_a_file_and_a_heading(page: str) -> None:
     assert list(broken_links(page)) == []
+
+
+@pytest.mark.parametrize("page", [page for page in markdown_files() if page != "CHANGELOG.md"])
+def test_every_file_and_name_of_the_code_on_a_page_exists(page: str) -> None:
+    assert list(missing_code(page)) == []
 
 
 @pytest.mark.parametrize("page", markdown_files())

@@ -24,10 +24,11 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.cli.playing import Stop, endless_pieces, loaded_music, punctual
+from gen.cli.playing import loaded_music
 from gen.config import SamplingConfig
 from gen.live.ahead import Ahead
-from gen.live.player import Moment, Piece, Player, RealClock
+from gen.live.pieces import Stop, endless_pieces
+from gen.live.player import Moment, Piece, Player, RealClock, punctual
 from gen.music.score import NoteEvent
 from gen.runs.header import versions
 
@@ -76,16 +77,9 @@ class Played(NamedTuple):
 def play(arguments: argparse.Namespace) -> Played:
     """Plays for so many seconds."""
     stop, port, onsets, pauses = Stop(), NotingPort(), list[float](), list[int]()
-    pieces = endless_pieces(
-        loaded_music(arguments.run),
-        primer=None,
-        limit=None,
-        seed=arguments.seed,
-        label=None,
-        controls={},
-        sampling=partial(SamplingConfig, arguments.temperature),
-        stop=stop,
-    )
+    run = loaded_music(arguments.run)
+    steering = partial(SamplingConfig, arguments.temperature)  # as under the knobs of `gen play`
+    pieces = endless_pieces(run, run.request(length=None, seed=arguments.seed, sampling=steering), stop=stop)
 
     def noted(taken: Iterator[Piece | None]) -> Iterator[Piece | None]:
         for piece in taken:

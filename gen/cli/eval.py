@@ -1,9 +1,9 @@
-"""`gen eval`: how well a run predicts a corpus."""
+"""`gen eval`: the loss of a run on a corpus."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import argument, given, option
 from gen.errors import SettingError
 
 MAX_SHOWN = 5  # unknown characters
@@ -52,13 +52,12 @@ def evaluate(
     from gen.cli.console import write_json
     from gen.runs.run import load
 
-    given: dict[str, Any] = {"encoding": encoding, "errors": errors, "normalize": normalize}
     result = load(run).evaluate(
         corpus[0] if len(corpus) == 1 else corpus,
         context=window,
         precision=precision,
         unknown=unknown,
-        **{name: value for name, value in given.items() if value is not None},
+        **given(encoding=encoding, errors=errors, normalize=normalize),
     )
     if json:
         write_json(result.to_json())

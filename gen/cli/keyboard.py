@@ -1,7 +1,7 @@
-"""The arrow keys that are pressed on a terminal, without waiting for them.
+"""The arrow keys that are pressed on a terminal; reading them does not wait.
 
-While they are listened to, the terminal hands over each key at once and shows none. Ctrl-C stays a signal. There are
-none where stdin is no terminal, in the background, where to ask would stop the program, and on Windows.
+While they are read, the terminal passes each key on at once and shows none. Ctrl-C stays a signal. There are no keys
+if stdin is no terminal, on Windows, and in the background, where reading would stop the program.
 """
 
 import os
@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, Literal
+from typing import Final
+
+from gen.live.knobs import ArrowKey
 
 try:
     import termios
@@ -21,8 +23,6 @@ except ImportError:  # Windows
 else:
     HAS_TERMIOS = True
 
-ArrowKey = Literal["up", "down", "right", "left"]
-
 _ARROWS: Final[dict[bytes, ArrowKey]] = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
 _SEQUENCE: Final = re.compile(rb"\x1b[\[O]([ABCD])")  # CSI as terminals send them, SS3 in application mode
 _MAX_BYTES: Final = 1024
@@ -30,9 +30,9 @@ _MAX_BYTES: Final = 1024
 
 @contextmanager
 def arrow_keys() -> Iterator[Callable[[], Sequence[ArrowKey]] | None]:
-    """Gives what returns the keys that were pressed since it was last asked; None where there can be none.
+    """Gives a function that returns the keys pressed since its last call; None if there can be no keys.
 
-    The terminal is as before when the context is left.
+    The end of the context restores the terminal.
     """
     if not HAS_TERMIOS or not sys.stdin.isatty() or not _is_in_foreground(sys.stdin.fileno()):
         yield None
@@ -55,5 +55,5 @@ def _pressed(terminal: int) -> list[ArrowKey]:
 def _is_in_foreground(terminal: int) -> bool:
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:  # not the terminal that we were started from, which has no background
+    except OSError:  # another terminal than the one that started us: it has no background
         return True

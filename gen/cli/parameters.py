@@ -1,17 +1,22 @@
-"""Options and arguments as all commands declare them: the help line itself names range and default."""
+"""Options that several commands declare, and the values that they stand for.
+
+The help line itself names range and default.
+"""
 
 import re
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from gen.errors import SettingError
 
 option = partial(typer.Option, show_default=False)
 argument = partial(typer.Argument, show_default=False)
 
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\"}
 
-# Of `gen train` and `gen corpus`: how files are read.
+# Of `gen train` and `gen corpus`.
 CodecName = Annotated[
     Literal["auto", "char", "byte", "performance", "beat"],
     option("--codec", help="Choose how files become tokens  [default auto]"),
@@ -71,3 +76,18 @@ MinP = Annotated[
 def separator(documents: str) -> str:
     """Returns the value of `--documents` with a line end for \\n, a tab for \\t, and \\ for two of them."""
     return re.sub(r"\\[nrt\\]", lambda match: _ESCAPES[match[0]], documents)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Returns the options that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_length(text: str) -> int | None:
+    """Returns the value of `--length`, the most tokens to draw; None for no limit. Raises SettingError."""
+    if text == "inf":
+        return None
+    try:
+        return int(text)
+    except ValueError as err:
+        raise SettingError(f"--length: neither a whole number nor inf ({text})") from err

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, option
+from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, given, option, parse_length
 from gen.config import SamplingConfig
 
 
@@ -68,22 +68,22 @@ def play(
     there is none, to a virtual port called gen, which a synthesiser can be connected to. On a terminal the arrow keys
     steer: up and down the temperature, right and left the density, if the run was trained with --controls density.
     """
-    from gen.cli.playing import Request, list_ports, play_live
+    from gen.cli.playing import Stage, list_ports, play_live
+    from gen.cli.prompt import PromptOptions
+    from gen.runs.request import SampleSettings
 
     if is_list:
         list_ports()
         return
     play_live(
-        Request(
-            run=run,
-            port=port,
-            input=input_,
+        run,
+        PromptOptions(file=prompt_file),
+        SampleSettings(
+            length=parse_length(length),
             sampling=SamplingConfig(temperature, top_k, top_p, min_p),
             seed=seed,
             label=label,
-            controls={name: asked for name, asked in (("density", density), ("key", key)) if asked is not None},
-            prompt_file=prompt_file,
-            length=length,
-            look_ahead_seconds=look_ahead,
-        )
+            controls=given(density=density, key=key),
+        ),
+        Stage(port, input_, look_ahead),
     )

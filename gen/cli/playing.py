@@ -1,75 +1,50 @@
-"""Plays a run live: pieces are drawn in one thread and sent in time by another, which also listens to knobs.
+"""Plays a run live: one thread draws the pieces, another sends them in time and reads the knobs.
 
-SIGINT, SIGTERM and SIGHUP are only noted, and looked at between two notes: an exception out of a signal handler could
-fall between a note-on and the note of it in our books. Once the port is silent they end the command as Ctrl-C does.
+A handler only notes SIGINT, SIGTERM and SIGHUP, and the player reads that note between two notes of music: an exception
+out of a signal handler could fall between a note-on and its entry in our books. When the port is silent the signal ends
+the command as Ctrl-C does.
 """
 
-import gc
-import secrets
 import shutil
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gen.cli.console import has_screen, say
 from gen.cli.keyboard import arrow_keys
-from gen.cli.knobs import Knobs
-from gen.cli.prompt import read_prompt, say_unknown
-from gen.cli.sampling import MAX_SEED, parse_length
+from gen.cli.prompt import PromptOptions, request_samples
 from gen.cli.screen.progress import clock
-from gen.codec import Envelope
-from gen.codecs.envelope import read_envelopes
-from gen.codecs.export import is_music
 from gen.config import SamplingConfig
 from gen.errors import SettingError
 from gen.live.ahead import Ahead
-from gen.live.player import Moment, Piece, Player, RealClock
+from gen.live.knobs import Knobs
+from gen.live.pieces import Stop, endless_pieces
+from gen.live.player import Moment, Player, RealClock, punctual
 from gen.live.ports import input_port, output_port, port_names
-from gen.music.score import NoteEvent
 
 if TYPE_CHECKING:
-    from gen.generation.generate import Sampled
-    from gen.generation.sampling import Steering
+    from gen.runs.request import SampleRequest, SampleSettings
     from gen.runs.run import Run
 
-PAUSE_SECONDS = 2.0  # between two pieces
-MAX_EMPTY = 100  # pieces without a note, one after the other, before it is said
 SECONDS_BETWEEN_LINES = 0.25
 LINES_OF_A_RATE = 12  # three seconds
-SWITCH_SECONDS = 0.0005  # Python lets one thread compute for 5 ms while the other wants to send a note
 MIN_AHEAD, MAX_AHEAD = 0.1, 60.0
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What `gen play` was asked for."""
+class Stage:
+    """The ports of `gen play`, and the lead of the drawing over the sound."""
 
-    run: str | None
     port: str | None
     input: str | None
-    sampling: SamplingConfig
-    seed: int | None
-    label: str | None
-    controls: Mapping[str, str]
-    prompt_file: Path | None
-    length: str
     look_ahead_seconds: float
-
-
-@dataclass(slots=True)
-class Stop:
-    """Whether a signal has asked to end."""
-
-    is_asked: bool = False
 
 
 def list_ports() -> None:
@@ -80,39 +55,24 @@ def list_ports() -> None:
             print(f"{kind:<6}  {name}")
 
 
-def play_live(request: Request) -> None:
+def play_live(name: str | None, options: PromptOptions, settings: "SampleSettings", stage: Stage) -> None:
     """Plays until the length is reached. Raises KeyboardInterrupt when a signal ended it, and GenError."""
-    limit = parse_length(request.length)
-    if request.run is None:
+    if name is None:
         raise SettingError("RUN: missing", hint="gen play --help")
-    if not MIN_AHEAD <= request.look_ahead_seconds <= MAX_AHEAD:
-        raise SettingError(
-            f"--look-ahead: must be {MIN_AHEAD:g} to {MAX_AHEAD:g} seconds ({request.look_ahead_seconds:g})"
-        )
+    seconds = stage.look_ahead_seconds
+    if not MIN_AHEAD <= seconds <= MAX_AHEAD:
+        raise SettingError(f"--look-ahead: must be {MIN_AHEAD:g} to {MAX_AHEAD:g} seconds ({seconds:g})")
     with ExitStack() as stack:
-        port, port_name = stack.enter_context(output_port(request.port))
-        hands = stack.enter_context(input_port(request.input)) if request.input is not None else None
-        run = loaded_music(request.run)
-        seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
-        primer = None if request.prompt_file is None else read_prompt(request.prompt_file, run)
-        say_unknown(run, run.prompt(primer))
-        knobs, controls = steered(request, run)
+        port, port_name = stack.enter_context(output_port(stage.port))
+        hands = stack.enter_context(input_port(stage.input)) if stage.input is not None else None
+        run = loaded_music(name)
+        knobs, request = steered(run, request_samples(run, options, settings))
         stop = stack.enter_context(_noted_signals())
-        pieces = endless_pieces(
-            run,
-            primer=primer,
-            limit=limit,
-            seed=seed,
-            label=request.label,
-            controls=controls,
-            sampling=knobs.sampling,
-            stop=stop,
-        )
         stack.enter_context(punctual())
-        ahead = stack.enter_context(Ahead(pieces, request.look_ahead_seconds))
+        ahead = stack.enter_context(Ahead(endless_pieces(run, request, stop=stop), seconds))
         player = stack.enter_context(Player(port, RealClock()))
         pressed = stack.enter_context(arrow_keys())
-        line = stack.enter_context(_status_line(port_name, seed))
+        line = stack.enter_context(closing(_StatusLine(port_name, request.seed)))
         if pressed is not None:
             say(f"arrow keys: up and down set the temperature{', right and left the density' * knobs.has_density}")
         for moment in player.play(ahead):
@@ -127,87 +87,22 @@ def play_live(request: Request) -> None:
             raise KeyboardInterrupt
 
 
-def steered(request: Request, run: "Run") -> tuple[Knobs, Mapping[str, Envelope]]:
-    """Returns the knobs, and what is asked of each control, by them where they can. Raises SettingError."""
-    asked = read_envelopes(request.controls, run.codec.controls)
+def steered(run: "Run", request: "SampleRequest") -> tuple[Knobs, "SampleRequest"]:
+    """Returns the knobs, and the request with its temperature and density under their control."""
+    assert isinstance(request.sampling, SamplingConfig), "the command gives settings, not a function"
     densities = [float(value) for value in run.codec.known_values("density")]
-    knobs = Knobs(request.sampling, density=asked.get("density"), densities=densities)
-    return knobs, asked | ({"density": knobs.density} if knobs.has_density else {})
-
-
-def endless_pieces(
-    run: "Run",
-    *,
-    primer: Any,
-    limit: int | None,
-    seed: int,
-    label: str | None,
-    controls: Mapping[str, Envelope],
-    sampling: "Steering",
-    stop: Stop,
-) -> Iterator[Piece]:
-    """Yields one piece of music after the other, a pause between them; onsets run on through all of them.
-
-    Args:
-        run: a music model.
-        primer: a Score that the first piece begins with; None for none.
-        limit: the most tokens of all pieces together; None for no limit.
-        seed: of the first piece; each next one has the next.
-        label: of every piece; None for none.
-        controls: what is asked of every piece, by the seconds from its own start.
-        sampling: asked before every token.
-        stop: ends it within a token.
-
-    Raises GenError as `Run.generate` does, and if the model ends piece after piece before a note.
-    """
-    left = _Left(limit)
-    shift, num_empty = 0.0, 0
-    for number in count():
-        drawn = run.generate(
-            primer, length=left.tokens, sampling=sampling, seed=seed + number, label=label, controls=controls
-        )
-        begin, end = None, shift
-        tokens = left.counted(drawn, run.codec.vocab.end, stop)
-        for piece in run.decoded(primer, tokens, with_prompt=True):
-            if not isinstance(piece, NoteEvent):
-                yield piece
-                continue
-            begin = piece.onset_seconds if begin is None else begin
-            moved = piece._replace(onset_seconds=piece.onset_seconds - begin + shift)
-            end = max(end, moved.onset_seconds + moved.duration_seconds)
-            yield moved
-        if stop.is_asked or left.tokens == 0:
-            return
-        num_empty = num_empty + 1 if begin is None else 0
-        if num_empty == MAX_EMPTY:
-            raise SettingError(f"{run.name}: ends every piece before its first note", hint="raise --temperature")
-        shift = end + PAUSE_SECONDS if begin is not None else shift
-        primer = None
-
-
-@dataclass(slots=True)
-class _Left:
-    """How many tokens may still be drawn; None for no limit."""
-
-    tokens: int | None
-
-    def counted(self, drawn: Iterator["Sampled"], end: int, stop: Stop) -> Iterator[int]:
-        """Passes tokens on, without the end of a piece, and counts them."""
-        for sampled in drawn:
-            if stop.is_asked or sampled.token == end:
-                return
-            if self.tokens is not None:
-                self.tokens -= 1
-            yield sampled.token
+    knobs = Knobs(request.sampling, density=request.controls.get("density"), densities=densities)
+    controls = {**request.controls, **({"density": knobs.density} if knobs.has_density else {})}
+    return knobs, replace(request, sampling=knobs.sampling, controls=controls)
 
 
 class _StatusLine:
-    """One line on a terminal that says where the playing stands; nothing elsewhere."""
+    """One line on a terminal with the state of the playing; nothing elsewhere."""
 
     def __init__(self, port_name: str, seed: int) -> None:
         self._is_shown = has_screen()
         self._seed = seed
-        self._history: deque[tuple[float, int]] = deque(maxlen=LINES_OF_A_RATE)  # when a line came, notes until then
+        self._history: deque[tuple[float, int]] = deque(maxlen=LINES_OF_A_RATE)  # time of a line, notes until then
         if sys.stderr.isatty():
             say(f"playing to {port_name}; Ctrl-C ends it")
 
@@ -226,23 +121,14 @@ class _StatusLine:
         line = "  ".join(words)[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written anew
         print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def end(self) -> None:
-        """Leaves the line."""
+    def close(self) -> None:
+        """Ends the line."""
         if self._history:
             print(file=sys.stderr, flush=True)
 
     def _notes_a_second(self) -> float:
         (before, notes_before), (now, notes) = self._history[0], self._history[-1]
         return (notes - notes_before) / (now - before) if now > before else 0.0
-
-
-@contextmanager
-def _status_line(port_name: str, seed: int) -> Iterator[_StatusLine]:
-    line = _StatusLine(port_name, seed)
-    try:
-        yield line
-    finally:
-        line.end()
 
 
 def loaded_music(name: str) -> "Run":
@@ -253,14 +139,14 @@ def loaded_music(name: str) -> "Run":
 
     torch.set_num_threads(1)
     run = load(name)
-    if not is_music(run.codec):
+    if run.codec.kind == "text":
         raise SettingError(f"{run.name}: writes text; only music can be played", hint=f"gen sample {name}")
     return run
 
 
 @contextmanager
 def _noted_signals() -> Iterator[Stop]:
-    """Notes the signals that end a program, however often they come; those that are ignored, as by nohup, stay so."""
+    """Notes the signals that end a program; a signal that is ignored, as under nohup, stays so."""
     stop = Stop()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -275,17 +161,3 @@ def _noted_signals() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def punctual() -> Iterator[None]:
-    """Keeps Python's own pauses short while music plays."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.collect()
-    gc.freeze()  # torch's half a million objects are not looked through again: that takes 50 ms
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        sys.setswitchinterval(before)

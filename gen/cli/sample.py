@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, option
+from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, given, option, parse_length
 from gen.config import SamplingConfig
 
 
@@ -98,27 +98,29 @@ def sample(
     after the other; with --out they get -1, -2, ... before the suffix. In a .mid, .wav or picture a primer stays as it
     is, note for note, in its own tracks.
     """
-    from gen.cli.sampling import Request, write_samples
+    from gen.cli.prompt import PromptOptions
+    from gen.cli.sampling import Output, write_samples
+    from gen.runs.request import SampleSettings
 
     write_samples(
-        Request(
-            run=run,
-            prompt=prompt,
-            prompt_file=prompt_file,
-            from_bar=from_bar,
-            length=length,
-            min_length=min_length,
+        run,
+        PromptOptions(prompt, prompt_file, from_bar),
+        SampleSettings(
+            length=parse_length(length),
             sampling=SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty),
             seed=seed,
+            label=label,
             num_samples=num_samples,
             precision=precision,
-            label=label,
-            controls={name: asked for name, asked in (("density", density), ("key", key)) if asked is not None},
+            controls=given(density=density, key=key),
+            min_length=min_length,
+        ),
+        Output(
             stops=tuple(stop or ()),
-            is_alone=no_prompt,
-            out=out,
+            has_prompt=not no_prompt,
+            file=out,
             font=soundfont,
             is_rolling=roll,
             is_counted=stats,
-        )
+        ),
     )

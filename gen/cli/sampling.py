@@ -1,57 +1,42 @@
-"""Draws samples and puts each piece where it belongs: at once to stdout, or whole into files.
+"""Draws samples and writes each piece at once to stdout, or each sample to a file.
 
-One sample streams in constant memory, however long. Of several, the first streams and the others, which are drawn
-beside it, follow; each then has a heading as `tail` writes it.
+One sample streams in constant memory, however long. Several samples are drawn side by side: the first streams, the
+others follow, each below a heading like those of `tail`.
 """
 
 import math
-import os
-import secrets
 import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from gen.cli.console import say
-from gen.cli.prompt import from_the_start, read_prompt, say_unknown
-from gen.codecs.export import check_kind, check_out, is_music, numbered, write_out
-from gen.config import MAX_SAMPLES, SamplingConfig
-from gen.errors import MidiError, SettingError
+from gen.cli.console import has_colour, say
+from gen.cli.prompt import PromptOptions, from_the_start, request_samples
+from gen.codecs.export import Document, check_kind, check_target, numbered, write_document
+from gen.config import MAX_SAMPLES
+from gen.errors import SettingError
 
 if TYPE_CHECKING:
     from gen.generation.generate import Sampled
     from gen.generation.prompt import Prompt
-    from gen.models.stepper import StepPrecision
+    from gen.runs.request import SampleSettings
     from gen.runs.run import Run
 
 FEW_SAMPLES = 8  # below it one thread is as fast as two, and does not wait for the other on a busy machine
-MAX_SEED = 2**31  # of the seeds that are drawn: short enough to type again
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What `gen sample` was asked for."""
+class Output:
+    """The options of `gen sample` that decide what is written of the samples, and to which file."""
 
-    run: str
-    prompt: str | None
-    prompt_file: Path | None
-    from_bar: int | None
-    length: str
-    min_length: int
-    sampling: SamplingConfig
-    seed: int | None
-    num_samples: int
-    precision: "StepPrecision"
-    label: str | None
-    controls: Mapping[str, str]
     stops: tuple[str, ...]
-    is_alone: bool
-    out: Path | None
+    has_prompt: bool
+    file: Path | None  # None for stdout
     font: Path | None
     is_rolling: bool
     is_counted: bool
@@ -82,77 +67,34 @@ class Tally:
         )
 
 
-def write_samples(request: Request) -> None:
-    """Draws what was asked for and writes it. Raises GenError."""
-    limit = parse_length(request.length)
-    paths = _paths(request, limit)
-    import torch
-
-    from gen.runs.run import load
-
-    if request.num_samples < FEW_SAMPLES:
-        torch.set_num_threads(1)
-    run = load(request.run)
-    for path in paths:
-        check_kind(path, run.codec)
-    stops = run.stops(request.stops)
-    if request.is_rolling and not is_music(run.codec):
-        raise SettingError(f"--roll: {run.name} writes text, not music")
-    prompt = _prompt(request, run)
-    say_unknown(run, prompt)
-    count = request.num_samples
-    seed = secrets.randbelow(MAX_SEED) if request.seed is None else request.seed
+def write_samples(name: str, options: PromptOptions, settings: "SampleSettings", output: Output) -> None:
+    """Draws samples of a run and writes them. Raises GenError."""
+    count = settings["num_samples"]
+    paths = _paths(output, count=count, length=settings["length"])  # checked before the model is loaded
+    run = _loaded(name, count=count)
+    output = _checked(output, run, paths)
+    request = request_samples(run, options, settings)
     tally = Tally()
-    drawn = run.generate(
-        prompt.whole,
-        length=limit,
-        sampling=request.sampling,
-        seed=seed,
-        label=request.label,
-        num_samples=count,
-        precision=request.precision,
-        controls=request.controls,
-        min_length=request.min_length,
-    )
     remarks: list[str] = []  # that wait until the lines of what is streamed are whole
+    remark = say if paths else remarks.append
     rows = [
-        _told(row, run, place=place, is_prompted=prompt.whole is not None, tell=say if paths else remarks.append)
-        for row, place in zip(split_rows(tally.counted(drawn), count), _places(paths, count), strict=True)
+        _remarked(row, run, f"{place}nothing was {'drawn' if request.prompt.whole is None else 'added'}", remark)
+        for row, place in zip(split_rows(tally.counted(run.draw(request)), count), _places(paths, count), strict=True)
     ]
-    with_prompt = not request.is_alone
+    writer = _Writer(run, request.prompt, output)
     if paths:
         for path, row in zip(paths, rows, strict=True):
-            _write_file(path, row, run, prompt=prompt, stops=stops, with_prompt=with_prompt, font=request.font)
+            writer.write_file(path, row)
     else:
-        samples = [_pieces(row, prompt, stops=stops, with_prompt=with_prompt) for row in rows]
-        if request.is_rolling:
-            samples = [_rolled(pieces, run, primer=prompt.whole if with_prompt else None) for pieces in samples]
-        _write_stream(samples, is_text=not is_music(run.codec))
-        for remark in remarks:
-            say(remark)
-    if request.is_counted:
-        say(tally.line(seed))
-
-
-def parse_length(text: str) -> int | None:
-    """Returns the most tokens to draw, or None for no limit. Raises SettingError."""
-    if text == "inf":
-        return None
-    try:
-        return int(text)
-    except ValueError as err:
-        raise SettingError(f"--length: neither a whole number nor inf ({text})") from err
-
-
-def _places(paths: Sequence[Path], count: int) -> list[str]:
-    """Returns what stands before a message about each of the samples."""
-    if paths:
-        return [f"{path}: " for path in paths]
-    return [f"sample {number} of {count}: " for number in range(1, count + 1)] if count > 1 else [""]
+        _write_stream([writer.shown(row) for row in rows], is_text=run.codec.kind == "text")
+    for line in remarks:
+        say(line)
+    if output.is_counted:
+        say(tally.line(request.seed))
 
 
 def split_rows(drawn: Iterator["Sampled"], count: int) -> list[Iterator[int]]:
-    """Returns the tokens of each row; pulling one row keeps what comes for the rows after it, and drops the rest."""
+    """Returns the tokens of each row. Reading one row keeps the tokens of the rows after it, and drops the others."""
     waiting: list[deque[int]] = [deque() for _ in range(count)]
 
     def row(number: int) -> Iterator[int]:
@@ -168,81 +110,110 @@ def split_rows(drawn: Iterator["Sampled"], count: int) -> list[Iterator[int]]:
     return [row(number) for number in range(count)]
 
 
-def _paths(request: Request, limit: int | None) -> list[Path]:
-    """Returns the files to write, none for stdout; they are checked before the model is loaded."""
-    if request.num_samples < 1:
-        raise SettingError(f"--num-samples: must be at least 1 ({request.num_samples})")
-    if request.num_samples > MAX_SAMPLES:
-        raise SettingError(f"--num-samples: must be at most {MAX_SAMPLES} ({request.num_samples})")
-    if limit is None and (request.out or request.num_samples > 1):
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Turns the tokens of a sample into pieces, lines or a file."""
+
+    run: "Run"
+    prompt: "Prompt"
+    output: Output
+
+    def pieces(self, tokens: Iterator[int]) -> Iterator[Any]:
+        """Yields the prompt, then the pieces of the tokens; they end before a stop text."""
+        from gen.generation.stop import stop_at
+
+        has_prompt = self.output.has_prompt
+        if self.output.stops:
+            opening = (self.prompt.whole,) if has_prompt and self.prompt.whole is not None else ()
+            return chain(opening, stop_at(self.prompt.pieces(tokens), self.output.stops))
+        pieces = self.prompt.pieces(tokens, with_prompt=has_prompt)
+        return pieces if has_prompt or self.prompt.whole is None else from_the_start(pieces, self.prompt)
+
+    def shown(self, tokens: Iterator[int]) -> Iterator[Any]:
+        """Yields the pieces for stdout: texts, notes, or the lines of a piano roll."""
+        pieces = self.pieces(tokens)
+        if not self.output.is_rolling:
+            return pieces
+        return _rolled(pieces, self.run, primer=self.prompt.whole if self.output.has_prompt else None)
+
+    def write_file(self, path: Path, tokens: Iterator[int]) -> None:
+        """Writes one sample, its prompt first unless `--no-prompt` leaves that out."""
+        codec, has_prompt = self.run.codec, self.output.has_prompt
+        if self.output.stops:
+            document = Document(codec, codec.join(self.pieces(tokens)))
+        else:
+            drawn = [token for token in tokens if token != codec.vocab.end]
+            whole = self.prompt.gone_on(drawn, name=self.run.name, with_prompt=has_prompt)
+            ids = [*self.prompt.ids, *drawn] if has_prompt else drawn
+            document = Document(codec, whole, ids, self.pieces(iter(drawn)))
+        write_document(path, document, font=self.output.font)
+        say(f"wrote {path}")
+
+
+def _paths(output: Output, *, count: int, length: int | None) -> list[Path]:
+    """Returns the files to write, none for stdout. Raises SettingError if one cannot be written."""
+    if count < 1:
+        raise SettingError(f"--num-samples: must be at least 1 ({count})")
+    if count > MAX_SAMPLES:
+        raise SettingError(f"--num-samples: must be at most {MAX_SAMPLES} ({count})")
+    if length is None and (output.file or count > 1):
         raise SettingError("--length: only one sample on stdout can go on for ever (inf)", hint="give a number")
-    if request.out is None:
-        if request.font is not None:
+    if output.file is None:
+        if output.font is not None:
             raise SettingError("--soundfont: only with --out FILE.wav")
         return []
-    if request.is_rolling:
-        raise SettingError(f"--roll: not together with --out ({request.out})", hint="give one of the two")
-    check_out(request.out, font=request.font)
-    return numbered(request.out, count=request.num_samples)
+    if output.is_rolling:
+        raise SettingError(f"--roll: not together with --out ({output.file})", hint="give one of the two")
+    check_target(output.file, font=output.font)
+    return numbered(output.file, count=count)
 
 
-def _prompt(request: Request, run: "Run") -> "Prompt":
-    """Returns what to go on from."""
-    if request.prompt is not None and request.prompt_file is not None:
-        raise SettingError("--prompt-file: --prompt is given too", hint="give one of the two")
-    if request.prompt is not None and is_music(run.codec):
-        raise SettingError(
-            f"--prompt: {run.name} writes music, not text ({request.prompt})", hint="give a primer: --prompt-file x.mid"
-        )
-    path = request.prompt_file
-    if request.from_bar is not None and (path is None or not is_music(run.codec)):
-        raise SettingError("--from-bar: only with --prompt-file FILE.mid")
-    if path is None:
-        return run.prompt(request.prompt)
-    whole = read_prompt(path, run)
-    if request.from_bar is not None:
-        from gen.music.excerpt import before_bar
+def _loaded(name: str, *, count: int) -> "Run":
+    import torch
 
-        whole = before_bar(whole, request.from_bar)
-    try:
-        return run.prompt(whole)
-    except MidiError as err:
-        raise MidiError(f"{path}: {str(err).removeprefix('score: ')}") from err
+    from gen.runs.run import load
+
+    if count < FEW_SAMPLES:
+        torch.set_num_threads(1)
+    return load(name)
 
 
-def _pieces(tokens: Iterator[int], prompt: "Prompt", *, stops: Sequence[str], with_prompt: bool) -> Iterator[Any]:
-    """Yields the prompt, then what was drawn, up to one of `stops`, which are looked for in what was drawn only."""
-    from gen.generation.stop import stop_at
+def _checked(output: Output, run: "Run", paths: Sequence[Path]) -> Output:
+    """Returns the output with its stops as the model writes them. Raises SettingError if the run cannot give it."""
+    for path in paths:
+        check_kind(path, run.codec)
+    stops = run.stops(output.stops)
+    if output.is_rolling and run.codec.kind == "text":
+        raise SettingError(f"--roll: {run.name} writes text, not music")
+    return replace(output, stops=stops)
 
-    if stops:
-        opening = (prompt.whole,) if with_prompt and prompt.whole is not None else ()
-        return chain(opening, stop_at(prompt.pieces(tokens), stops))
-    pieces = prompt.pieces(tokens, with_prompt=with_prompt)
-    return pieces if with_prompt or prompt.whole is None else from_the_start(pieces, prompt)
+
+def _places(paths: Sequence[Path], count: int) -> list[str]:
+    """Returns the beginning of a message about each of the samples."""
+    if paths:
+        return [f"{path}: " for path in paths]
+    return [f"sample {number} of {count}: " for number in range(1, count + 1)] if count > 1 else [""]
 
 
-def _told(
-    tokens: Iterator[int], run: "Run", *, place: str, is_prompted: bool, tell: Callable[[str], None]
-) -> Iterator[int]:
-    """Passes the tokens of a sample on; tells if they add nothing."""
+def _remarked(tokens: Iterator[int], run: "Run", nothing: str, remark: Callable[[str], None]) -> Iterator[int]:
+    """Yields the tokens of a sample; remarks if they add nothing."""
     units = run.codec.units()
-    what = f"{place}nothing was {'added' if is_prompted else 'drawn'}"
     num_tokens, has_unit = 0, False
     for token in tokens:
         if token == run.codec.vocab.end:
             if num_tokens == 0:
-                tell(f"{what}: the model ended at once; --min-length N forbids that")
+                remark(f"{nothing}: the model ended at once; --min-length N forbids that")
             yield token
             return
         num_tokens += 1
         has_unit = has_unit or bool(units[token])
         yield token
     if num_tokens and not has_unit:
-        tell(f"{what}: no {run.codec.unit} in {num_tokens} tokens; a greater --length has room for more")
+        remark(f"{nothing}: no {run.codec.unit} in {num_tokens} tokens; a greater --length has room for more")
 
 
 def _rolled(pieces: Iterator[Any], run: "Run", *, primer: Any) -> Iterator[str]:
-    """Yields the lines of a piano roll, as wide as the terminal, in its colours; a file gets neither."""
+    """Yields the lines of a piano roll, as wide as the terminal; only a terminal gets colours."""
     from gen.codecs.beat.codec import BeatCodec
     from gen.music.views.terminal import ScrollingRoll
 
@@ -250,8 +221,8 @@ def _rolled(pieces: Iterator[Any], run: "Run", *, primer: Any) -> Iterator[str]:
     signatures, num_unheard = codec.own_metres(primer) if isinstance(codec, BeatCodec) and primer else ([], 0)
     roll = ScrollingRoll(
         width=shutil.get_terminal_size().columns,
-        ticks_per_beat=run.codec.join(()).ticks_per_beat,
-        is_coloured=sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb",
+        ticks_per_beat=codec.join(()).ticks_per_beat,
+        is_coloured=has_colour(sys.stdout),
         signatures=signatures,
         num_unheard=num_unheard,
     )
@@ -273,26 +244,3 @@ def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
             output.flush()
     if not last.endswith("\n") and sys.stdout.isatty():
         output.write(b"\n")
-
-
-def _write_file(
-    path: Path,
-    tokens: Iterator[int],
-    run: "Run",
-    *,
-    prompt: "Prompt",
-    stops: Sequence[str],
-    with_prompt: bool,
-    font: Path | None,
-) -> None:
-    """Writes one sample, its prompt first unless that is to be left out."""
-    if stops:
-        whole = run.codec.join(_pieces(tokens, prompt, stops=stops, with_prompt=with_prompt))
-        write_out(path, codec=run.codec, whole=whole)
-    else:
-        drawn = [token for token in tokens if token != run.codec.vocab.end]
-        whole = prompt.gone_on(drawn, name=run.name, with_prompt=with_prompt)
-        ids = [*prompt.ids, *drawn] if with_prompt else drawn
-        lines = _pieces(iter(drawn), prompt, stops=(), with_prompt=with_prompt)
-        write_out(path, codec=run.codec, whole=whole, tokens=ids, pieces=lines, font=font)
-    say(f"wrote {path}")

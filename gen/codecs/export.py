@@ -1,10 +1,10 @@
-"""Files that the commands write and read back: the suffix of a name chooses the format.
+"""Files that hold a text or a Score, written and read; the suffix of a name chooses the format.
 
-.txt        the text itself, or a line a note
-.mid        type-1 MIDI
-.wav        sound, played from a SoundFont
-.png .svg   a piano roll
-.json       token ids with the codec that they belong to
+.txt                      the text itself, or a line a note
+.mid .midi .kar .rmi      type-1 MIDI
+.wav                      sound, played from a SoundFont
+.png .svg                 a piano roll
+.json                     token ids with the codec that they belong to
 """
 
 import json
@@ -22,19 +22,26 @@ FORMAT, VERSION = "gen-tokens", 1
 ROLL_SUFFIXES = (".png", ".svg")
 IDS_SUFFIXES = (".json", ".txt")  # that hold what a codec makes of music, and no more
 SOUND_SUFFIX = ".wav"
-MAX_NAMED = 3  # kinds of events in a line
 SUFFIXES = (".txt", *MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")
 
 
-class Source(NamedTuple):
-    """A document read from a file: the codec that makes tokens of it, the document, its ids if it came as ids."""
+class Document(NamedTuple):
+    """A text or a Score with the codec that makes tokens of it."""
 
     codec: Codec[Any, Any]
     whole: Any
-    tokens: list[int] | None
+    tokens: Sequence[int] | None = None  # None for those that the codec makes of it
+    lines: Iterable[Any] | None = None  # of a .txt of music; None for the pieces of its tokens
 
 
-def check_out(path: Path, *, font: Path | None = None) -> None:
+class Differences(NamedTuple):
+    """The number of events, by their kind, in which an export differs from its MIDI file."""
+
+    mended: Counter[str]
+    left_out: Counter[str]
+
+
+def check_target(path: Path, *, font: Path | None = None) -> None:
     """Raises SettingError if the file cannot be written, before anything costly is done; `font` is a SoundFont."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -53,13 +60,8 @@ def check_out(path: Path, *, font: Path | None = None) -> None:
 
 def check_kind(path: Path, codec: Codec[Any, Any]) -> None:
     """Raises SettingError if text is to become music, sound or a picture."""
-    if not is_music(codec) and path.suffix.lower() in (*MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES):
+    if codec.kind == "text" and path.suffix.lower() in (*MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES):
         raise SettingError(f"{path}: text cannot be written as {path.suffix}", hint="use .txt or .json")
-
-
-def is_music(codec: Codec[Any, Any]) -> bool:
-    """Whether the codec's documents are scores."""
-    return codec.kind == "music"
 
 
 def numbered(path: Path, *, count: int) -> list[Path]:
@@ -69,47 +71,35 @@ def numbered(path: Path, *, count: int) -> list[Path]:
     return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
 
 
-def convert(source: Path, path: Path, *, font: Path | None) -> None:
-    """Writes what a file holds in the format of the path's suffix, and says so; from MIDI to MIDI event by event."""
-    from gen.cli.console import say
+def convert(source: Path, path: Path, *, font: Path | None = None) -> Differences:
+    """Writes the document of a file in the format of another path's suffix; from MIDI to MIDI event by event.
 
-    check_out(path, font=font)
+    Raises GenError if the source cannot be read or the target cannot be written.
+    """
+    check_target(path, font=font)
     if is_midi(source) and path.suffix.lower() in MIDI_SUFFIXES:
-        from gen.data.report import counted
         from gen.music.midi.copy import copy_midi
 
-        mended = copy_midi(source, path)
-        if mended:
-            say(f"mended {', '.join(counted(count, name) for name, count in mended.items())}")
-    else:
-        codec, whole, tokens = read_source(source)
-        write_out(path, codec=codec, whole=whole, tokens=tokens, font=font)
-        if tokens is None and path.suffix.lower() in IDS_SUFFIXES:
-            _say_left_out(source, codec)
-    say(f"wrote {path}")
+        return Differences(copy_midi(source, path), Counter())
+    document = read_document(source)
+    write_document(path, document, font=font)
+    is_lossy = document.tokens is None and path.suffix.lower() in IDS_SUFFIXES
+    return Differences(Counter(), _left_out(source, document.codec) if is_lossy else Counter())
 
 
-def write_out(
-    path: Path,
-    *,
-    codec: Codec[Any, Any],
-    whole: Any,
-    tokens: Sequence[int] | None = None,
-    pieces: Iterable[Any] | None = None,
-    font: Path | None = None,
-) -> None:
+def write_document(path: Path, document: Document, *, font: Path | None = None) -> None:
     """Writes a document in the format of the path's suffix; the file appears whole or not at all.
 
     Args:
-        tokens: those of the document, where they are known.
-        pieces: of music, what its lines are made of; None for those of the document.
+        path: of a kind that `check_target` allows.
+        document: the text or the Score.
         font: the SoundFont for .wav; None takes one that this machine has.
     """
+    codec, whole = document.codec, document.whole
     check_kind(path, codec)
     suffix = path.suffix.lower()
     if suffix == ".json":
-        ids = [int(token) for token in (codec.encode(whole) if tokens is None else tokens)]
-        _write_text(path, tokens_to_json(codec, ids))
+        _write_text(path, tokens_to_json(codec, _tokens(document)))
     elif suffix in MIDI_SUFFIXES:
         from gen.music.midi.write import write_midi
 
@@ -122,26 +112,26 @@ def write_out(
         from gen.music.views.picture import write_pianoroll
 
         write_pianoroll(path, whole)
-    elif is_music(codec):
-        lines = stream(codec, codec.encode(whole).tolist()) if pieces is None else pieces
+    elif codec.kind == "music":
+        lines = stream(codec, _tokens(document)) if document.lines is None else document.lines
         _write_text(path, "".join(f"{line}\n" for line in lines))
     else:
         codec.write(path, whole)
 
 
 def tokens_to_json(codec: Codec[Any, Any], tokens: Sequence[int]) -> str:
-    """Returns the file of token ids."""
+    """Returns the content of a file of token ids."""
     data = {"format": FORMAT, "version": VERSION, "codec": codec.spec(), "tokens": list(tokens)}
     return json.dumps(data, ensure_ascii=False) + "\n"
 
 
-def read_source(path: Path) -> Source:
-    """Reads what `gen export` takes. Raises CorpusError, MidiError or CheckpointError."""
+def read_document(path: Path) -> Document:
+    """Reads a MIDI file, or a file of token ids. Raises CorpusError, MidiError, CheckpointError or SettingError."""
     if is_midi(path):
         from gen.codecs.choice import choose_music
 
         codec = choose_music([path]).codec
-        return Source(codec, codec.read(path), None)
+        return Document(codec, codec.read(path))
     if path.suffix.lower() != ".json":
         raise SettingError(
             f"{path}: neither MIDI nor token ids ({path.suffix or 'no suffix'})", hint="use .mid or .json"
@@ -149,21 +139,22 @@ def read_source(path: Path) -> Source:
     return _read_tokens(path)
 
 
-def _say_left_out(source: Path, codec: Codec[Any, Any]) -> None:
-    """Says which notes and events of a MIDI file its ids do not have."""
-    from gen.cli.console import say
-    from gen.data.report import counted
+def _tokens(document: Document) -> list[int]:
+    if document.tokens is not None:
+        return list(document.tokens)
+    known = document.codec.known(document.whole)
+    return [int(token) for token in document.codec.encode(known.whole)]
+
+
+def _left_out(source: Path, codec: Codec[Any, Any]) -> Counter[str]:
+    """Returns the number of notes and events of a MIDI file that its ids lack, by their kind."""
     from gen.music.midi.census import LEFT_OUT
 
     findings = sum((Counter(part.findings) for part in codec.encode_file(source)), Counter[str]())
-    kinds = [(name.removesuffix(LEFT_OUT), n) for name, n in findings.most_common() if name.endswith(LEFT_OUT)]
-    if kinds:
-        named = ", ".join(counted(count, kind) for kind, count in kinds[:MAX_NAMED])
-        more = f" and {counted(len(kinds) - MAX_NAMED, 'more kinds')}" if len(kinds) > MAX_NAMED else ""
-        say(f"left out {named}{more}; gen corpus {source} counts all")
+    return Counter({name.removesuffix(LEFT_OUT): n for name, n in findings.items() if name.endswith(LEFT_OUT)})
 
 
-def _read_tokens(path: Path) -> Source:
+def _read_tokens(path: Path) -> Document:
     from gen.codecs import load_codec
 
     if not path.is_file():
@@ -185,7 +176,7 @@ def _read_tokens(path: Path) -> Source:
             raise CorpusError(
                 f"{path}: not a token of its codec ({token})", hint=f"ids are 0 to {len(codec.vocab) - 1}"
             )
-    return Source(codec, decode(codec, tokens), tokens)
+    return Document(codec, decode(codec, tokens), tokens)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -8,9 +8,11 @@ Whatever ends the playing, every note that sounds gets its note-off, and every c
 and "all notes off".
 """
 
+import gc
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple, Protocol, Self
@@ -27,6 +29,7 @@ Piece = NoteEvent | Tempo | TimeSignature
 TICK_SECONDS = 0.01  # the longest wait: so soon are knobs, pieces and Ctrl-C looked at
 STALL_SECONDS = 0.1  # later than this is a pause of the music, not an uneven note
 ALL_NOTES_OFF = 123  # a controller
+SWITCH_SECONDS = 0.0005  # Python lets one thread compute for 5 ms while another wants to send a note
 
 
 class Clock(Protocol):
@@ -219,3 +222,17 @@ class Player:
             raise SettingError(
                 f"port: takes no more notes ({err})", hint="gen play --list shows what is there"
             ) from err
+
+
+@contextmanager
+def punctual() -> Iterator[None]:
+    """Keeps the pauses of Python itself short while music plays."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # a collection would look through the half million objects of torch, which takes 50 ms
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(before)

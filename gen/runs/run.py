@@ -1,19 +1,19 @@
 """A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 
 from gen.analysis.evaluate import Evaluation, evaluate
-from gen.codec import Codec, Envelope, decode
+from gen.codec import Codec, decode
 from gen.codecs import load_codec
 from gen.codecs.envelope import read_envelopes
+from gen.codecs.export import Document, check_target, write_document
 from gen.codecs.text.char import unknown_of
 from gen.config import SamplingConfig
 from gen.errors import CheckpointError, CorpusError, SettingError
@@ -31,10 +31,8 @@ from gen.runs.header import CorpusDescription, read_run_file
 from gen.runs.options import CorpusOptions
 from gen.runs.prepared import Excerpt, OnProgress, Recorded, open_corpus, other_excerpt, validation_file
 from gen.runs.provenance import PartName, part_difference, recorded_corpus
+from gen.runs.request import DEFAULT_LENGTH, Controls, SampleRequest, SampleSettings, StreamSettings, new_seed
 
-Controls = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0:2 30s:8", "key": "Am"}
-
-DEFAULT_LENGTH = 1000
 RUNS = Path("checkpoints")
 _ESCAPE = re.compile(r"\\(?:[abefnrtv\\]|[0-7]{1,3}|x[0-9a-fA-F]{1,2}|[uU][0-9a-fA-F]{1,8})")  # of $'...' in a shell
 
@@ -73,7 +71,7 @@ class Run:
             self._steppers[precision] = Stepper(self.model, precision)
         return self._steppers[precision]
 
-    def generate(
+    def request(
         self,
         prompt: Any = None,
         *,
@@ -85,115 +83,112 @@ class Run:
         precision: StepPrecision = "fp32",
         controls: Controls | None = None,
         min_length: int = 0,
-    ) -> Iterator[Sampled]:
-        """Returns the tokens of the samples as they are drawn; arguments are checked at once.
+    ) -> SampleRequest:
+        """Returns a request for samples, which `draw` takes. `generate`, `stream` and `sample` have its arguments.
 
         Args:
-            prompt: what to go on from, of the codec's kind (text, or a Score); None for nothing.
+            prompt: the text or the Score that a sample continues; None for nothing.
             length: the most tokens beyond the prompt; None for no limit.
-            sampling: how a token is chosen; or a function that says it before every token, to steer. At temperature
+            sampling: the choice of a token; or a function that returns it before every token, to steer. At temperature
                 1 the network is as sure as it was trained to be, or as its validation part says if that is surer.
             seed: None draws one.
             label: one of `label_names`; None for none.
-            num_samples: how many, side by side.
+            num_samples: the number of samples, drawn side by side.
             precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
-            controls: what is asked of each of `codec.controls`, by its name: one value, or points over the seconds
-                from the start of the piece, a primer's among them ("0:2 30s:8"), or a function of these seconds. A
-                density beyond those that the corpus has is taken as the nearest of them. What is drawn leans
-                towards them (gen.generation.guidance), and takes two steps of the model a token.
-            min_length: a sample does not end by itself before so many tokens are drawn.
+            controls: by the name of one of `codec.controls`, its value: one for the whole piece, or points over the
+                seconds from the start of the piece, a primer included ("0:2 30s:8"), or a function of these seconds.
+                A density that the corpus has not becomes the nearest that it has. The samples lean towards the
+                controls (gen.generation.guidance), which takes two steps of the model a token.
+            min_length: the number of tokens before which a sample does not end by itself.
 
         Raises:
-            SettingError: an argument is unknown, out of range or of the wrong kind, or int8 cannot be had here.
+            SettingError: the label or a control is unknown, or the prompt is of another kind or has an unknown symbol.
+            MidiError: the prompt is music that the codec cannot encode.
         """
-        asked = read_envelopes(controls or {}, self.codec.controls)
+        return SampleRequest(
+            prompt=self.prompt(prompt),
+            length=length,
+            sampling=sampling or SamplingConfig(),
+            seed=new_seed() if seed is None else seed,
+            label=self._label_number(label),
+            num_samples=num_samples,
+            precision=precision,
+            controls=read_envelopes(controls or {}, self.codec.controls),
+            min_length=min_length,
+        )
+
+    def draw(self, request: SampleRequest) -> Iterator[Sampled]:
+        """Returns the tokens of a request as they are drawn.
+
+        Raises SettingError at once if a setting is out of range, or int8 cannot be had here.
+        """
+        stepper = self.stepper_in(request.precision)
         return generate(
-            self._guided(self.stepper_in(precision)) if asked else self.stepper_in(precision),
-            prompt=self.prompt(prompt).ids,
+            self._guided(stepper) if request.controls else stepper,
+            prompt=request.prompt.ids,
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end if self.header.can_end else None,
-            length=length,
-            sampling=self._as_sure_as_trained(sampling or SamplingConfig()),
-            seed=secrets.randbits(32) if seed is None else seed,
-            num_samples=num_samples,
-            label=self._label_number(label),
-            min_length=min_length,
-            new_grammar=partial(self.codec.grammar, asked),
+            length=request.length,
+            sampling=self._as_sure_as_trained(request.sampling),
+            seed=request.seed,
+            num_samples=request.num_samples,
+            label=request.label,
+            min_length=request.min_length,
+            new_grammar=partial(self.codec.grammar, request.controls),
         )
+
+    def generate(self, prompt: Any = None, **settings: Unpack[SampleSettings]) -> Iterator[Sampled]:
+        """Returns the tokens of samples as they are drawn. Arguments as in `request`; errors as in `draw` too."""
+        return self.draw(self.request(prompt, **settings))
 
     def stream(
         self,
         prompt: Any = None,
         *,
-        length: int | None = DEFAULT_LENGTH,
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
-        seed: int | None = None,
-        label: str | None = None,
         stop: str | Sequence[str] | None = None,
-        precision: StepPrecision = "fp32",
-        controls: Controls | None = None,
-        min_length: int = 0,
+        **settings: Unpack[StreamSettings],
     ) -> Iterator[Any]:
-        """Returns what one sample writes after its prompt, piece by piece as it is drawn: strings, or note events.
+        """Returns what one sample adds to its prompt, piece by piece as it is drawn: strings, or note events.
 
-        Arguments as in `generate`; `stop` ends a text before this string, or before the first of several, which are
-        looked for in what is drawn.
+        Arguments as in `request`. A text ends before `stop`, or before the first of several such strings; the prompt
+        is not searched for them.
         """
         stops = self.stops((stop,) if isinstance(stop, str) else stop or ())
         sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
-        sampled = self.generate(
-            prompt,
-            length=length,
-            sampling=sampling,
-            seed=seed,
-            label=label,
-            precision=precision,
-            controls=controls,
-            min_length=min_length,
-        )
-        pieces = self.decoded(prompt, (item.token for item in sampled))
+        request = self.request(prompt, sampling=sampling, **settings)
+        pieces = request.prompt.pieces(item.token for item in self.draw(request))
         return stop_at(pieces, stops) if stops else pieces
 
-    def decoded(self, prompt: Any, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
-        """Decodes tokens that go on from a prompt as they come; returns the pieces beyond it, or with it."""
-        return self.prompt(prompt).pieces(tokens, with_prompt=with_prompt)
+    def sample(self, prompt: Any = None, **settings: Unpack[SampleSettings]) -> list[Any]:
+        """Returns whole samples, texts or Scores: the prompt as it was given, then what was drawn.
 
-    def sample(
-        self,
-        prompt: Any = None,
-        *,
-        length: int = DEFAULT_LENGTH,
-        sampling: SamplingConfig | None = None,
-        seed: int | None = None,
-        label: str | None = None,
-        num_samples: int = 1,
-        precision: StepPrecision = "fp32",
-        controls: Controls | None = None,
-        min_length: int = 0,
-    ) -> list[Any]:
-        """Returns whole samples: texts, or Scores, the prompt as it was, then what was drawn.
-
-        Arguments as in `generate`.
+        Arguments as in `request`.
         """
-        rows: list[list[int]] = [[] for _ in range(num_samples)]
-        for item in self.generate(
-            prompt,
-            length=length,
-            sampling=sampling,
-            seed=seed,
-            label=label,
-            num_samples=num_samples,
-            precision=precision,
-            controls=controls,
-            min_length=min_length,
-        ):
+        request = self.request(prompt, **settings)
+        rows: list[list[int]] = [[] for _ in range(request.num_samples)]
+        for item in self.draw(request):
             rows[item.row].append(item.token)
-        start = self.prompt(prompt)
-        return [start.gone_on(row, name=self.name) for row in rows]
+        return [request.prompt.gone_on(row, name=self.name) for row in rows]
+
+    def write(self, path: str | Path, sample: Any, *, font: Path | None = None) -> None:
+        """Writes a sample: a text as .txt or .json (token ids), a Score also as .mid, .wav, .png or .svg.
+
+        Args:
+            path: of the file, whose suffix chooses the format.
+            sample: as from `sample`.
+            font: a SoundFont for .wav; None takes one that this machine has.
+
+        Raises SettingError if the file cannot be written, or not in this format.
+        """
+        path = Path(path)
+        check_target(path, font=font)
+        self._check_kind(sample, f"{path}: {self.name} writes")
+        write_document(path, Document(self.codec, sample), font=font)
 
     def evaluate(
         self,
@@ -256,9 +251,8 @@ class Run:
 
     def prompt(self, whole: Any) -> Prompt:
         """Returns a text or a Score as the model reads it; None for nothing. Raises SettingError or MidiError."""
-        if whole is not None and isinstance(whole, str) != (self.codec.kind == "text"):
-            wanted = "a text" if self.codec.kind == "text" else "a Score (gen.load(...).codec.read(path))"
-            raise SettingError(f"prompt: {self.name} goes on from {wanted} ({type(whole).__name__})")
+        if whole is not None:
+            self._check_kind(whole, f"prompt: {self.name} goes on from")
         return Prompt.of(self.codec, whole)
 
     def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
@@ -266,6 +260,12 @@ class Run:
         if texts and self.codec.kind != "text":
             raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
         return tuple(self._stop(text) for text in texts)
+
+    def _check_kind(self, whole: Any, complaint: str) -> None:
+        is_text = self.codec.kind == "text"
+        if isinstance(whole, str) != is_text:
+            wanted = "a text" if is_text else "a Score (gen.load(...).codec.read(path))"
+            raise SettingError(f"{complaint} {wanted} ({type(whole).__name__})")
 
     def _part(
         self, part: PartName, options: CorpusOptions, recorded: CorpusDescription, reading: Mapping[str, Any]

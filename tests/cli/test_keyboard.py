@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gen.cli.keyboard import ArrowKey, arrow_keys
+from gen.cli.keyboard import arrow_keys
+from gen.live.knobs import ArrowKey
 
 pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
 termios = pytest.importorskip("termios")

@@ -14,13 +14,14 @@ import pytest
 import torch
 from mido import Message
 
-from gen.cli.knobs import Knobs
-from gen.cli.playing import PAUSE_SECONDS, Stop, endless_pieces
 from gen.config import SamplingConfig
 from gen.errors import SettingError
 from gen.generation.generate import Sampled
+from gen.live.knobs import Knobs
+from gen.live.pieces import PAUSE_SECONDS, Stop, endless_pieces
 from gen.live.player import Piece
 from gen.music.score import NoteEvent
+from gen.runs.request import SampleRequest
 from gen.runs.run import Run, load
 from tests.cli.conftest import Gen, trained
 from tests.conftest import REPOSITORY
@@ -58,16 +59,8 @@ def messages(log: Path) -> list[mido.Message]:
 def pieces(run: Run, *, limit: int | None, seed: int = 1, knobs: Knobs | None = None) -> Iterator[Piece]:
     knobs = knobs or Knobs(SamplingConfig())
     controls = {"density": knobs.density} if knobs.has_density else {}
-    return endless_pieces(
-        run,
-        primer=None,
-        limit=limit,
-        seed=seed,
-        label=None,
-        controls=controls,
-        sampling=knobs.sampling,
-        stop=Stop(),
-    )
+    request = run.request(length=limit, seed=seed, controls=controls, sampling=knobs.sampling)
+    return endless_pieces(run, request, stop=Stop())
 
 
 def notes(those: Iterable[Piece]) -> list[NoteEvent]:
@@ -218,15 +211,15 @@ def test_piece_follows_piece_with_the_next_seed_and_a_pause(tunes: Run) -> None:
 def test_the_length_is_that_of_all_pieces_together(tunes: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Sampled] = []
     seeds: list[int] = []
-    generate = tunes.generate
+    draw = tunes.draw
 
-    def kept(*arguments: Any, seed: int, **options: Any) -> Iterator[Sampled]:
-        seeds.append(seed)
-        for sampled in generate(*arguments, seed=seed, **options):
+    def kept(request: SampleRequest) -> Iterator[Sampled]:
+        seeds.append(request.seed)
+        for sampled in draw(request):
             drawn.append(sampled)
             yield sampled
 
-    monkeypatch.setattr(tunes, "generate", kept)
+    monkeypatch.setattr(tunes, "draw", kept)
     assert len(notes(pieces(tunes, limit=3000, seed=5))) > 100
     assert sum(sampled.token != tunes.codec.vocab.end for sampled in drawn) == 3000
     assert seeds == list(range(5, 5 + len(seeds)))
@@ -235,16 +228,14 @@ def test_the_length_is_that_of_all_pieces_together(tunes: Run, monkeypatch: pyte
 
 def test_a_model_that_only_ends_is_one_line(tunes: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     end = Sampled(0, tunes.codec.vocab.end, 0.0)
-    monkeypatch.setattr(tunes, "generate", lambda *_, **__: iter([end]))
+    monkeypatch.setattr(tunes, "draw", lambda _: iter([end]))
     with pytest.raises(SettingError, match="tunes: ends every piece before its first note"):
         next(pieces(tunes, limit=None))
 
 
 def test_a_run_that_was_stopped_draws_no_more(tunes: Run) -> None:
     stop = Stop()
-    stream = endless_pieces(
-        tunes, primer=None, limit=None, seed=1, label=None, controls={}, sampling=SamplingConfig, stop=stop
-    )
+    stream = endless_pieces(tunes, tunes.request(length=None, seed=1, sampling=SamplingConfig), stop=stop)
     next(stream)
     stop.is_asked = True
     assert len(list(stream)) < 100

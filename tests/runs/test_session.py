@@ -123,7 +123,7 @@ def test_samples_are_as_sure_as_the_network_was_trained_to_be_or_surer(
     wanted = run_of(1.0).sample(length=200, seed=1, sampling=SamplingConfig(temperature))
     run = run_of(scale)
     steered = "".join(
-        run.decoded(None, (item.token for item in run.generate(length=200, seed=1, sampling=SamplingConfig)))
+        run.prompt(None).pieces(item.token for item in run.generate(length=200, seed=1, sampling=SamplingConfig))
     )
 
     assert run.sample(length=200, seed=1) == wanted

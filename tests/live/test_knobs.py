@@ -1,9 +1,8 @@
 import pytest
 from mido import Message
 
-from gen.cli.keyboard import ArrowKey
-from gen.cli.knobs import Knobs
 from gen.config import SamplingConfig
+from gen.live.knobs import ArrowKey, Knobs
 
 DENSITIES = (1.0, 2.0, 4.0, 8.0, 16.0)
 

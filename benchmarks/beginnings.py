@@ -20,7 +20,8 @@ line is JSON.
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
@@ -33,8 +34,7 @@ from torch.nn import functional
 import gen
 from gen.analysis.yardsticks import yardsticks
 from gen.config import SamplingConfig
-from gen.data.split import Split
-from gen.data.stretches import Stretch
+from gen.data.stretches import Stretch, Stretches
 from gen.runs.header import versions
 from gen.runs.prepared import open_corpus
 from gen.runs.run import Run
@@ -106,8 +106,9 @@ def _trigram_nats(run: Run, tokens: NDArray[np.int64]) -> float:
     """Returns what tokens cost under the trigrams of the training part, each."""
     material = open_corpus(run.header.corpus.options)
     ids = np.concatenate([material.store.ids, tokens])
-    parts = Split(tuple(material.train.stretches), (Stretch(len(ids) - len(tokens), len(ids), 0, False),))
-    return yardsticks(ids, parts, vocab_size=len(run.codec.vocab))["trigram"]
+    measured = Stretches([Stretch(len(ids) - len(tokens), len(ids), 0, False)])
+    train = replace(material.train, ids=ids)
+    return yardsticks(train, replace(train, stretches=measured), vocab_size=len(run.codec.vocab))["trigram"]
 
 
 def _worst_symbol(run: Run, windows: Tensor, num_places: int) -> tuple[float, float, float]:
@@ -139,18 +140,17 @@ def _free_run(run: Run, length: int, sampling: SamplingConfig) -> dict[str, floa
     endless = (item.token for seed in count() for item in run.generate(length=None, seed=seed, sampling=sampling))
     pieces = islice((token for token in endless if token != run.codec.vocab.end), length)
     written = np.fromiter(pieces, np.int64)
-    ids = material.store.ids
-    stop, tenth = len(ids), len(written) // 10
+    stop, tenth = len(material.store.ids), len(written) // 10
+    train = replace(material.train, ids=np.concatenate([material.store.ids, written]))
 
-    def nats(valid: tuple[Stretch, ...]) -> float:
-        both = np.concatenate([ids, written])
-        parts = Split(tuple(material.train.stretches), valid)
-        return yardsticks(both, parts, vocab_size=len(run.codec.vocab))["trigram"]
+    def nats(stretches: Iterable[Stretch]) -> float:
+        valid = replace(train, stretches=Stretches(stretches))
+        return yardsticks(train, valid, vocab_size=len(run.codec.vocab))["trigram"]
 
     found: dict[str, Any] = {
-        "first tenth": nats((Stretch(stop, stop + tenth, 0, False),)),
-        "last tenth": nats((Stretch(stop + len(written) - tenth, stop + len(written), 0, False),)),
-        "validation": nats(tuple(material.valid.stretches)),
+        "first tenth": nats([Stretch(stop, stop + tenth, 0, False)]),
+        "last tenth": nats([Stretch(stop + len(written) - tenth, stop + len(written), 0, False)]),
+        "validation": nats(material.valid.stretches),
     }
     return found
 

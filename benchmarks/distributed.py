@@ -24,7 +24,8 @@ import torch
 from gen.config import ModelConfig, Precision, TrainingConfig
 from gen.corpus.builtin import builtin_path
 from gen.data.batches import Batches
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.models.recurrent import RecurrentLM
 from gen.runs.header import versions
 from gen.training.distributed import join
@@ -115,11 +116,9 @@ def train(steps: int, hidden_size: int, precision: Precision) -> None:
     training = TrainingConfig(
         batch_size=BATCH_SIZE, bptt=BPTT, precision=precision, steps=steps, matrix_share=MATRIX_SHARE, seed=SEED
     )
+    stretches = Stretches([Stretch(0, len(ids), 0, is_closed=False)])
     batches = Batches(
-        ids.astype(np.uint8),
-        [Stretch(0, len(ids), 0, is_closed=False)],
-        begin=len(symbols),
-        end=len(symbols) + 1,
+        Excerpt(ids.astype(np.uint8), stretches, len(symbols), len(symbols) + 1),
         batch_size=BATCH_SIZE,
         bptt=BPTT,
         reset_rate=training.reset_rate,

@@ -37,7 +37,8 @@ from torch.nn import functional
 
 from gen.config import ModelConfig, Precision, SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.generation.cuda.graph import NUM_WARM_UP_RUNS
 from gen.generation.cuda.writer import BLOCK
 from gen.generation.generate import generate
@@ -151,11 +152,9 @@ def train_gen(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Pr
     config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
     training_config = TrainingConfig(batch_size=batch_size, bptt=plan.bptt, precision=precision)
     ids = np.random.default_rng(0).integers(0, VOCAB_SIZE - 2, NUM_TOKENS, dtype=np.uint8)
+    stretches = Stretches([Stretch(0, NUM_TOKENS, 0, is_closed=False)])
     batches = Batches(
-        ids,
-        [Stretch(0, NUM_TOKENS, 0, is_closed=False)],
-        begin=VOCAB_SIZE - 2,
-        end=VOCAB_SIZE - 1,
+        Excerpt(ids, stretches, VOCAB_SIZE - 2, VOCAB_SIZE - 1),
         batch_size=batch_size,
         bptt=plan.bptt,
         reset_rate=training_config.reset_rate,

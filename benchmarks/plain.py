@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,21 +139,19 @@ def windows(stream: Tensor, setting: Setting) -> Iterator[tuple[Tensor, Tensor]]
 
 def _stream(material: PreparedCorpus) -> Tensor:
     """Returns all ids to train on in one row, each stretch between its begin and its end."""
-    begin, end = len(material.codec.vocab) - 2, len(material.codec.vocab) - 1
-    ids = material.train.store.ids
-    parts = [np.concatenate([[begin], ids[s.start : s.stop], [end][: s.is_closed]]) for s in material.train.stretches]
+    train = material.train
+    parts = [
+        np.concatenate([[train.begin], train.ids[s.start : s.stop], [train.end][: s.is_closed]])
+        for s in train.stretches
+    ]
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 
 def _evaluated(model: PlainLM, material: PreparedCorpus) -> dict[str, float]:
-    vocab_size = len(material.codec.vocab)
     return {
         context: evaluate(
             model,
-            material.valid.store.ids,
-            material.valid.stretches,
-            begin=vocab_size - 2,
-            end=vocab_size - 1,
+            replace(material.valid, ids=material.valid_store.ids),
             units=material.codec.units(),
             unit=material.codec.unit,
             context=None if context == "carry" else int(context),

@@ -23,6 +23,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -35,12 +36,13 @@ from torch import Tensor
 import gen
 from gen.codec import decode
 from gen.config import SamplingConfig
+from gen.data.split import Excerpt
 from gen.data.stretches import Stretch
 from gen.generation.generate import Sampled, generate
 from gen.models.recurrent import State
 from gen.music.score import Score
 from gen.runs.header import versions
-from gen.runs.prepared import Excerpt, open_corpus
+from gen.runs.prepared import neutral_ids, open_corpus
 from gen.runs.run import Run
 
 MIN_SECONDS, MAX_SECONDS = 0.01, 20.0
@@ -111,11 +113,12 @@ def compared(found: dict[str, Features]) -> dict[str, dict[str, float]]:
 def pieces_of(run: Run, count: int, length: int, temperature: float) -> dict[str, list[Score]]:
     """Returns the validation part, and what is compared with it."""
     material = open_corpus(run.header.corpus.options)
+    train = replace(material.train, ids=neutral_ids(run.codec, material.store.ids))
     return {
-        "unigram model": list(sampled(run, by_unigrams(run, material.train, length), count)),
+        "unigram model": list(sampled(run, by_unigrams(run, train, length), count)),
         "samples": list(sampled(run, by_model(run, temperature, length), count)),
-        "other pieces": list(excerpts(run, material.train, count, length)),
-        "training part": list(excerpts(run, material.train, len(material.train.stretches), length)),
+        "other pieces": list(excerpts(run, train, count, length)),
+        "training part": list(excerpts(run, train, len(train.stretches), length)),
         "validation": list(excerpts(run, material.valid, count, length)),
     }
 

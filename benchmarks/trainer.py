@@ -34,7 +34,8 @@ from torch.nn import functional
 
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.models.recurrent import RecurrentLM, State, detached
 from gen.runs.header import versions
 from gen.runs.opening import train_session
@@ -203,11 +204,9 @@ def one_batch(config: ModelConfig) -> tuple[Tensor, Tensor]:
 def trainer_steps(config: ModelConfig, training: TrainingConfig) -> Iterator[Any]:
     """Takes steps of gen's Trainer."""
     ids = np.random.default_rng(0).integers(0, NUM_CHARACTERS, NUM_TOKENS, dtype=np.uint8)
+    stretches = Stretches([Stretch(0, NUM_TOKENS, 0, is_closed=False)])
     batches = Batches(
-        ids,
-        [Stretch(0, NUM_TOKENS, 0, is_closed=False)],
-        begin=NUM_CHARACTERS,
-        end=NUM_CHARACTERS + 1,
+        Excerpt(ids, stretches, NUM_CHARACTERS, NUM_CHARACTERS + 1),
         batch_size=training.batch_size,
         bptt=training.bptt,
         reset_rate=training.reset_rate,

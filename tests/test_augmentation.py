@@ -82,12 +82,8 @@ def opened(corpus: Path, *controls: str) -> PreparedCorpus:
 
 
 def windows(material: PreparedCorpus, *, augment: bool) -> list[np.ndarray]:
-    vocab = material.codec.vocab
     batches = Batches(
-        material.store.ids,
-        material.train.stretches,
-        begin=vocab.begin,
-        end=vocab.end,
+        material.train,
         batch_size=2,
         bptt=32,
         reset_rate=0.0,

@@ -1,4 +1,4 @@
-"""How sure a model may be: one factor on all its logits, fitted to text that it was not trained on.
+"""One factor on all logits of a model, fitted to text that it was not trained on: it makes the model as sure as right.
 
 A network that has read its corpus several times is surer of itself than it is right: on text that it has not seen,
 all its logits are too large by about the same factor. Temperature scaling (Guo et al. 2017, "On Calibration of Modern
@@ -10,7 +10,6 @@ and strays where it is as unsure as that: so `Run.generate` takes a factor below
 resemblance.md and beginnings.md).
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gen.analysis.evaluate import IGNORED, Evaluation, LanguageModel, count_targets, predictions, summary
-from gen.codec import IdArray
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
 
 MIN_SCALE, SCALE_STEP = 0.5, 0.2
 SCALES = MIN_SCALE + SCALE_STEP * np.arange(5)  # that are tried
@@ -29,11 +27,8 @@ CHUNK_LOGITS = 1 << 20  # 4 MB in float32, which stay in the cache
 
 def evaluate_calibrated(
     model: LanguageModel,
-    ids: IdArray,
-    stretches: Sequence[Stretch],
+    excerpt: Excerpt,
     *,
-    begin: int,
-    end: int,
     units: NDArray[np.integer[Any]],
     unit: str,
     context: int | None,
@@ -47,9 +42,7 @@ def evaluate_calibrated(
     """
     nats = np.zeros(len(SCALES))
     counts = np.zeros(len(units), dtype=np.int64)
-    for logits, targets in predictions(
-        model, ids, stretches, begin=begin, end=end, context=context, vocab_size=len(units)
-    ):
+    for logits, targets in predictions(model, excerpt, context=context, vocab_size=len(units)):
         nats += nats_at_scales(logits, targets)
         counts += count_targets(targets, len(units))
     polynomial = np.polynomial.Polynomial.fit(SCALES, nats, len(SCALES) - 1)
@@ -76,7 +69,7 @@ def nats_at_scales(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:
         x = x - x.amax(1, keepdim=True)
         at_target = x.gather(1, wanted[start : start + size, None])[:, 0].double()
         power, ratio = (x * MIN_SCALE).exp_(), x.mul_(SCALE_STEP).exp_()
-        for place, scale in enumerate(SCALES.tolist()):
-            nats[place] += (power.sum(1).double().log() - scale * at_target).sum().item()
+        for index, scale in enumerate(SCALES.tolist()):
+            nats[index] += (power.sum(1).double().log() - scale * at_target).sum().item()
             power.mul_(ratio)
     return nats

@@ -1,4 +1,4 @@
-"""How many nats a model pays for each token of some text or music that it may not have seen.
+"""The nats that a model pays for each token of a corpus, such as one that it was not trained on.
 
 Carried: each stretch in one pass from a fresh state, so that every token has all that went before as its context.
 Windows of N: the targets of each stretch are tiled in windows of N, each from a fresh state, its first input the token
@@ -11,7 +11,7 @@ passes go in chunks of time with carried state, so memory is bounded whatever th
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gen.codec import IdArray
 from gen.data.mapped import let_go
+from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError, SettingError
 from gen.models.recurrent import State
@@ -85,36 +85,28 @@ class Evaluation:
 
 def evaluate(
     model: LanguageModel,
-    ids: IdArray,
-    stretches: Sequence[Stretch],
+    excerpt: Excerpt,
     *,
-    begin: int,
-    end: int,
     units: NDArray[np.integer[Any]],
     unit: str,
     context: int | None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Measures a model on stretches of a corpus; it runs in eval mode, and its modes are restored.
+    """Measures a model on an excerpt of a corpus; the model runs in eval mode, and its modes are restored.
 
     Args:
         model: on any device; runs in the precision of its weights.
-        ids: the corpus, without begin and end.
-        stretches: what to measure on.
-        begin: the input before a stretch's first target.
-        end: the last target of a closed stretch.
-        units: (V,) how many units each id completes.
-        unit: what they are called.
+        excerpt: what to measure on.
+        units: (V,) the number of units that each id completes.
+        unit: their name.
         context: None for carried state, N >= 1 for windows of N tokens from a fresh state.
-        on_progress: told after each chunk how many targets are done, and how many there are.
+        on_progress: called after each chunk with the number of targets that are done, and of all.
 
     Raises CorpusError if there is no target, SettingError if the context is out of range.
     """
-    nats, num_targets = 0.0, Stretches(stretches).num_targets
+    nats, num_targets = 0.0, excerpt.num_targets
     counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
-    for logits, targets in predictions(
-        model, ids, stretches, begin=begin, end=end, context=context, vocab_size=len(units)
-    ):
+    for logits, targets in predictions(model, excerpt, context=context, vocab_size=len(units)):
         nats += summed_nats(logits, targets)
         counts += count_targets(targets, len(units))
         if on_progress is not None:
@@ -126,7 +118,7 @@ def evaluate(
 def summary(
     nats: float, counts: NDArray[np.int64], units: NDArray[np.integer[Any]], unit: str, context: int | None
 ) -> Evaluation:
-    """Returns the evaluation of targets that cost so many nats together; counts: (V,) how often each id was one."""
+    """Returns the evaluation of targets from their summed nats and (V,) the number of targets that were each id."""
     num_targets, num_units = int(counts.sum()), int(counts @ units)
     bits = nats / math.log(2)
     return Evaluation(
@@ -141,26 +133,17 @@ def summary(
 
 
 def predictions(
-    model: LanguageModel,
-    ids: IdArray,
-    stretches: Sequence[Stretch],
-    *,
-    begin: int,
-    end: int,
-    context: int | None,
-    vocab_size: int,
+    model: LanguageModel, excerpt: Excerpt, *, context: int | None, vocab_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments and errors as of `evaluate`."""
     if context is not None and context < 1:
         raise SettingError(f"--context: must be at least 1 ({context})")
-    table = Stretches(stretches)
-    if not table.num_targets:
+    if not excerpt.num_targets:
         raise CorpusError("evaluation: the corpus has no token to measure on (0)")
-    source = _Source(ids, begin, end)
     with _evaluating(model), torch.no_grad():
-        for passes in _batches(table, context, vocab_size=vocab_size):
-            yield from _chunks(model, source, passes, vocab_size=vocab_size)
-            let_go(ids)
+        for passes in _batches(excerpt.stretches, context, vocab_size=vocab_size):
+            yield from _chunks(model, excerpt, passes, vocab_size=vocab_size)
+            let_go(excerpt.ids)
 
 
 def summed_nats(logits: Tensor, targets: Tensor) -> float:
@@ -187,24 +170,18 @@ class _Pass(NamedTuple):
         return self.last - self.first
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    ids: IdArray
-    begin: int
-    end: int
+def _read(excerpt: Excerpt, run: _Pass, first: int, length: int) -> NDArray[np.int64]:
+    """Returns the inputs, and then the last target, of at most `length` targets from target `first` of a pass on.
 
-    def read(self, run: _Pass, first: int, length: int) -> NDArray[np.int64]:
-        """Returns the inputs and then the last target of (at most `length`) targets from the pass's `first` on.
-
-        Target p of a stretch is its id p, or `end`; the input before it is the id before, or `begin`.
-        """
-        start = run.first + first
-        stop = min(start + length, run.last)
-        stretch = run.stretch
-        found = self.ids[stretch.start + max(start - 1, 0) : min(stretch.start + stop, stretch.stop)].astype(np.int64)
-        opening = [self.begin] if start == 0 else []
-        closing = [self.end] if stretch.start + stop > stretch.stop else []
-        return np.concatenate([np.array(opening, np.int64), found, np.array(closing, np.int64)])
+    Target n of a stretch is its id n, or `end`; the input before it is the id before, or `begin`.
+    """
+    start = run.first + first
+    stop = min(start + length, run.last)
+    stretch = run.stretch
+    found = excerpt.ids[stretch.start + max(start - 1, 0) : min(stretch.start + stop, stretch.stop)].astype(np.int64)
+    opening = [excerpt.begin] if start == 0 else []
+    closing = [excerpt.end] if stretch.start + stop > stretch.stop else []
+    return np.concatenate([np.array(opening, np.int64), found, np.array(closing, np.int64)])
 
 
 def _num_targets(stretch: Stretch) -> int:
@@ -236,7 +213,7 @@ def _chunk_tokens(vocab_size: int) -> int:
 
 
 def _chunks(
-    model: LanguageModel, source: _Source, passes: list[_Pass], *, vocab_size: int
+    model: LanguageModel, excerpt: Excerpt, passes: list[_Pass], *, vocab_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Runs passes side by side; yields each chunk's (B, T, V) logits and (B, T) targets, IGNORED where padded."""
     device = next(model.parameters()).device
@@ -248,7 +225,7 @@ def _chunks(
         inputs = np.zeros((len(passes), length), dtype=np.int64)  # (B, T)
         targets = np.full_like(inputs, IGNORED)
         for row, run in enumerate(passes):
-            tokens = source.read(run, done, length)
+            tokens = _read(excerpt, run, done, length)
             inputs[row, : len(tokens) - 1] = tokens[:-1]
             targets[row, : len(tokens) - 1] = tokens[1:]
         logits, state = model(torch.from_numpy(inputs).to(device), state)  # (B, T, V)

@@ -11,7 +11,8 @@ from gen.bench.plan import Plan
 from gen.bench.stopwatch import Work
 from gen.config import SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
@@ -67,11 +68,9 @@ def _batches(plan: Plan, config: TrainingConfig) -> Batches:
     vocab_size = plan.model.vocab_size
     num_tokens = config.batch_size * config.bptt * NUM_WINDOWS
     ids = np.random.default_rng(SEED).integers(0, vocab_size - 2, num_tokens, dtype=np.min_scalar_type(vocab_size))
+    stretches = Stretches([Stretch(0, num_tokens, 0, is_closed=False)])
     return Batches(
-        ids,
-        [Stretch(0, num_tokens, 0, is_closed=False)],
-        begin=vocab_size - 2,
-        end=vocab_size - 1,
+        Excerpt(ids, stretches, vocab_size - 2, vocab_size - 1),
         batch_size=config.batch_size,
         bptt=config.bptt,
         reset_rate=config.reset_rate,

@@ -18,7 +18,6 @@ to ids. A plain epoch draws its variations from another function, so that a run 
 All of this is a function of (seed, epoch, window, is_plain), so a run resumes anywhere from these four.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +27,8 @@ from gen.codec import IdArray, Reading, Variation
 from gen.data.epoch import EpochOrder, order_epoch
 from gen.data.indices import indices_where
 from gen.data.mapped import let_go
-from gen.data.stretches import Stretch, Stretches
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretches
 
 IGNORED = -1  # the target at a padded index
 # Windows are made many at a time. Between two training steps numpy's code leaves the caches: a window that takes 45
@@ -83,10 +83,7 @@ class Batches:
     """The windows of a corpus, by epoch and number.
 
     Args:
-        ids: (N,) all ids of the store.
-        stretches: the stretches of `ids` to read; together they have at least one target.
-        begin: the id that opens a segment.
-        end: the id that closes a document.
+        excerpt: the part of a corpus to read; it has at least one target.
         batch_size: the number of rows, B.
         bptt: the length of a window, T.
         reset_rate: the share of windows that start from a fresh state although their segment goes on.
@@ -97,11 +94,8 @@ class Batches:
 
     def __init__(
         self,
-        ids: IdArray,
-        stretches: Sequence[Stretch],
+        excerpt: Excerpt,
         *,
-        begin: int,
-        end: int,
         batch_size: int,
         bptt: int,
         reset_rate: float,
@@ -109,9 +103,9 @@ class Batches:
         vary: Variation | None = None,
         vary_plainly: Variation | None = None,
     ) -> None:
-        self._ids: IdArray = np.asarray(ids)  # np.memmap would cost time at every indexing
-        self._stretches = _with_targets(Stretches(stretches))
-        self._begin, self._end = begin, end
+        self._ids: IdArray = np.asarray(excerpt.ids)  # np.memmap would cost time at every indexing
+        self._stretches = _with_targets(excerpt.stretches)
+        self._begin, self._end = excerpt.begin, excerpt.end
         self._batch_size, self._bptt = batch_size, bptt
         self._reset_rate = reset_rate
         self._seed = seed

@@ -1,28 +1,50 @@
-"""Which stretches of a corpus are trained on, and which are only measured."""
+"""The parts of a corpus: what is trained on, and what is only measured."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gen.codec import IdArray
 from gen.data.indices import CHUNK, IndexArray, index_type, indices_where, looked_up
 from gen.data.mapped import let_go
-from gen.data.stretches import Columns, Stretch, Stretches
+from gen.data.stretches import Columns, Stretches
 from gen.errors import SettingError
 
 WHOLE_DOCUMENTS_FROM = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Excerpt:
+    """Stretches of a corpus with all that is needed to read them: what is trained on, or what is measured.
+
+    Args:
+        ids: (N,) of the whole corpus, without begin and end.
+        stretches: those that are read.
+        begin: the input before the first target of a document.
+        end: the last target of a closed stretch.
+    """
+
+    ids: IdArray
+    stretches: Stretches
+    begin: int
+    end: int
+
+    @property
+    def num_targets(self) -> int:
+        """The number of tokens to predict; the ends of documents count."""
+        return self.stretches.num_targets
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """The parts of a corpus; no id belongs to two."""
 
-    train: Sequence[Stretch]
-    valid: Sequence[Stretch]
-    test: Sequence[Stretch] = Stretches()
+    train: Stretches
+    valid: Stretches
+    test: Stretches
 
 
 def whole(starts: NDArray[np.int64], labels: NDArray[np.int32]) -> Stretches:
@@ -62,7 +84,7 @@ def split(
     check_fractions(valid_fraction, test_fraction)
     documents = whole(starts, labels)
     if valid_fraction == test_fraction == 0:
-        return Split(documents, Stretches())
+        return Split(documents, Stretches(), Stretches())
     if len(documents) < WHOLE_DOCUMENTS_FROM:
         return _split_each(documents, valid_fraction, test_fraction)
     kind = index_type(len(documents))

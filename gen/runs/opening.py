@@ -234,7 +234,7 @@ def _open_corpus(start: _Start, options: CorpusOptions, recorded: Recorded | Non
             if material is None and (peers.local_rank == 0) == is_preparing:
                 material = open_corpus(options, start.on_progress, recorded=recorded)
     assert material is not None
-    keys = [material.store.key, material.valid.store.key]
+    keys = [material.store.key, material.valid_store.key]
     expected = peers.first(lambda: keys)
     with peers.together():
         if keys != expected:

@@ -16,9 +16,8 @@ from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
-from gen.data.split import Split, split, whole
+from gen.data.split import Excerpt, split, whole
 from gen.data.store import Store, open_store, stores_folder
-from gen.data.stretches import Stretches
 from gen.errors import CorpusError
 from gen.runs.options import CorpusOptions
 from gen.training.recipe import MIN_BPTT, CorpusSummary
@@ -40,34 +39,36 @@ class Recorded(NamedTuple):
     is_valid_file_named: bool = False
 
 
-class Excerpt(NamedTuple):
-    """Stretches of one store, to measure on: of what is to come its controls say nothing."""
+class StoredExcerpt(NamedTuple):
+    """An excerpt to measure on, and the store that it is taken from.
+
+    Its controls are neutral: they say nothing of what comes next.
+    """
 
     store: Store
-    stretches: Stretches
-    ids: IdArray  # (N,) those of the store, with all controls neutral
-
-    @property
-    def num_targets(self) -> int:
-        """How many tokens there are to predict, the ends of documents among them."""
-        return self.stretches.num_targets
+    excerpt: Excerpt
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedCorpus:
-    """A corpus ready to train on; `valid` may hold no stretch, and `test` holds some only if that was asked for."""
+    """A corpus ready to train on.
+
+    Args:
+        store: of the corpus.
+        valid_store: the one that `valid` is taken from: that of the validation file, else that of the corpus.
+        train: what is trained on.
+        valid: what is validated, controls neutral; it may have no stretch.
+        test: the same for the test; it has stretches only with a `test_fraction`.
+    """
 
     options: CorpusOptions
     codec: Codec[Any, Any]
     label_names: tuple[str, ...]
+    store: Store
+    valid_store: Store
     train: Excerpt
     valid: Excerpt
     test: Excerpt
-
-    @property
-    def store(self) -> Store:
-        """The store that is trained on."""
-        return self.train.store
 
     @property
     def is_from_cache(self) -> bool:
@@ -107,7 +108,8 @@ def _open_corpus(
             codec, label_names = _learnt(options, store, recorded)
             valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
     train, own_valid, test = _parts(options, store, codec, label_names)
-    return PreparedCorpus(options, codec, label_names, train, own_valid if valid is None else valid, test)
+    valid_store, measured = valid or StoredExcerpt(store, own_valid)
+    return PreparedCorpus(options, codec, label_names, store, valid_store, train, measured, test)
 
 
 def validation_file(
@@ -118,7 +120,7 @@ def validation_file(
     *,
     recorded: Recorded | None = None,
     stdin: StandardInput | None = None,
-) -> Excerpt:
+) -> StoredExcerpt:
     """Prepares the validation file of a corpus, or takes its store from the cache if it cannot be read again."""
     sources = [] if options.valid_file is None else [options.valid_file]
     key = recorded and recorded.valid_key
@@ -134,7 +136,7 @@ def other_excerpt(
     codec: Codec[Any, Any],
     options: CorpusOptions,
     label_names: Sequence[str],
-) -> Excerpt:
+) -> StoredExcerpt:
     """Prepares another corpus with a model's codec; its labels are matched to the model's by name.
 
     The columns of the model's own corpus are those of tables alone, and of what cannot be told by its name.
@@ -223,7 +225,6 @@ def _parts(
     options: CorpusOptions, store: Store, codec: Codec[Any, Any], label_names: Sequence[str]
 ) -> tuple[Excerpt, Excerpt, Excerpt]:
     """Returns the parts of a store to train, validate and test on. Raises CorpusError if a test was asked in vain."""
-    ids = neutral_ids(codec, store.ids)
     parts = split(
         store.starts,
         _matched_labels(store, label_names),
@@ -232,16 +233,19 @@ def _parts(
         seed=options.seed,
         twins=store.twins,
     )
-    train, valid, test = (Excerpt(store, Stretches(part), ids) for part in (parts.train, parts.valid, parts.test))
+    begin, end, neutral = codec.vocab.begin, codec.vocab.end, neutral_ids(codec, store.ids)
+    train = Excerpt(store.ids, parts.train, begin, end)
+    valid, test = (Excerpt(neutral, part, begin, end) for part in (parts.valid, parts.test))
     if options.test_fraction and not test.stretches:
         raise CorpusError(f"{', '.join(options.sources)}: too short for a test part (0 tokens)", hint="give more")
     return train, valid, test
 
 
-def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> Excerpt:
+def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> StoredExcerpt:
     """Returns all of a store; its labels are matched to the model's by name."""
     labels = _matched_labels(store, label_names)
-    return Excerpt(store, whole(store.starts, labels), neutral_ids(codec, store.ids))
+    ids, stretches = neutral_ids(codec, store.ids), whole(store.starts, labels)
+    return StoredExcerpt(store, Excerpt(ids, stretches, codec.vocab.begin, codec.vocab.end))
 
 
 def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int32]:
@@ -285,12 +289,11 @@ def bits_of(material: PreparedCorpus) -> dict[str, float]:
     excerpt, codec = material.valid, material.codec
     if material.options.valid_file is not None or not excerpt.stretches:
         return {}
-    parts = Split(material.train.stretches, excerpt.stretches)
     num_units = _num_units(excerpt, codec)
     if num_units == 0:
         return {}
     scale = excerpt.num_targets / num_units / np.log(2)
-    nats = yardsticks(excerpt.ids, parts, vocab_size=len(codec.vocab))
+    nats = yardsticks(replace(material.train, ids=excerpt.ids), excerpt, vocab_size=len(codec.vocab))
     bits = {name: value * scale for name, value in nats.items()}
     if codec.kind == "text":
         bits["bz2 -9"] = bz2_bits_per_char(_beginning(excerpt, codec))

@@ -8,7 +8,7 @@ import numpy as np
 from gen.errors import CheckpointError
 from gen.runs.checkpoint import TRAINING_FILE
 from gen.runs.header import CorpusDescription, RunHeader, read_run_header
-from gen.runs.prepared import Excerpt, PreparedCorpus
+from gen.runs.prepared import PreparedCorpus, StoredExcerpt
 
 MAX_NAMED_DOCUMENTS = 1000  # of a description: a corpus of more is described without the names of its documents
 PartName = Literal["valid", "test"]
@@ -22,7 +22,7 @@ def describe(material: PreparedCorpus) -> CorpusDescription:
     return CorpusDescription(
         options=material.options,
         key=store.key,
-        valid_key=material.valid.store.key,
+        valid_key=material.valid_store.key,
         num_tokens=len(store.ids),
         num_units=store.units,
         num_documents=store.num_documents,
@@ -55,7 +55,7 @@ def check_trained_on(material: PreparedCorpus, recorded: CorpusDescription, *, i
     found = describe(material)
     changed = [
         (key, store)
-        for key, store in ((recorded.key, material.store), (recorded.valid_key, material.valid.store))
+        for key, store in ((recorded.key, material.store), (recorded.valid_key, material.valid_store))
         if key != store.key
     ]
     if not changed:
@@ -69,9 +69,9 @@ def check_trained_on(material: PreparedCorpus, recorded: CorpusDescription, *, i
     raise CheckpointError(f"--resume: {what}", hint=f"bring the old one back, or begin a new run: {instead}")
 
 
-def part_difference(part: PartName, excerpt: Excerpt, recorded: CorpusDescription) -> str | None:
+def part_difference(part: PartName, found: StoredExcerpt, recorded: CorpusDescription) -> str | None:
     """Returns the difference between a part of a corpus now and when a run was trained on it, or None."""
-    store = excerpt.store
+    store = found.store
     key, then = (
         (recorded.valid_key, recorded.num_valid_targets)
         if part == "valid"
@@ -81,7 +81,7 @@ def part_difference(part: PartName, excerpt: Excerpt, recorded: CorpusDescriptio
         return None
     if key not in store.older_keys:
         return "its contents have changed"
-    now = excerpt.num_targets
+    now = found.excerpt.num_targets
     return None if then == now else f"{_READ_OTHERWISE}: {then} tokens to measure on then, {now} now"
 
 

@@ -16,6 +16,7 @@ from gen.codecs.envelope import read_envelopes
 from gen.codecs.export import Document, check_target, write_document
 from gen.codecs.text.char import unknown_of
 from gen.config import SamplingConfig
+from gen.data.split import Excerpt
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
 from gen.generation.guidance import GuidedStepper
@@ -29,7 +30,7 @@ from gen.models.stepper import SteppedModel, Stepper, StepPrecision
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
 from gen.runs.header import CorpusDescription, read_run_file
 from gen.runs.options import CorpusOptions
-from gen.runs.prepared import Excerpt, OnProgress, Recorded, open_corpus, other_excerpt, validation_file
+from gen.runs.prepared import OnProgress, Recorded, StoredExcerpt, open_corpus, other_excerpt, validation_file
 from gen.runs.provenance import PartName, part_difference, recorded_corpus
 from gen.runs.request import DEFAULT_LENGTH, Controls, SampleRequest, SampleSettings, StreamSettings, new_seed
 
@@ -215,22 +216,22 @@ class Run:
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
         model = self.model if precision == "fp32" else SteppedModel(self.model, precision)
-        excerpt = self.excerpt(corpus, unknown=unknown, **reading)
+        store, excerpt = self._stored_excerpt(corpus, unknown=unknown, **reading)
         result = evaluate(
             model,
-            excerpt.ids,
-            excerpt.stretches,
-            begin=self.codec.vocab.begin,
-            end=self.codec.vocab.end,
+            excerpt,
             units=self.codec.units(),
             unit=self.codec.unit,
             context=context,
             on_progress=on_progress,
         )
-        return replace(result, unknown=unknown_of(excerpt.store.report.findings)) if unknown == "skip" else result
+        return replace(result, unknown=unknown_of(store.report.findings)) if unknown == "skip" else result
 
     def excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> Excerpt:
-        """Returns the stretches that `evaluate` measures on; `reading` as there."""
+        """Returns what `evaluate` measures on; `reading` as there."""
+        return self._stored_excerpt(corpus, **reading).excerpt
+
+    def _stored_excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> StoredExcerpt:
         is_own = corpus in ("valid", "test")
         recorded = recorded_corpus(self.path, self.header) if is_own else self.header.corpus
         options = recorded.options
@@ -269,24 +270,25 @@ class Run:
 
     def _part(
         self, part: PartName, options: CorpusOptions, recorded: CorpusDescription, reading: Mapping[str, Any]
-    ) -> Excerpt:
+    ) -> StoredExcerpt:
         for name in reading.keys() - {"unknown"}:
             raise SettingError(f"--{name}: only for another corpus than {part} ({reading[name]})")
         trained_on = Recorded(self.codec, self.label_names, recorded.key, recorded.valid_key)
         is_file = options.valid_file is not None or recorded.valid_key != recorded.key  # named here or not
         if part == "valid" and is_file:
-            excerpt = validation_file(options, self.codec, self.label_names, recorded=trained_on)
+            found = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:
             material = open_corpus(options, recorded=trained_on)
-            excerpt = material.valid if part == "valid" else material.test
-        if what := part_difference(part, excerpt, recorded):
+            measured = material.valid if part == "valid" else material.test
+            found = StoredExcerpt(material.valid_store if part == "valid" else material.store, measured)
+        if what := part_difference(part, found, recorded):
             raise CorpusError(
                 f"{', '.join(options.sources) or 'corpus'}: no longer what {self.name} was trained on ({what})",
                 hint=f"name a corpus to evaluate on instead of {part}",
             )
-        if not excerpt.stretches:
+        if not found.excerpt.stretches:
             raise SettingError(f"{self.name}: has no validation part", hint="name a corpus to evaluate on")
-        return excerpt
+        return found
 
     def _stop(self, text: str) -> str:
         try:

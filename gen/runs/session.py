@@ -103,12 +103,8 @@ class Session:
         self._peers = peers
         self._model = model
         self._training = training
-        vocab = material.codec.vocab
         batches = Batches(
-            material.store.ids,
-            material.train.stretches,
-            begin=vocab.begin,
-            end=vocab.end,
+            material.train,
             batch_size=training.batch_size,
             bptt=training.bptt,
             reset_rate=training.reset_rate,
@@ -276,12 +272,10 @@ class Session:
         if not excerpt.stretches:
             return None
         with self._trainer.autocast():
+            num_tokens = max_tokens * LARGE_VOCAB // max(LARGE_VOCAB, len(codec.vocab))
             evaluation, logit_scale = evaluate_calibrated(
                 self._model,
-                excerpt.ids,
-                evenly(excerpt.stretches, max_tokens * LARGE_VOCAB // max(LARGE_VOCAB, len(codec.vocab))),
-                begin=codec.vocab.begin,
-                end=codec.vocab.end,
+                replace(excerpt, stretches=evenly(excerpt.stretches, num_tokens)),
                 units=codec.units(),
                 unit=codec.unit,
                 context=VALID_CONTEXT,

@@ -1,5 +1,7 @@
 """The factor on all logits: known where the truth is known, and what it does to a model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +10,15 @@ from torch import Tensor, nn
 from gen.analysis.calibrate import SCALES, evaluate_calibrated
 from gen.analysis.evaluate import Evaluation, evaluate
 from gen.config import ModelConfig
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError
 from gen.models.recurrent import RecurrentLM, State, scale_logits_
 
 COUNTS = (50, 25, 15, 10)  # of the symbols
 IDS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS)).astype(np.uint8)
 UNITS = np.ones(6, dtype=np.int64)
-ALL = [Stretch(0, len(IDS), 0, False)]
+ALL = Excerpt(IDS, Stretches([Stretch(0, len(IDS), 0, False)]), begin=4, end=5)
 
 
 class Unigram(nn.Module):
@@ -34,7 +37,7 @@ class Unigram(nn.Module):
 
 
 def calibrated(model: Unigram | RecurrentLM) -> tuple[Evaluation, float]:
-    return evaluate_calibrated(model, IDS, ALL, begin=4, end=5, units=UNITS, unit="char", context=None)
+    return evaluate_calibrated(model, ALL, units=UNITS, unit="char", context=None)
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.1, 1.37, 1.9])
@@ -54,7 +57,7 @@ def test_the_factor_stays_within_what_is_tried() -> None:
 
 def test_without_anything_to_measure_on_there_is_an_error() -> None:
     with pytest.raises(CorpusError, match="no token"):
-        evaluate_calibrated(Unigram(1.0), IDS, [], begin=4, end=5, units=UNITS, unit="char", context=None)
+        evaluate_calibrated(Unigram(1.0), replace(ALL, stretches=Stretches()), units=UNITS, unit="char", context=None)
 
 
 @pytest.mark.parametrize("is_tied", [False, True])
@@ -80,7 +83,7 @@ def test_the_factor_makes_a_model_pay_what_was_told_and_no_other_makes_it_pay_le
 
     def nats(factor: float) -> float:
         scale_logits_(model, factor)
-        found = evaluate(model, IDS, ALL, begin=4, end=5, units=UNITS, unit="char", context=None)
+        found = evaluate(model, ALL, units=UNITS, unit="char", context=None)
         scale_logits_(model, 1 / factor)
         return found.nats_per_token
 

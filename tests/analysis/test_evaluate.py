@@ -11,7 +11,8 @@ from gen.analysis import evaluate as module
 from gen.analysis.evaluate import Evaluation, LanguageModel, OnProgress, evaluate
 from gen.codec import IdArray
 from gen.config import CellName, ModelConfig
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError, SettingError
 from gen.models.recurrent import RecurrentLM, State
 from tests.fixed_model import FixedModel
@@ -41,10 +42,7 @@ def measured(
 ) -> Evaluation:
     return evaluate(
         model,
-        ids,
-        stretches,
-        begin=BEGIN,
-        end=END,
+        Excerpt(ids, Stretches(stretches), BEGIN, END),
         units=UNITS,
         unit="note",
         context=context,
@@ -130,10 +128,7 @@ def test_chunks_bound_the_logits_whatever_the_vocabulary(context: int | None, vo
     stretches = [Stretch(0, long, 0, False), *(Stretch(n, n + 100, 0, True) for n in range(long, length, 100))]
     found = evaluate(
         Watched(torch.zeros(2)),
-        ids,
-        stretches,
-        begin=vocab_size - 2,
-        end=vocab_size - 1,
+        Excerpt(ids, Stretches(stretches), vocab_size - 2, vocab_size - 1),
         units=np.ones(vocab_size, dtype=np.int64),
         unit="char",
         context=context,

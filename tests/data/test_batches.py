@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gen.codec import Reading, Variation
 from gen.data.batches import IGNORED, Batches
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 
 BEGIN, END = 1000, 1001
 
@@ -24,10 +25,7 @@ def new_batches(
     options: dict[str, float] = {"batch_size": 3, "bptt": 4, "reset_rate": 0.0, "seed": 0} | changes
     ids = np.arange(1000, dtype=np.uint16)
     return Batches(
-        ids,
-        stretches,
-        begin=BEGIN,
-        end=END,
+        Excerpt(ids, Stretches(stretches), BEGIN, END),
         batch_size=int(options["batch_size"]),
         bptt=int(options["bptt"]),
         reset_rate=options["reset_rate"],

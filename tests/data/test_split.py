@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gen.data import indices
 from gen.data import split as corpus
 from gen.data.split import Split, split, whole
-from gen.data.stretches import Stretch
+from gen.data.stretches import Stretch, Stretches
 from gen.errors import SettingError
 
 lengths_of_documents = st.lists(st.integers(1, 50), min_size=1, max_size=60)
@@ -157,7 +157,7 @@ def test_copies_of_one_document_are_split_all_the_same() -> None:
 
 def test_a_fraction_of_0_leaves_no_validation() -> None:
     parts = split_documents([10, 20], valid_fraction=0)
-    assert parts == Split(whole(np.array([0, 10, 30]), np.array([0, 1], np.int32)), ())
+    assert parts == Split(whole(np.array([0, 10, 30]), np.array([0, 1], np.int32)), Stretches(), Stretches())
     assert all(stretch.is_closed for stretch in parts.train)
 
 

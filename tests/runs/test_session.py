@@ -87,14 +87,10 @@ def test_reported_validation_is_what_eval_says_of_the_saved_model(corpus: Path, 
 def test_a_loaded_model_is_calibrated_and_its_file_holds_the_weights_as_trained(corpus: Path, tmp_path: Path) -> None:
     result = finished(open_run(corpus, tmp_path, overrides={"precision": "fp32", "steps": 200}))
     run = gen.load(tmp_path / "r")
-    excerpt, vocab = run.excerpt("valid"), run.codec.vocab
 
     _, again = evaluate_calibrated(
         run.model,
-        excerpt.store.ids,
-        excerpt.stretches,
-        begin=vocab.begin,
-        end=vocab.end,
+        run.excerpt("valid"),
         units=run.codec.units(),
         unit="char",
         context=1024,

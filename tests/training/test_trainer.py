@@ -12,7 +12,8 @@ import torch
 from gen.codec import IdArray, Reading, Variation
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
-from gen.data.stretches import Stretch
+from gen.data.split import Excerpt
+from gen.data.stretches import Stretch, Stretches
 from gen.errors import TrainingError
 from gen.models.recurrent import RecurrentLM
 from gen.runs.checkpoint import read_checkpoint, write_checkpoint
@@ -22,15 +23,16 @@ V = 12
 CONFIG = TrainingConfig(batch_size=4, bptt=8, learning_rate=0.01, warmup_steps=5, steps=60, patience=0)
 
 
+def excerpt_of(ids: IdArray, stretches: list[Stretch]) -> Excerpt:
+    return Excerpt(ids, Stretches(stretches), V - 2, V - 1)
+
+
 def new_trainer(config: TrainingConfig = CONFIG, cell: CellName = "lstm", dropout: float = 0.2) -> Trainer:
     ids = np.random.default_rng(0).integers(0, V - 2, 700).astype(np.uint8)
     ids[1::2] = (ids[::2] + 1) % (V - 2)  # something to learn
     stretches = [Stretch(0, 300, 1, True), Stretch(300, 700, 2, True)]
     batches = Batches(
-        ids,
-        stretches,
-        begin=V - 2,
-        end=V - 1,
+        excerpt_of(ids, stretches),
         batch_size=config.batch_size,
         bptt=config.bptt,
         reset_rate=config.reset_rate,
@@ -42,10 +44,7 @@ def new_trainer(config: TrainingConfig = CONFIG, cell: CellName = "lstm", dropou
 
 def one_document(vary: Variation, vary_plainly: Variation | None = None) -> Batches:
     return Batches(
-        np.arange(320, dtype=np.uint8) % (V - 2),
-        [Stretch(0, 320, 0, True)],
-        begin=V - 2,
-        end=V - 1,
+        excerpt_of(np.arange(320, dtype=np.uint8) % (V - 2), [Stretch(0, 320, 0, True)]),
         batch_size=4,
         bptt=8,
         reset_rate=0.0,
@@ -84,9 +83,8 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, cell: CellName, fi
 
 def test_training_learns_what_there_is_to_learn() -> None:
     ids = np.tile(np.arange(V - 2, dtype=np.uint8), 60)
-    batches = Batches(
-        ids, [Stretch(0, 600, 0, False)], begin=V - 2, end=V - 1, batch_size=4, bptt=8, reset_rate=0.05, seed=0
-    )
+    excerpt = excerpt_of(ids, [Stretch(0, 600, 0, False)])
+    batches = Batches(excerpt, batch_size=4, bptt=8, reset_rate=0.05, seed=0)
     model = RecurrentLM(ModelConfig(V, "lstm", 16, 1, 8), torch.Generator().manual_seed(0))
 
     taken = [step.loss_nats for step in Trainer(model, batches, replace(CONFIG, steps=150)).run()]

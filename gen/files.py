@@ -1,10 +1,11 @@
-"""Files that are there whole or not at all.
+"""Files that appear whole or not at all, locks on folders, and the cache folder.
 
-A file is written beside its name, flushed to disk and renamed, so that a kill or a full disk at any moment leaves the
-old file or the new one, never half of one.
+A file is written under a temporary name in the same folder, flushed to disk and renamed. So a kill or a full disk at
+any moment leaves the old file or the new one, never a part of one.
 """
 
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -24,13 +25,13 @@ else:
     HAS_FLOCK = True
 
 LOCK_FILE = ".lock"
-SECONDS_TO_WAIT = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # for the reader of a file that is to be replaced
+SECONDS_TO_WAIT = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # between attempts to replace a file that another process reads
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Calls `write` with a temporary path beside `path`, then makes that file `path`.
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write` with a temporary path beside `path`, then renames that file to `path`.
 
-    What a link points to is replaced, not the link; /dev/stdout and the like are written to and never replaced.
+    If `path` is a link, its target is replaced and the link stays. A device such as /dev/stdout is written to directly.
 
     Raises:
         SettingError: the folder is missing, not writable, or the disk is full; the old file stays.
@@ -46,12 +47,20 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def reason(err: OSError) -> str:
-    """Returns what an operating system's error says, in lower case."""
+    """Returns the message of an operating system's error, in lower case."""
     return (err.strerror or str(err)).lower()
 
 
+def special_file(mode: int) -> str | None:
+    """Returns the kind of a path that is no regular file, such as "a FIFO", given its mode; None for a regular file."""
+    if stat.S_ISREG(mode):
+        return None
+    names = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return names.get(stat.S_IFMT(mode), "a device")
+
+
 def cache_root() -> Path:
-    """Returns the folder for what can be made again: $GEN_CACHE, else $XDG_CACHE_HOME/gen, else ~/.cache/gen."""
+    """Returns the cache folder: $GEN_CACHE, else $XDG_CACHE_HOME/gen, else ~/.cache/gen."""
     if chosen := os.environ.get("GEN_CACHE"):
         return Path(chosen)
     shared = os.environ.get("XDG_CACHE_HOME")
@@ -59,17 +68,17 @@ def cache_root() -> Path:
 
 
 class FolderLock:
-    """The right to write into a folder, held by one process at a time until it is released or the process ends.
+    """An exclusive lock on a folder, held until it is released or the process ends.
 
-    It is a lock on a file in the folder, which is gone when the lock is released; what a killed process leaves of it
-    locks nothing. A process that this one forks does not hold it. Where there are no locks (some network disks) it is
-    always given, and `is_held` is false.
+    The lock is on a file in the folder, which is removed on release. The file that a killed process leaves is not
+    locked. Forked child processes do not hold the lock. On disks without locks (some network disks) every lock
+    succeeds, and `is_held` is False.
 
     Args:
-        folder: existing.
+        folder: an existing folder.
 
     Raises:
-        SettingError: another process, or another lock of this one, holds it, or the folder cannot be written.
+        SettingError: another process or another `FolderLock` holds the lock, or the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,31 +93,31 @@ class FolderLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether others are kept out."""
+        """Whether the lock excludes other processes."""
         return self._handle is not None
 
     def check(self) -> None:
-        """Raises TrainingError if the folder is no longer the one that was locked; another process may train in it."""
+        """Raises TrainingError if the folder is no longer the one that was locked, so that others may train in it."""
         if self._handle is not None and not _is_at(self._path, self._handle):
             raise TrainingError(
                 f"{self._path.parent}: no longer the folder that was locked", hint="it was moved, removed or made anew"
             )
 
     def release(self) -> None:
-        """Lets others in; may be called again."""
+        """Releases the lock; a second call does nothing."""
         if self._handle is None:
             return
         handle, self._handle = self._handle, None
         with suppress(OSError):
             if _is_at(self._path, handle):
-                self._path.unlink()  # while it is locked: once it is not, it may be another's
+                self._path.unlink()  # before unlocking: after it, the file may belong to another process's lock
         os.close(handle)
-        if sys.platform == "win32":  # where no file can be removed that is open: neither ours above nor another's here
+        if sys.platform == "win32":  # Windows removes no open file: this succeeds unless another process has locked it
             with suppress(OSError):
                 self._path.unlink()
 
     def leave_to_parent(self) -> None:
-        """Closes the file in a forked process, which would hold the lock for as long as it runs otherwise."""
+        """Closes the lock file in a forked process, which would otherwise hold the lock until it ends."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -122,26 +131,26 @@ def _leave_locks_to_parent() -> None:
         lock.leave_to_parent()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+if hasattr(os, "register_at_fork"):  # missing on Windows, which has no fork
     os.register_at_fork(after_in_child=_leave_locks_to_parent)
 
 
 def remove_leftovers(folder: Path, *names: str) -> None:
-    """Removes what a killed process left of the files that it was writing; the caller holds the folder's lock."""
-    patterns = (*(f".{name}.*" for name in names), ".tmp??????")  # the last is what safetensors writes beside its file
+    """Removes the temporary files that a killed process left in a folder; the caller holds the folder's lock."""
+    patterns = (*(f".{name}.*" for name in names), ".tmp??????")  # the last pattern is that of safetensors
     for leftover in (path for pattern in patterns for path in folder.glob(pattern)):
         leftover.unlink(missing_ok=True)
 
 
 def _locked(path: Path) -> int | None:
-    """Returns the open file, locked; None where there are no locks. Raises BlockingIOError if another holds it."""
+    """Returns the open, locked file, or None on a disk without locks. Raises BlockingIOError if it is locked."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             _lock(handle)
             if _is_at(path, handle):
                 return handle
-            os.close(handle)  # whoever held it has removed it since it was opened here
+            os.close(handle)  # the process that held the lock removed the file after it was opened here
         except BlockingIOError:
             os.close(handle)
             raise
@@ -152,39 +161,39 @@ def _locked(path: Path) -> int | None:
 
 
 def _is_at(path: Path, handle: int) -> bool:
-    """Returns whether an open file is still the one at a path."""
+    """Returns whether an open file is still the file at a path."""
     return path.exists() and os.path.samestat(os.fstat(handle), path.stat())
 
 
 def _lock(handle: int) -> None:
-    """Locks an open file. Raises BlockingIOError if another holds it; OSError, ImportError where there are no locks."""
+    """Locks an open file. Raises BlockingIOError if it is locked, OSError or ImportError where locks do not exist."""
     try:
         if HAS_FLOCK:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            windows = import_module("msvcrt")  # by name: elsewhere a type checker finds nothing in it
-            windows.locking(handle, windows.LK_NBLCK, 1)  # the first byte, which need not be there
-    except PermissionError as err:  # what Windows says, and network disks of its kind
+            windows = import_module("msvcrt")  # by name, because type checkers on other systems find it empty
+            windows.locking(handle, windows.LK_NBLCK, 1)  # the first byte, which need not exist
+    except PermissionError as err:  # on Windows and on Windows network disks the file is locked
         raise BlockingIOError(*err.args) from err
 
 
-def _replace(target: Path, write: Callable[[Path], None]) -> None:
+def _replace(target: Path, write: Callable[[Path], object]) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         write(temporary)
-        _flush(temporary, os.O_RDWR)  # Windows flushes nothing that is open for reading only
+        _flush(temporary, os.O_RDWR)  # Windows does not flush a file opened only for reading
         temporary.chmod(0o666 & ~_umask())
         _put_in_place(temporary, target)
-        with suppress(OSError):  # what cannot be done to a folder on Windows and on some network disks
+        with suppress(OSError):  # folders cannot be flushed on Windows and on some network disks
             _flush(target.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    """Renames; waits on Windows for whoever has the old file open, such as `gen sample` or a virus scanner."""
+    """Renames a file; on Windows, retries while another process has the old file open, such as a virus scanner."""
     for seconds in SECONDS_TO_WAIT if sys.platform == "win32" else ():
         try:
             temporary.replace(target)

@@ -167,10 +167,10 @@ def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> l
 def _finding_lines(report: "Report") -> list[str]:
     """Returns what was found, which events were kept and which left out; of each the commonest first."""
     from gen.data.report import counted
-    from gen.music.midi.census import KINDS, LEFT_OUT
+    from gen.music.midi.census import EVENT_KINDS, LEFT_OUT
     from gen.music.midi.rules import NOTES
 
-    kept = KINDS | {NOTES}
+    kept = EVENT_KINDS | {NOTES}
     gone = {name for name in report.findings if name.endswith(LEFT_OUT)}
     lines = []
     for title, chosen in (
@@ -206,10 +206,10 @@ def _file_line(file: "FileReport") -> str:
     if not file.is_used:
         return f"  {file.status:<8}  {file.name}: {file.reason}"
     from gen.data.report import counted
-    from gen.music.midi.census import KINDS, left_out
+    from gen.music.midi.census import EVENT_KINDS, left_out
 
-    unused = {left_out(kind) for kind in KINDS}
-    found = ", ".join(counted(n, name) for name, n in file.findings.items() if name not in KINDS | unused)
+    unused = {left_out(kind) for kind in EVENT_KINDS}
+    found = ", ".join(counted(n, name) for name, n in file.findings.items() if name not in EVENT_KINDS | unused)
     documents = f" in {file.documents:,} documents" if file.documents > 1 else ""
     return f"  {file.status:<8}  {file.name}: {file.tokens:,} tokens{documents}{f'; {found}' if found else ''}"
 

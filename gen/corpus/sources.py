@@ -22,17 +22,11 @@ from typing import BinaryIO, NamedTuple
 
 from gen.corpus.builtin import builtin_path, builtins
 from gen.errors import CorpusError
-from gen.files import cache_root, reason
+from gen.files import cache_root, reason, special_file
 from gen.music.midi.recognise import begins_as_midi
 
 STDIN_NAME = "standard input"
 _BLOCK_BYTES = 1 << 20
-_KINDS = (
-    (stat.S_ISFIFO, "a FIFO, not a file"),
-    (stat.S_ISCHR, "a device, not a file"),
-    (stat.S_ISBLK, "a device, not a file"),
-    (stat.S_ISSOCK, "a socket, not a file"),
-)
 
 
 class SourceFile(NamedTuple):
@@ -281,8 +275,9 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _kind(status: os.stat_result) -> str | None:
-    """Returns what a path is when it is neither a regular file nor a folder."""
-    return next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), None)
+    """Returns the kind of a path that is neither a regular file nor a folder, else None."""
+    kind = None if stat.S_ISDIR(status.st_mode) else special_file(status.st_mode)
+    return kind and f"{kind}, not a file"
 
 
 def _missing(source: str) -> CorpusError:

@@ -6,9 +6,9 @@ longest, and if all sound the one that was used least lately.
 
 from collections.abc import Set as AbstractSet
 
-from gen.music.midi.parts import DRUM_CHANNEL
+from gen.music.midi.protocol import CHANNELS, DRUM_CHANNEL
 
-PITCHED_CHANNELS = tuple(channel for channel in range(16) if channel != DRUM_CHANNEL)
+PITCHED_CHANNELS = tuple(channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL)
 
 
 class Channels:

@@ -21,14 +21,13 @@ import mido
 
 from gen.errors import SettingError
 from gen.live.channels import Channels
-from gen.music.midi.voices import SUSTAIN_PEDAL
+from gen.music.midi.protocol import ALL_NOTES_OFF, SUSTAIN_PEDAL
 from gen.music.score import NoteEvent, Tempo, TimeSignature
 
 Piece = NoteEvent | Tempo | TimeSignature
 
 TICK_SECONDS = 0.01  # the longest wait: so soon are knobs, pieces and Ctrl-C looked at
 STALL_SECONDS = 0.1  # later than this is a pause of the music, not an uneven note
-ALL_NOTES_OFF = 123  # a controller
 SWITCH_SECONDS = 0.0005  # Python lets one thread compute for 5 ms while another wants to send a note
 
 

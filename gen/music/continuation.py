@@ -1,8 +1,8 @@
-"""A piece and what goes on from it: together, the piece as it was; or what goes on alone.
+"""A piece and its continuation: the two together, or the continuation alone.
 
-Notes of the one instrument that goes on join its track. Where the piece has several tracks of it, or none, or where
-they would strike a pitch that still sounds there or play on a channel that was left bent or mute, they get a track of
-their own after the others.
+The piece itself does not change. New notes of an instrument join the track of that instrument. They get a new track
+after the others if the piece has no track of the instrument or several, if they would strike a pitch that still sounds
+there, or if the channel ends with a pitch bend or with volume 0.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.music.metre import POSITIONS, bars_before
+from gen.music.midi.protocol import BEND, CONTROLLER, EXPRESSION, NO_BEND, VOLUME
 from gen.music.score import (
     ChannelEvents,
     KeySignature,
@@ -25,26 +26,26 @@ from gen.music.score import (
     Track,
 )
 
-FINE_ENOUGH: Final = 4 * POSITIONS  # ticks a beat: at 120 beats a minute 5 ms
-MAX_TICKS: Final = 1 << 27  # of a piece that is refined: a MIDI file can say twice as long a pause
-_BEND, _CONTROLLER, _NO_BEND = 0xE0, 0xB0, 8192
-_VOLUMES = (7, 11)  # the controllers that can make a channel mute
+FINE_ENOUGH: Final = 4 * POSITIONS  # ticks a beat: 5 ms at 120 beats a minute
+MAX_TICKS: Final = 1 << 27  # of a piece with finer ticks; a MIDI file can hold a pause of twice that length
 
 _Change = TypeVar("_Change", Tempo, TimeSignature, KeySignature)
 Ints = NDArray[np.int64]
 
 
 def refinement(score: Score) -> int:
-    """Returns in how many parts a tick is fine enough for what may go on; in fewer where a file could not hold them."""
+    """Returns the number of parts into which a tick is divided so that a continuation can be written precisely.
+
+    It is lower if the score would otherwise have more than `MAX_TICKS`.
+    """
     beat = score.ticks_per_beat
     if beat >= FINE_ENOUGH or beat % POSITIONS == 0:
         return 1
-    last = max((int((t.columns[0] + t.columns[1]).max()) for t in score.tracks if len(t.notes)), default=1)
-    return max(1, min(-(-FINE_ENOUGH // beat), MAX_TICKS // last))
+    return max(1, min(-(-FINE_ENOUGH // beat), MAX_TICKS // max(score.end_ticks, 1)))
 
 
 def refined(score: Score, factor: int) -> Score:
-    """Returns the score with ticks of so many parts each; nothing else changes."""
+    """Returns the same music with each tick divided into `factor` ticks."""
     if factor == 1:
         return score
     return replace(
@@ -59,18 +60,19 @@ def refined(score: Score, factor: int) -> Score:
 
 
 def gone_on(score: Score, added: Score, *, name: str) -> Score:
-    """Returns a piece, unchanged, and what goes on from it.
+    """Returns a piece followed by its continuation.
 
     Args:
-        added: at its place in the piece, in ticks of it or finer ones; a track for each instrument.
-        name: of tracks that are new.
+        added: the continuation, with the onsets that it has in the piece, in the ticks of the piece or finer ones; one
+            track per instrument.
+        name: the name of new tracks.
     """
     if not added.num_notes:
         return score
     score = refined(score, added.ticks_per_beat // score.ticks_per_beat)
     tracks = list(score.tracks)
     for track in added.tracks:
-        homes = [place for place, home in enumerate(score.tracks) if _is_same_instrument(home, track)]
+        homes = [index for index, home in enumerate(score.tracks) if _is_same_instrument(home, track)]
         if len(homes) == 1 and _takes(tracks[homes[0]], track):
             tracks[homes[0]] = _joined(tracks[homes[0]], track)
         else:
@@ -85,9 +87,9 @@ def gone_on(score: Score, added: Score, *, name: str) -> Score:
 
 
 def gone_on_alone(score: Score, added: Score, *, name: str) -> Score:
-    """Returns what goes on from a piece alone, from its own first note on.
+    """Returns the continuation of a piece alone, beginning at tick 0 with its first note.
 
-    Tempo, metre and bar lines are those that it has there; the first bar may be a part of one.
+    It keeps tempo, metre and bar lines; its first bar may be incomplete.
     """
     whole = gone_on(score, added, name=name)
     if not added.num_notes:
@@ -118,7 +120,7 @@ def _is_same_instrument(home: Track, track: Track) -> bool:
 
 
 def _takes(home: Track, track: Track) -> bool:
-    """Returns whether notes can go on in a track."""
+    """Returns whether the notes of `track` can be added to the track `home`."""
     onsets, durations, pitches, _ = home.columns
     silent_from = np.zeros(128, np.int64)
     np.maximum.at(silent_from, pitches, onsets + durations)
@@ -127,14 +129,14 @@ def _takes(home: Track, track: Track) -> bool:
 
 
 def _is_at_rest(events: ChannelEvents) -> bool:
-    """Returns whether a channel ends neither bent nor mute."""
+    """Returns whether a channel ends without a pitch bend and with a volume above 0."""
     _, statuses, firsts, seconds = events.columns
-    bends = np.flatnonzero(statuses == _BEND)
-    if len(bends) and seconds[bends[-1]] * 128 + firsts[bends[-1]] != _NO_BEND:
+    bends = np.flatnonzero(statuses == BEND)
+    if len(bends) and seconds[bends[-1]] * 128 + firsts[bends[-1]] != NO_BEND:
         return False
-    for controller in _VOLUMES:
-        said = np.flatnonzero((statuses == _CONTROLLER) & (firsts == controller))
-        if len(said) and seconds[said[-1]] == 0:
+    for controller in (VOLUME, EXPRESSION):
+        changes = np.flatnonzero((statuses == CONTROLLER) & (firsts == controller))
+        if len(changes) and seconds[changes[-1]] == 0:
             return False
     return True
 
@@ -146,13 +148,16 @@ def _joined(home: Track, track: Track) -> Track:
 
 
 def _merged(changes: Iterable[_Change], added: Iterable[_Change]) -> tuple[_Change, ...]:
-    """Returns all changes in order; those that were there before stay."""
+    """Returns all changes in order; where both have one at a tick, that of `changes` counts."""
     by_tick = {change.onset_ticks: change for change in added} | {change.onset_ticks: change for change in changes}
     return tuple(by_tick[tick] for tick in sorted(by_tick))
 
 
 def _with_next_bar(score: Score, tick: int) -> tuple[TimeSignature, ...]:
-    """Returns the time signatures of a score, the one in force again where the next bar begins; no bar line moves."""
+    """Returns the time signatures of a score, with the current one repeated at the first bar line after a tick.
+
+    So a score that is cut at that tick keeps its bar lines. If a bar begins at the tick, nothing is repeated.
+    """
     bars = bars_before(score, tick + 1)
     line = math.ceil(bars.start_of(bars.num_bars + 1))
     if bars.start_of(bars.num_bars) == tick or any(tick < s.onset_ticks <= line for s in score.time_signatures):
@@ -161,6 +166,6 @@ def _with_next_bar(score: Score, tick: int) -> tuple[TimeSignature, ...]:
 
 
 def _from(changes: Iterable[_Change], start: int) -> tuple[_Change, ...]:
-    """Returns what holds from a tick on, which becomes 0."""
-    by_tick = {max(change.onset_ticks - start, 0): change for change in changes}  # of the earlier ones the last counts
+    """Returns the changes that are in force from a tick on; that tick becomes 0."""
+    by_tick = {max(change.onset_ticks - start, 0): change for change in changes}  # of those before it the last counts
     return tuple(change._replace(onset_ticks=tick) for tick, change in by_tick.items())

@@ -1,4 +1,4 @@
-"""A piece up to one of its bars: the primer that a model goes on from."""
+"""Primers: a piece up to one of its bars, which a model continues."""
 
 import math
 from dataclasses import replace
@@ -13,13 +13,13 @@ _MIDDLE_C, _VELOCITY = 60, 64
 
 
 def before_bar(score: Score, bar: int) -> Score:
-    """Returns what sounds before a bar begins, where the score then stops; what goes on into the bar is cut there.
+    """Returns the part of a score before a bar; notes that sound into the bar are cut at its beginning.
 
     Args:
-        bar: counted from 1, by the time signatures, as a picture of the piece numbers them.
+        bar: the number of the bar, from 1, as in a picture of the piece.
 
     Raises:
-        SettingError: the piece has fewer bars, or nothing begins before this one.
+        SettingError: the piece has fewer bars, or no note begins before this one.
     """
     bars = bars_of(score)
     if not 1 <= bar <= bars.num_bars:
@@ -40,7 +40,7 @@ def before_bar(score: Score, bar: int) -> Score:
 
 
 def led_to_stop(score: Score, *, is_drum: bool) -> Score:
-    """Returns a score with a note where it stops, if it was cut: the ids before that note lead there."""
+    """Returns a score that was cut with one more note at its end, so that the ids before that note lead to the end."""
     if score.stop_ticks is None:
         return score
     stop = Track(Notes([Note(score.stop_ticks, 1, _MIDDLE_C, _VELOCITY)]), is_drum=is_drum)

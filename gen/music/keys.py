@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import SettingError
+from gen.music.score import NOTE_NAMES
 
-_TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-KEY_NAMES: Final = (*_TONICS, *(f"{tonic}m" for tonic in _TONICS))
+KEY_NAMES: Final = (*NOTE_NAMES, *(f"{tonic}m" for tonic in NOTE_NAMES))
 NUM_KEYS: Final = len(KEY_NAMES)
 _SHARPS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#", "Cb": "B", "Fb": "E", "E#": "F", "B#": "C"}
 

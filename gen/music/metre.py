@@ -1,8 +1,9 @@
-"""Where a score's bars begin: the one place that counts them, for pictures, the terminal, primers and the beat codec.
+"""The bars of a score: the only module that counts them, for pictures, the terminal, primers and the beat codec.
 
 Bars follow the time signatures of the score, in its own ticks; without one, and before the first, the metre is 4/4. A
-time signature begins a bar where it stands and cuts short the one before. One that stands within `SLACK` of a bar line
-means that bar line: programs round such places to their ticks. Of several at one place the last counts.
+time signature begins a new bar and cuts the bar before it short. If it is within `SLACK` of a bar line, it begins at
+that bar line, because programs round positions to their ticks. Of several time signatures at one position the last
+counts.
 """
 
 from dataclasses import dataclass
@@ -14,32 +15,32 @@ from numpy.typing import NDArray
 
 from gen.music.score import Score, TimeSignature
 
-POSITIONS: Final = 24  # to a quarter: they hold 32nds (every third) and triplets down to those of 16ths (every fourth)
+POSITIONS: Final = 24  # in a quarter: 32nds fall on every third, triplets of 16ths on every fourth
 POSITION_TICKS: Final = 16
-GRID_TICKS: Final = POSITIONS * POSITION_TICKS  # to a quarter
+GRID_TICKS: Final = POSITIONS * POSITION_TICKS  # in a quarter
 COMMON_TIME: Final = TimeSignature(0, 4, 4)
 SLACK: Final = Fraction(1, 2 * POSITIONS)  # of a quarter
 
 
 class Metre(NamedTuple):
-    """Equal bars by one time signature, one after another without an end."""
+    """An unlimited sequence of equal bars of one time signature."""
 
     signature: TimeSignature
-    start: Fraction  # ticks; that of the signature, or the bar line that it means
-    first_bar: int  # the number of the bar that begins there; that of the first of a piece is 1
+    start: Fraction  # the tick of the first bar: that of the signature, or of the bar line nearby
+    first_bar: int  # the number of that bar; the first bar of a piece has number 1
     ticks_per_beat: int
 
     @property
     def bar_ticks(self) -> Fraction:
-        """How long a bar is."""
+        """The length of a bar in ticks."""
         return Fraction(4 * self.ticks_per_beat * self.signature.numerator, self.signature.denominator)
 
     def start_of(self, bar: int) -> Fraction:
-        """Returns where a bar begins, given its number."""
+        """Returns the tick at which the bar of a number begins."""
         return self.start + (bar - self.first_bar) * self.bar_ticks
 
     def then(self, signature: TimeSignature) -> "Metre":
-        """Returns the metre that a later time signature begins."""
+        """Returns the metre that begins with a later time signature."""
         past = max(signature.onset_ticks - self.start, Fraction(0))
         num_bars, rest = divmod(past, self.bar_ticks)
         slack = max(SLACK * self.ticks_per_beat, Fraction(1, 2))
@@ -51,13 +52,13 @@ class Metre(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """The bars of a piece; those of a metre end where the next metre starts."""
+    """The bars of a piece; the bars of a metre end where the next metre starts."""
 
-    metres: tuple[Metre, ...]  # one at least, each with a bar at least
+    metres: tuple[Metre, ...]  # at least one, each with at least one bar
     num_bars: int
 
     def start_of(self, bar: int) -> Fraction:
-        """Returns the tick at which a bar begins, given its number, from 1 to `num_bars` + 1, which is the end."""
+        """Returns the tick at which a bar begins; `bar` is 1 to `num_bars` + 1, the end of the last bar."""
         return next(metre for metre in reversed(self.metres) if metre.first_bar <= bar).start_of(bar)
 
     def starts(self) -> NDArray[np.float64]:
@@ -72,18 +73,17 @@ class Bars:
 
 
 def opening_metre(ticks_per_beat: int) -> Metre:
-    """Returns the metre of a piece until a time signature says another."""
+    """Returns the metre of a piece before its first time signature."""
     return Metre(COMMON_TIME, Fraction(0), 1, ticks_per_beat)
 
 
 def bars_of(score: Score) -> Bars:
-    """Returns the bars of a score, up to and with the one in which the last note ends."""
-    ends = [int((track.columns[0] + track.columns[1]).max()) for track in score.tracks if track.notes]
-    return bars_before(score, max(ends, default=1))
+    """Returns the bars of a score, up to and including the bar in which the last note ends."""
+    return bars_before(score, max(score.end_ticks, 1))
 
 
 def bars_before(score: Score, tick: int) -> Bars:
-    """Returns the bars that begin before a tick, which is 1 or more."""
+    """Returns the bars that begin before a tick, which is at least 1."""
     found: list[Metre] = []
     metre = opening_metre(score.ticks_per_beat)
     for signature in score.time_signatures:
@@ -98,7 +98,7 @@ def bars_before(score: Score, tick: int) -> Bars:
 
 
 def grid_share(score: Score) -> float:
-    """Returns which share of a score's notes begin on a position, as nearly as its ticks can say."""
+    """Returns the share of a score's notes that begin on a position, as precisely as its ticks allow."""
     onsets = np.concatenate([track.columns[0] for track in score.tracks])
     nearest = (onsets * (2 * POSITIONS) + score.ticks_per_beat) // (2 * score.ticks_per_beat)
     is_off = np.abs(nearest * score.ticks_per_beat - onsets * POSITIONS)

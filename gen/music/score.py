@@ -1,8 +1,8 @@
-"""Music as data: tracks of notes in ticks, with the tempo map that turns ticks into seconds.
+"""Scores: tracks of notes in ticks, with a tempo map that converts ticks to seconds.
 
-A `Score` holds what a MIDI file says, cleaned by the rules of `gen.music.midi.rules`: every note has an onset, a length
-of at least one tick, a pitch 0..127 and a velocity 1..127. Pedal, bends and controllers are kept beside the notes, not
-applied to them.
+A `Score` holds the contents of a MIDI file after the repairs of `gen.music.midi.rules`: every note has an onset, a
+duration of at least one tick, a pitch 0..127 and a velocity 1..127. Pedal, bends and controllers are stored beside the
+notes; they do not change the notes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,21 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from gen.errors import SettingError
 
-DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 a minute: what MIDI assumes until it is told
+DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 beats a minute: the tempo of MIDI before the first tempo event
 MAX_TICKS_PER_BEAT = 0x7FFF
 MAX_TEMPO = 0xFFFFFF
 DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 
-# Of onset, duration, pitch and velocity; a sum of two of them stays far within 64 bits.
-_LEAST = np.array(((0,), (1,), (0,), (1,)))
-_MOST = np.array(((1 << 48,), (1 << 48,), (127,), (127,)))
-_MIN_EVENT_SHARE = np.array(((0,), (0xA0,), (0,), (0,)))
-_MAX_EVENT_SHARE = np.array(((1 << 48,), (0xE0,), (127,), (127,)))
-_NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+# Bounds of the columns of notes and of channel events. The sum of an onset and a duration stays far within 64 bits.
+_MIN_NOTE = np.array(((0,), (1,), (0,), (1,)))
+_MAX_NOTE = np.array(((1 << 48,), (1 << 48,), (127,), (127,)))
+_MIN_EVENT = np.array(((0,), (0xA0,), (0,), (0,)))
+_MAX_EVENT = np.array(((1 << 48,), (0xE0,), (127,), (127,)))
 
 
 class Note(NamedTuple):
-    """One note; `duration_ticks` is how long its key is down, at least 1."""
+    """One note; its key is down for `duration_ticks`, at least 1."""
 
     onset_ticks: int
     duration_ticks: int
@@ -37,10 +38,10 @@ class Note(NamedTuple):
 
 
 class ChannelEvent(NamedTuple):
-    """What a channel is told beside notes, programs and the sustain pedal.
+    """An event of a channel other than notes, programs and the sustain pedal.
 
-    `status` is 0xA0 (pressure of the key `first`), 0xB0 (controller `first`), 0xD0 (pressure `first`; `second` is 0) or
-    0xE0 (bend, `second` * 128 + `first`, of which 8192 is none).
+    `status` is 0xA0 (pressure `second` of the key `first`), 0xB0 (value `second` of the controller `first`), 0xD0
+    (pressure `first` of the channel; `second` is 0) or 0xE0 (pitch bend `second` * 128 + `first`; 8192 is the centre).
     """
 
     onset_ticks: int
@@ -53,10 +54,12 @@ _Row = TypeVar("_Row", Note, ChannelEvent)
 
 
 class _Table(Sequence[_Row]):
-    """Tuples of four integers as a table, which takes a tenth of their memory and time; equal to those tuples.
+    """A sequence of tuples of four integers, stored as an array in a tenth of the memory and time of a tuple of tuples.
+
+    It equals a tuple with the same rows.
 
     Args:
-        rows: tuples, or a (4, N) array with their columns, which is not copied.
+        rows: tuples, or a (4, N) array of their columns, which is not copied.
     """
 
     __slots__ = ("columns",)
@@ -75,13 +78,13 @@ class _Table(Sequence[_Row]):
         return int(self.columns.shape[1])
 
     @overload
-    def __getitem__(self, place: int) -> _Row: ...
+    def __getitem__(self, index: int) -> _Row: ...
     @overload
-    def __getitem__(self, place: slice) -> Self: ...
-    def __getitem__(self, place: int | slice) -> _Row | Self:
-        if isinstance(place, slice):
-            return type(self)(self.columns[:, place])
-        row: _Row = self.row_type._make(self.columns[:, place].tolist())
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> _Row | Self:
+        if isinstance(index, slice):
+            return type(self)(self.columns[:, index])
+        row: _Row = self.row_type._make(self.columns[:, index].tolist())
         return row
 
     def __iter__(self) -> Iterator[_Row]:
@@ -100,14 +103,14 @@ class _Table(Sequence[_Row]):
 
 
 class Notes(_Table[Note]):
-    """Notes: columns are onsets, durations, pitches and velocities."""
+    """Notes; their columns are onsets, durations, pitches and velocities."""
 
     __slots__ = ()
     row_type = Note
 
 
 class ChannelEvents(_Table[ChannelEvent]):
-    """Events of a channel: columns are onsets, statuses, first and second data bytes."""
+    """Events of a channel; their columns are onsets, statuses, first and second data bytes."""
 
     __slots__ = ()
     row_type = ChannelEvent
@@ -117,14 +120,14 @@ NO_EVENTS = ChannelEvents()
 
 
 class PedalSpan(NamedTuple):
-    """The sustain pedal goes down at `onset_ticks` and up `duration_ticks` later."""
+    """A time in which a pedal is down: from `onset_ticks` on, for `duration_ticks`."""
 
     onset_ticks: int
     duration_ticks: int
 
 
 class Tempo(NamedTuple):
-    """From `onset_ticks` on a beat lasts `tempo_us_per_beat` microseconds."""
+    """A tempo: from `onset_ticks` on, a beat lasts `tempo_us_per_beat` microseconds."""
 
     onset_ticks: int
     tempo_us_per_beat: int
@@ -134,7 +137,7 @@ class Tempo(NamedTuple):
 
 
 class TimeSignature(NamedTuple):
-    """From `onset_ticks` on a bar is `numerator` notes of length 1/`denominator`."""
+    """A metre: from `onset_ticks` on, a bar lasts `numerator` notes of length 1/`denominator`."""
 
     onset_ticks: int
     numerator: int
@@ -145,22 +148,22 @@ class TimeSignature(NamedTuple):
 
 
 class KeySignature(NamedTuple):
-    """From `onset_ticks` on the key is `key`, written as mido writes it: "C", "F#m"."""
+    """A key: from `onset_ticks` on, the piece is in `key`, written as mido writes it: "C", "F#m"."""
 
     onset_ticks: int
     key: str
 
 
 class Text(NamedTuple):
-    """Words at `onset_ticks`; `kind` is the type of the meta event: 1 a text, 2 a copyright notice, 5 a lyric, ..."""
+    """A text event; `kind` is the type of the meta event: 1 a text, 2 a copyright notice, 5 a lyric, ..."""
 
     onset_ticks: int
     kind: int
-    text: str  # each character a byte, for MIDI names no encoding
+    text: str  # one character per byte, because MIDI names no encoding
 
 
 class NoteEvent(NamedTuple):
-    """One note in real time: what a music decoder yields, and what a streamed sample prints."""
+    """One note in seconds; music decoders yield it, and a streamed sample prints it."""
 
     onset_seconds: float
     duration_seconds: float
@@ -182,12 +185,12 @@ class Track:
     Args:
         notes: in ascending order.
         program: General MIDI program, 0..127.
-        is_drum: the track plays drums.
-        pedal: spans in ascending order that do not overlap.
-        events: what else its channel is told, from the first to the last tick of the piece, in order of time; tracks of
-            one channel have the same.
-        channel: where the file had it, 16 for each port before its own plus 0..15; None lets the writer choose. Equal
-            music on another channel is equal.
+        is_drum: whether the track plays drums.
+        pedal: the spans in which the sustain pedal is down, in ascending order, without overlap.
+        events: all other events of its channel over the whole piece, in order of time. Tracks on one channel have the
+            same events.
+        channel: its channel in the file, 16 * port + 0..15; None lets the writer choose. Tracks that differ in the
+            channel only are equal.
 
     Raises:
         SettingError: a number is out of range.
@@ -205,11 +208,11 @@ class Track:
         if not 0 <= self.program <= 127:
             raise SettingError(f"track: program must be 0 to 127 ({self.program})")
         columns = self.columns
-        if columns.size and ((columns < _LEAST) | (columns > _MOST)).any():
-            place = int(np.argmax(((columns < _LEAST) | (columns > _MOST)).any(axis=0)))
-            raise SettingError(f"track: a note is out of range ({Notes(columns)[place]})")
+        if columns.size and ((columns < _MIN_NOTE) | (columns > _MAX_NOTE)).any():
+            index = int(np.argmax(((columns < _MIN_NOTE) | (columns > _MAX_NOTE)).any(axis=0)))
+            raise SettingError(f"track: a note is out of range ({Notes(columns)[index]})")
         columns = self.events.columns
-        if columns.size and ((columns < _MIN_EVENT_SHARE) | (columns > _MAX_EVENT_SHARE)).any():
+        if columns.size and ((columns < _MIN_EVENT) | (columns > _MAX_EVENT)).any():
             raise SettingError("track: an event is out of range")
 
     @property
@@ -223,9 +226,9 @@ class Score:
     """A piece of music.
 
     Args:
-        tempos: in ascending order, at most one a tick; before the first the tempo is `DEFAULT_TEMPO`.
-        texts: of all tracks of a file, in ascending order.
-        stop_ticks: where a piece that was cut stops, so that what goes on from it begins there; None for where it ends.
+        tempos: in ascending order, at most one per tick; before the first the tempo is `DEFAULT_TEMPO`.
+        texts: those of all tracks of the file, in ascending order.
+        stop_ticks: the tick at which a piece was cut, and at which a continuation begins; None if it was not cut.
 
     Raises:
         SettingError: a number is out of range.
@@ -251,46 +254,56 @@ class Score:
 
     @property
     def num_notes(self) -> int:
-        """The notes of all tracks, drums included."""
+        """The number of notes of all tracks, drums included."""
         return sum(len(track.notes) for track in self.tracks)
 
     @property
+    def end_ticks(self) -> int:
+        """The tick at which the last note ends; 0 without notes."""
+        ends = (int((track.columns[0] + track.columns[1]).max()) for track in self.tracks if track.notes)
+        return max(ends, default=0)
+
+    @property
     def duration_seconds(self) -> float:
-        """When the last note ends; 0 without notes."""
-        ends = [int((track.columns[0] + track.columns[1]).max()) for track in self.tracks if track.notes]
-        return float(self.seconds([max(ends)])[0]) if ends else 0.0
+        """The time at which the last note ends; 0 without notes."""
+        return float(self.seconds([self.end_ticks])[0])
 
     def seconds(self, ticks: ArrayLike) -> NDArray[np.float64]:
-        """Returns when the given (N,) ticks sound; exact up to one rounding of float64."""
-        starts, tempos, elapsed = self._tempo_map()
+        """Converts (N,) ticks to seconds; exact up to one rounding of float64."""
+        starts, tempos = self.tempo_changes()
+        elapsed = _elapsed(starts, tempos)
         at = np.asarray(ticks, dtype=np.int64)
-        place = np.searchsorted(starts, at, side="right") - 1
-        total = elapsed[place] + (at - starts[place]) * tempos[place]
+        index = np.searchsorted(starts, at, side="right") - 1
+        total = elapsed[index] + (at - starts[index]) * tempos[index]
         return np.asarray(total / (self.ticks_per_beat * 1e6), dtype=np.float64)
 
     def ticks(self, seconds: ArrayLike) -> NDArray[np.int64]:
-        """Returns the ticks nearest to the given (N,) seconds, which are not negative."""
-        starts, tempos, elapsed = self._tempo_map()
+        """Converts (N,) seconds, none of them negative, to the nearest ticks."""
+        starts, tempos = self.tempo_changes()
+        elapsed = _elapsed(starts, tempos)
         total = np.asarray(seconds, dtype=np.float64) * (self.ticks_per_beat * 1e6)
-        place = np.searchsorted(elapsed, total, side="right") - 1
-        return np.asarray(starts[place] + np.rint((total - elapsed[place]) / tempos[place]), dtype=np.int64)
+        index = np.searchsorted(elapsed, total, side="right") - 1
+        return np.asarray(starts[index] + np.rint((total - elapsed[index]) / tempos[index]), dtype=np.int64)
 
-    def _tempo_map(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Returns per tempo: its first tick, microseconds a beat, and microseconds times ticks per beat before it."""
+    def tempo_changes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns the (T,) ticks at which tempos begin, the first at tick 0, and their microseconds a beat."""
         changes = self.tempos
         if not changes or changes[0].onset_ticks > 0:
             changes = (Tempo(0, DEFAULT_TEMPO), *changes)
-        # Number by number: of a million tuples numpy makes an array in three times as long.
+        # From a million tuples numpy builds an array three times as slowly as from two lists.
         starts = np.array([change.onset_ticks for change in changes], dtype=np.int64)
-        tempos = np.array([change.tempo_us_per_beat for change in changes], dtype=np.int64)
-        elapsed = np.concatenate(([0], np.cumsum(np.diff(starts) * tempos[:-1])))
-        return starts, tempos, elapsed
+        return starts, np.array([change.tempo_us_per_beat for change in changes], dtype=np.int64)
+
+
+def _elapsed(starts: NDArray[np.int64], tempos: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the (T,) times at which tempos begin, in microseconds times ticks per beat."""
+    return np.concatenate(([0], np.cumsum(np.diff(starts) * tempos[:-1])))
 
 
 def differences(values: NDArray[np.int64], *, before: int = 0) -> NDArray[np.int64]:
-    """Returns each of (N,) values less the one before it; `before` stands before the first.
+    """Returns each of (N,) values minus the one before it; `before` precedes the first.
 
-    A small file costs a dozen of them, and np.diff with `prepend` takes five times as long for so few values.
+    A small file needs a dozen calls, and on few values np.diff with `prepend` takes five times as long.
     """
     result = values.copy()
     result[:1] -= before
@@ -299,5 +312,5 @@ def differences(values: NDArray[np.int64], *, before: int = 0) -> NDArray[np.int
 
 
 def pitch_name(pitch: int) -> str:
-    """Returns a pitch's name, with sharps; middle C, which is 60, is C4."""
-    return f"{_NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"
+    """Returns the name of a pitch, with sharps; middle C, pitch 60, is C4."""
+    return f"{NOTE_NAMES[pitch % 12]}{pitch // 12 - 1}"

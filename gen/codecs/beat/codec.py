@@ -48,7 +48,7 @@ from gen.music.excerpt import led_to_stop
 from gen.music.metre import GRID_TICKS
 from gen.music.midi.census import METRES, PEDALS, PLAYERS, PROGRAMS, TEMPOS
 from gen.music.midi.read import read_midi, read_midi_events
-from gen.music.score import DEFAULT_TEMPO, Note, NoteEvent, Score, Tempo, TimeSignature, Track
+from gen.music.score import Note, NoteEvent, Score, Tempo, TimeSignature, Track
 
 _KEPT_KINDS = PLAYERS | {METRES, PEDALS, PROGRAMS, TEMPOS}  # of events beside notes
 _VERSION = 1
@@ -282,7 +282,7 @@ class BeatCodec:
 def _tracks(events: list[NoteEvent], timing: Score) -> tuple[Track, ...]:
     """Returns the notes of each program on the grid, by the tempos of `timing`."""
     onsets = timing.ticks([event.onset_seconds for event in events])
-    starts, tempos_us = np.array([(0, DEFAULT_TEMPO), *timing.tempos], dtype=np.int64).T
+    starts, tempos_us = timing.tempo_changes()
     tempos_us = tempos_us[np.searchsorted(starts, onsets, side="right") - 1]
     seconds = np.array([event.duration_seconds for event in events])
     durations = np.maximum(np.rint(seconds * (GRID_TICKS * 1e6) / tempos_us), 1).astype(np.int64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gen.codecs.beat.vocab import note_values
 from gen.music.metre import GRID_TICKS, POSITION_TICKS
-from gen.music.score import DEFAULT_TEMPO, Score, Tempo
+from gen.music.score import Score
 
 _NEVER = 1 << 62
 
@@ -68,17 +68,9 @@ class Grid:
         return np.asarray(self.starts[part] + (grid_ticks - places[part]) * self.unit / self.rates[part])
 
 
-def tempo_changes(score: Score) -> tuple[Ints, Ints]:
-    """Returns the (T,) ticks at which tempos begin, the first at 0, and their microseconds a quarter."""
-    is_said = bool(score.tempos) and score.tempos[0].onset_ticks == 0
-    changes = score.tempos if is_said else (Tempo(0, DEFAULT_TEMPO), *score.tempos)
-    ticks, tempos_us = np.array(changes, dtype=np.int64).T
-    return ticks, tempos_us
-
-
 def grid_of(score: Score, *, most_ticks: int) -> Grid:
     """Returns the grid of a score, of which no more ticks are wanted than `most_ticks`."""
-    ticks, tempos_us = tempo_changes(score)
+    ticks, tempos_us = score.tempo_changes()
     halvings = note_values(tempos_us)
     is_new = np.concatenate(([True], halvings[1:] != halvings[:-1]))
     starts, halvings = ticks[is_new], halvings[is_new]

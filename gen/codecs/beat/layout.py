@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codecs.beat.bars import SIGNATURES_MOVED, SIGNATURES_REPLACED, stretches
-from gen.codecs.beat.grid import Grid, grid_of, tempo_changes
+from gen.codecs.beat.grid import Grid, grid_of
 from gen.codecs.beat.vocab import DRUMS, LEVEL_US, MAX_BAR_POSITIONS, bar_ticks, note_values, tempo_levels
 from gen.errors import MidiError
 from gen.music.metre import POSITION_TICKS, POSITIONS
@@ -225,7 +225,7 @@ def _bars(score: Score, grid: Grid, notes: Notes, findings: Counter[str]) -> Bar
 
 def _tempos(score: Score, grid: Grid, notes: Notes, bars: Bars, findings: Counter[str]) -> Ints:
     """Returns where each tempo begins, and its level, as in `BeatLayout`."""
-    onset_ticks, tempos_us = tempo_changes(score)
+    onset_ticks, tempos_us = score.tempo_changes()
     halvings = note_values(tempos_us)
     findings[TEMPOS_IN_OTHER_VALUES] = int(np.count_nonzero(halvings))
     tempos_us = np.ldexp(tempos_us, halvings)

@@ -13,7 +13,6 @@ Files are read in small parts, so that the size of a file does not matter.
 """
 
 import codecs
-import stat
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +40,7 @@ from gen.codecs.text.undecodable import (
 from gen.compressed import open_unpacked, read_head
 from gen.config import Reading
 from gen.errors import CorpusError
-from gen.files import reason, write_atomically
+from gen.files import reason, special_file, write_atomically
 
 CHUNK_BYTES = 1 << 15  # larger parts are slower: their arrays are given back to the system each time
 LINE_END = "\n"
@@ -58,7 +57,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
 
 
 class TextPart(NamedTuple):
@@ -125,11 +123,7 @@ def read_text(path: Path, reading: Reading) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in UTF-8; it appears whole or not at all. Raises SettingError if it cannot be written."""
-    write_atomically(path, lambda beside: _write(beside, text.encode("utf-8", "surrogatepass")))
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+    write_atomically(path, lambda beside: beside.write_bytes(text.encode("utf-8", "surrogatepass")))
 
 
 def _foreign(path: Path) -> Foreign | None:
@@ -184,9 +178,8 @@ def _without_marks(text: str, findings: dict[str, int], *, is_first: bool, had_m
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
-        if kind != stat.S_IFREG:  # opening a FIFO would wait for ever
-            raise CorpusError(f"{path}: not a regular file ({_KINDS.get(kind, 'a device')})")
+        if kind := special_file(path.stat().st_mode):  # opening a FIFO would wait for ever
+            raise CorpusError(f"{path}: not a regular file ({kind})")
         with open_unpacked(path) as file:
             raw = file.read(CHUNK_BYTES)
             while True:

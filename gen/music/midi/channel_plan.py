@@ -1,14 +1,14 @@
-"""Gives the notes of a score channels, to write them to a MIDI file.
+"""Assigns the notes of a score to channels, for writing a MIDI file.
 
-Channels are numbered through, 16 for each port before plus 0..15. Tracks that a file had on one channel stay together
-on it, as a line, for they share what it is told. Each other track is a line of its own.
+The number of a channel is 16 * port + 0..15. A line is a group of tracks that must play on one channel: tracks that
+were on one channel of a file, because they share its pedal, bends and controllers. Any other track is a line by itself.
 
-- A line stays where the file had it, if that is channel 10 of a port for drums and another one for others. Other lines
-  take the first channels of port 0 that are free.
-- Where these are too few, lines of one program that are told the same share a channel. Then lines of one program that
-  are told nothing, having neither pedal nor bends nor controllers, share the channels of port 0 in time: one that
-  begins to sound takes the channel that it had, or one that was not used, or the one that is silent for longest.
-- What then has no channel gets one of a further port.
+- A line keeps its channel of the file if that fits: channel 10 of a port for drums, another channel for melody. Other
+  lines take the first free channels of port 0.
+- If there are too few free channels, lines with the same programs and the same events share a channel. Then plain
+  lines, which have one program and neither pedal nor bends nor controllers, share the channels of port 0 over time: a
+  line that begins to sound takes the channel that it had before, or an unused one, or the one that is silent longest.
+- Lines that still have no channel get channels of further ports.
 """
 
 from collections import defaultdict
@@ -18,24 +18,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.music.midi.devices import CHANNELS
-from gen.music.midi.parts import DRUM_CHANNEL
+from gen.music.midi.protocol import CHANNELS, DRUM_CHANNEL
 from gen.music.score import Track
 
 Ints = NDArray[np.int64]
 
 
-class Placed(NamedTuple):
-    """Notes of one track on one channel; `is_told` where the events and the pedal of the channel belong to them."""
+class ChannelPart(NamedTuple):
+    """Notes of one track on one channel."""
 
-    track: int  # its place in the score
+    track: int  # the index of the track in the score
     channel: int
     columns: Ints  # (4, N), as in `Notes`
-    is_told: bool
+    has_events: bool  # whether the events and the pedal of the channel are written with this part
 
 
 class _Span(NamedTuple):
-    """A stretch of time in which a line sounds without a pause."""
+    """A time in which a line sounds without a pause."""
 
     start: int
     end: int
@@ -44,9 +43,9 @@ class _Span(NamedTuple):
     last_pitches: frozenset[int]  # of those that end at its end
 
 
-def plan_channels(tracks: Sequence[Track]) -> list[Placed]:
-    """Returns all tracks, in their order, on the channels that they get; a track on several channels comes in parts."""
-    taken: dict[int, list[int]] = {}  # by channel, the line on it
+def plan_channels(tracks: Sequence[Track]) -> list[ChannelPart]:
+    """Returns the parts of all tracks, in the order of the tracks; a track on several channels has several parts."""
+    taken: dict[int, list[int]] = {}  # the lines by channel
     waiting: list[list[int]] = []
     for line in _lines(tracks):
         channel = tracks[line[0]].channel
@@ -55,11 +54,11 @@ def plan_channels(tracks: Sequence[Track]) -> list[Placed]:
             taken[channel] = line
         else:
             waiting.append(line)
-    _place_drums(tracks, [line for line in waiting if tracks[line[0]].is_drum], taken)
+    _assign_drums(tracks, [line for line in waiting if tracks[line[0]].is_drum], taken)
     pitched = [line for line in waiting if not tracks[line[0]].is_drum]
-    parts = _place_pitched(tracks, pitched, taken)
+    parts = _assign_pitched(tracks, pitched, taken)
     parts += [
-        Placed(track, channel, tracks[track].columns, track == line[0])
+        ChannelPart(track, channel, tracks[track].columns, track == line[0])
         for channel, line in taken.items()
         for track in line
     ]
@@ -67,24 +66,24 @@ def plan_channels(tracks: Sequence[Track]) -> list[Placed]:
 
 
 def _lines(tracks: Sequence[Track]) -> Iterator[list[int]]:
-    """Yields tracks that share a channel."""
+    """Yields the lines, as indices of tracks."""
     lines: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for place, track in enumerate(tracks):
-        alone = place if track.channel is None else None
+    for index, track in enumerate(tracks):
+        alone = index if track.channel is None else None
         kit = track.program if track.is_drum else None
-        lines[alone, track.channel, track.is_drum, kit, track.pedal, _bytes(track)].append(place)
+        lines[alone, track.channel, track.is_drum, kit, track.pedal, _bytes(track)].append(index)
     for line in lines.values():
-        if _is_playable([tracks[place] for place in line]):
+        if _is_playable([tracks[index] for index in line]):
             yield line
         else:
             programs: defaultdict[int, list[int]] = defaultdict(list)
-            for place in line:
-                programs[tracks[place].program].append(place)
+            for index in line:
+                programs[tracks[index].program].append(index)
             yield from programs.values()
 
 
 def _is_playable(tracks: Sequence[Track]) -> bool:
-    """Returns whether no two programs begin notes at one tick."""
+    """Returns whether all notes that begin at one tick have the same program."""
     if len({track.program for track in tracks}) < 2:
         return True
     onsets = np.concatenate([track.columns[0] for track in tracks])
@@ -94,10 +93,10 @@ def _is_playable(tracks: Sequence[Track]) -> bool:
     return not bool(((onsets[1:] == onsets[:-1]) & (programs[1:] != programs[:-1])).any())
 
 
-def _told(tracks: Sequence[Track], line: Sequence[int]) -> Hashable:
-    """Returns what is equal for lines that can share a channel at any time."""
+def _channel_key(tracks: Sequence[Track], line: Sequence[int]) -> Hashable:
+    """Returns the programs and events of a line; lines for which they are equal can share a channel at any time."""
     first = tracks[line[0]]
-    return frozenset(tracks[place].program for place in line), first.pedal, _bytes(first)
+    return frozenset(tracks[index].program for index in line), first.pedal, _bytes(first)
 
 
 def _bytes(track: Track) -> bytes:
@@ -105,7 +104,7 @@ def _bytes(track: Track) -> bytes:
 
 
 def _free(taken: Iterable[int], *, is_drum: bool) -> Iterator[int]:
-    """Yields the channels that are free, without an end."""
+    """Yields the free channels of all ports, without end."""
     used, port = set(taken), 0
     while True:
         for channel in range(CHANNELS):
@@ -115,26 +114,28 @@ def _free(taken: Iterable[int], *, is_drum: bool) -> Iterator[int]:
         port += 1
 
 
-def _place_drums(tracks: Sequence[Track], lines: Sequence[list[int]], taken: dict[int, list[int]]) -> None:
-    """Gives lines of drums their channels; those of one kit that are told the same share one."""
+def _assign_drums(tracks: Sequence[Track], lines: Sequence[list[int]], taken: dict[int, list[int]]) -> None:
+    """Assigns lines of drums to channels; lines with the same kit and the same events share one."""
     free = _free(list(taken), is_drum=True)
-    known = {_told(tracks, line): channel for channel, line in taken.items() if tracks[line[0]].is_drum}
+    known = {_channel_key(tracks, line): channel for channel, line in taken.items() if tracks[line[0]].is_drum}
     for line in lines:
-        told = _told(tracks, line)
-        if told not in known:
-            known[told] = next(free)
-            taken[known[told]] = []
-        taken[known[told]] = [*taken[known[told]], *line]
+        key = _channel_key(tracks, line)
+        if key not in known:
+            known[key] = next(free)
+            taken[known[key]] = []
+        taken[known[key]] = [*taken[known[key]], *line]
 
 
-def _place_pitched(tracks: Sequence[Track], lines: Sequence[list[int]], taken: dict[int, list[int]]) -> list[Placed]:
-    """Gives lines their channels; returns the parts of those that share channels in time."""
+def _assign_pitched(
+    tracks: Sequence[Track], lines: Sequence[list[int]], taken: dict[int, list[int]]
+) -> list[ChannelPart]:
+    """Assigns lines of melody to channels; returns the parts of lines that share channels over time."""
     free = _free(list(taken), is_drum=False)
     num_free = CHANNELS - 1 - sum(channel < CHANNELS and channel != DRUM_CHANNEL for channel in taken)
     if len(lines) > num_free:
         alike: defaultdict[Hashable, list[int]] = defaultdict(list)
         for line in lines:
-            alike[_told(tracks, line)] += line
+            alike[_channel_key(tracks, line)] += line
         lines = list(alike.values())
     if len(lines) <= num_free:
         for line in lines:
@@ -154,32 +155,33 @@ def _place_pitched(tracks: Sequence[Track], lines: Sequence[list[int]], taken: d
 
 def _is_plain(tracks: Sequence[Track], line: Sequence[int]) -> bool:
     first = tracks[line[0]]
-    is_one = len({tracks[place].program for place in line}) == 1
+    is_one = len({tracks[index].program for index in line}) == 1
     return is_one and not first.pedal and not len(first.events)
 
 
 def _share(
     tracks: Sequence[Track], lines: Sequence[list[int]], homes: Sequence[int], free: Iterator[int]
-) -> list[Placed]:
-    """Returns the notes of lines on channels that they share in time; the first lines have had the channels `homes`."""
-    columns = [np.concatenate([tracks[place].columns for place in line], axis=1) for line in lines]
+) -> list[ChannelPart]:
+    """Returns the parts of lines that share channels over time; the first lines had the channels `homes` before."""
+    columns = [np.concatenate([tracks[index].columns for index in line], axis=1) for line in lines]
     spans = [_spans(number, of_line) for number, of_line in enumerate(columns)]
     channels = _assigned(sorted(span for those in spans for span in those), homes, free)
     parts = []
     for line, those in zip(lines, spans, strict=True):
         starts = np.array([span.start for span in those], np.int64)
         of_spans = np.array([channels[span] for span in those], np.int64)
-        for place in line:
-            notes = tracks[place].columns
+        for index in line:
+            notes = tracks[index].columns
             of_notes = of_spans[np.searchsorted(starts, notes[0], side="right") - 1]
             parts += [
-                Placed(place, channel, notes[:, of_notes == channel], False) for channel in np.unique(of_notes).tolist()
+                ChannelPart(index, channel, notes[:, of_notes == channel], False)
+                for channel in np.unique(of_notes).tolist()
             ]
     return parts
 
 
 def _spans(line: int, columns: Ints) -> list[_Span]:
-    """Returns when one of (4, N) notes sounds."""
+    """Returns the spans of time in which any of the (4, N) notes of a line sounds."""
     if not columns.size:
         return []
     columns = columns[:, np.lexsort((columns[2], columns[0]))]
@@ -197,12 +199,13 @@ def _spans(line: int, columns: Ints) -> list[_Span]:
 
 
 def _assigned(spans: Sequence[_Span], homes: Sequence[int], free: Iterator[int]) -> dict[_Span, int]:
-    """Returns a channel for each span, which come in order of time; the first lines have had the channels `homes`.
+    """Returns the channel of each span, given in order of time; the first lines had the channels `homes` in the file.
 
-    A channel may pass from one line to another at the tick at which the one ends, unless a pitch of it begins again.
+    A channel may pass from one line to another at the tick at which the first ends, unless a pitch that ends there
+    begins again.
     """
     nothing = frozenset[int]()
-    last = {channel: _Span(-1, -1, line, nothing, nothing) for line, channel in enumerate(homes)}  # by channel
+    last = {channel: _Span(-1, -1, line, nothing, nothing) for line, channel in enumerate(homes)}  # span by channel
     unused = next(free)
     channels = {}
     for span in spans:
@@ -210,8 +213,8 @@ def _assigned(spans: Sequence[_Span], homes: Sequence[int], free: Iterator[int])
         own = [channel for channel in silent if last[channel].line == span.line]
         if own:
             chosen = own[0]
-        elif silent and unused >= CHANNELS:  # on another port, which not every player has
-            chosen = min(silent, key=lambda channel: (last[channel].end < 0, last[channel].end))  # homes come last
+        elif silent and unused >= CHANNELS:  # the unused channel is of another port, which not every player has
+            chosen = min(silent, key=lambda channel: (last[channel].end < 0, last[channel].end))  # unused homes last
         else:
             chosen, unused = unused, next(free)
         last[chosen] = span

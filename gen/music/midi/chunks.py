@@ -1,8 +1,8 @@
-"""Finds the chunks of a Standard MIDI File: what its header says, and where its tracks stand.
+"""Reads the header of a Standard MIDI File and finds its tracks.
 
-The format is that of "The Complete MIDI 1.0 Detailed Specification" (MMA 1996). No length that a file tells is
-trusted: where one is wrong, the search goes on at the next name of a track. All of it takes time in proportion to the
-bytes that are there. What is done about each fault stands in `gen.music.midi.rules`.
+The format is that of "The Complete MIDI 1.0 Detailed Specification" (MMA 1996). No length in a file is trusted: where
+one is wrong, the search continues at the next track header, `MTrk`. The time is proportional to the size of the file.
+`gen.music.midi.rules` lists the faults and how each is handled.
 """
 
 import re
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gen.errors import MidiError
+from gen.music.midi.protocol import CHANNELS, DRUM_CHANNEL, END_OF_TRACK, META_STATUS, NOTE_ON
 from gen.music.midi.recognise import MAX_PREAMBLE, begins_as_riff
 from gen.music.midi.rules import (
     BYTES_AFTER_END,
@@ -26,39 +27,36 @@ from gen.music.midi.rules import (
     TRACKS_MISSING,
 )
 
-PATTERNS = 2  # the type of a file whose tracks are pieces of their own
+PATTERNS = 2  # the type of a file whose tracks are independent pieces
 
 _TRACK = b"MTrk"
-_WHOLE_HEADER = b"MThd\0\0\0\6"  # as nearly all files begin
-_END_OF_TRACK = b"\xff\x2f\x00"
+_WHOLE_HEADER = b"MThd\0\0\0\6"  # the first bytes of nearly all files
+_END_OF_TRACK = bytes((META_STATUS, END_OF_TRACK, 0))
 _HEADER = struct.Struct(">HHH")
-_PITCHED_NOTE_ON = bytes((*range(0x90, 0x99), *range(0x9A, 0xA0)))
-# By the frames a second that the file names: how many make a beat here, and how long that is in microseconds. 29 stands
-# for 30/1.001, whose time code drops numbers, never frames: 30 of them last 1,001,000 us exactly.
+_PITCHED_NOTE_ON = bytes(NOTE_ON + channel for channel in range(CHANNELS) if channel != DRUM_CHANNEL)
+# By the frames per second that the file names: the number of frames in a beat, and the length of a beat in
+# microseconds. 29 stands for 30/1.001 frames per second. Its time code skips numbers but no frames: 30 frames last
+# 1,001,000 us.
 _SMPTE_BEATS = {24: (24, 1_000_000), 25: (25, 1_000_000), 29: (30, 1_001_000), 30: (30, 1_000_000)}
 
 
 class Chunks(NamedTuple):
-    """A MIDI file taken apart.
-
-    `tempo` is how many microseconds a beat lasts where the file tells time in seconds, not beats; None where it tells
-    the tempo by events.
-    """
+    """The header and the tracks of a MIDI file."""
 
     data: bytes
-    kind: int
-    division: int  # as it stands in the header
+    kind: int  # the type of the file: 0, 1 or 2
+    division: int  # the field of the header
     ticks_per_beat: int
-    tempo: int | None
-    tracks: list[tuple[int, int]]  # where in `data` each track's events start and stop
+    tempo: int | None  # microseconds a beat if time is measured in SMPTE frames; None if tempo events tell it
+    tracks: list[tuple[int, int]]  # the offsets in `data` at which the events of each track start and stop
     findings: Counter[str]
 
 
 def find_chunks(path: Path, data: bytes) -> Chunks:
-    """Returns where the tracks of a file are.
+    """Returns the header and the tracks of a file.
 
     Raises:
-        MidiError: the data is no MIDI file with a track in it, or one of an unusable kind.
+        MidiError: the data is no MIDI file, has no track, or is of an unusable kind.
     """
     findings: Counter[str] = Counter()
     data = _unwrapped(data, findings)
@@ -81,65 +79,65 @@ def find_chunks(path: Path, data: bytes) -> Chunks:
 
 
 def may_sound_pitched(chunks: Chunks) -> bool:
-    """Returns whether there may be notes that are no drums; False is certain, True may be chance.
+    """Returns whether a file may have notes on other channels than channel 10; False is certain.
 
-    It looks for the status bytes alone, a hundred times as fast as reading the events.
+    The test looks for the byte values of such note-ons, a hundred times as fast as reading the events.
     """
     tracks = (chunks.data[start:stop] for start, stop in chunks.tracks)
     return any(len(track.translate(None, _PITCHED_NOTE_ON)) < len(track) for track in tracks)
 
 
 class _Walk:
-    """Goes from chunk to chunk and counts what it finds odd."""
+    """Steps from chunk to chunk and counts faults."""
 
     def __init__(self, data: bytes, findings: Counter[str]) -> None:
         self._data = data
         self._findings = findings
 
-    def tracks(self, place: int, *, promised: int) -> list[tuple[int, int]]:
-        """Returns where the tracks from `place` on start and stop."""
+    def tracks(self, offset: int, *, promised: int) -> list[tuple[int, int]]:
+        """Returns the bounds of the tracks from `offset` on."""
         found: list[tuple[int, int]] = []
-        most = min(promised or MAX_TRACKS, MAX_TRACKS)
+        max_tracks = min(promised or MAX_TRACKS, MAX_TRACKS)
         num_tracks = 0
-        for start, stop in self._bodies(place):
+        for start, stop in self._bodies(offset):
             is_track = self._data.startswith(_TRACK, start - 8)
             num_tracks += is_track
-            if is_track and len(found) < most:
+            if is_track and len(found) < max_tracks:
                 found.append((start, stop))
             else:
                 self._findings[CHUNKS_SKIPPED] += 1
         self._findings[TRACKS_MISSING] += max(0, promised - num_tracks)
         return found
 
-    def _bodies(self, place: int) -> Iterator[tuple[int, int]]:
-        """Yields where the body of each chunk starts and stops."""
+    def _bodies(self, offset: int) -> Iterator[tuple[int, int]]:
+        """Yields the bounds of the body of each chunk."""
         data = self._data
-        while len(data) - place >= 8:
-            start = place + 8
-            stop = start + int.from_bytes(data[place + 4 : start])
-            if data.startswith(_TRACK, place):
+        while len(data) - offset >= 8:
+            start = offset + 8
+            stop = start + int.from_bytes(data[offset + 4 : start])
+            if data.startswith(_TRACK, offset):
                 stop = self._true_end(start, stop)
-            elif stop > len(data) or not self._is_name(place):
-                following = data.find(_TRACK, place)
+            elif stop > len(data) or not self._is_name(offset):
+                following = data.find(_TRACK, offset)
                 if following < 0:
                     break
                 self._findings[CHUNKS_SKIPPED] += 1
-                place = following
+                offset = following
                 continue
             yield start, stop
-            place = stop
-        self._findings[BYTES_AFTER_END] += max(0, len(data) - place)
+            offset = stop
+        self._findings[BYTES_AFTER_END] += max(0, len(data) - offset)
 
-    def _is_name(self, place: int) -> bool:
-        name = self._data[place : place + 4]
+    def _is_name(self, offset: int) -> bool:
+        name = self._data[offset : offset + 4]
         return len(name) == 4 and name.isascii() and name.decode("ascii").isprintable()
 
     def _true_end(self, start: int, stop: int) -> int:
-        """Returns where a track ends; if its length leads nowhere, where it says so itself."""
+        """Returns the end of a track: by its length if that leads to a chunk, else at an end-of-track event."""
         if stop == len(self._data) or self._is_name(stop):
             return stop
         if stop < len(self._data) and self._data.endswith(_END_OF_TRACK, start, stop):
-            return stop  # what is wrong is what comes after
+            return stop  # the length is right; the bytes after the track are wrong
         at = bisect_left(self._ends, start)
         if at < len(self._ends):
             self._findings[LENGTHS_WRONG] += 1
@@ -149,15 +147,15 @@ class _Walk:
 
     @cached_property
     def _ends(self) -> list[int]:
-        """Where in the whole file an end of track stands before another track, or as the last one."""
+        """The offsets after end-of-track events that precede a track header, and after the last one of the file."""
         before_a_track = re.finditer(re.escape(_END_OF_TRACK) + b"(?=MTrk)", self._data)
-        places = [match.start() for match in before_a_track]
-        places.append(max(self._data.rfind(_END_OF_TRACK), 0))
-        return [place + len(_END_OF_TRACK) for place in places]
+        offsets = [match.start() for match in before_a_track]
+        offsets.append(max(self._data.rfind(_END_OF_TRACK), 0))
+        return [offset + len(_END_OF_TRACK) for offset in offsets]
 
 
 def _unwrapped(data: bytes, findings: Counter[str]) -> bytes:
-    """Returns the MIDI file in an RMID file, or after bytes that do not belong to it; any other data as it is."""
+    """Returns the MIDI file inside an RMID file or after a preamble; any other data unchanged."""
     if data[:4] == b"MThd":
         return data
     is_riff = begins_as_riff(data)
@@ -172,8 +170,12 @@ def _unwrapped(data: bytes, findings: Counter[str]) -> bytes:
     return data[start : start + size] if has_size else data[start:]
 
 
+def _is_riff(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"RMID"
+
+
 def _time(path: Path, division: int) -> tuple[int, int | None]:
-    """Returns the ticks in a beat, and how long it lasts in microseconds where that is fixed: in SMPTE time."""
+    """Returns the ticks in a beat and, for SMPTE time, the microseconds in a beat."""
     if division < 0x8000:
         if division == 0:
             raise MidiError(f"{path}: no ticks in a beat (division 0)")

@@ -9,7 +9,7 @@ from gen.music.midi.recognise import RIFF_SUFFIX
 def save_midi(path: Path, data: bytes) -> None:
     """Writes a Standard MIDI File, which appears whole or not at all. Raises SettingError if it cannot be written."""
     contents = in_riff(data) if path.suffix.lower() == RIFF_SUFFIX else data
-    write_atomically(path, lambda temporary: _write(temporary, contents))
+    write_atomically(path, lambda temporary: temporary.write_bytes(contents))
 
 
 def in_riff(data: bytes) -> bytes:
@@ -19,7 +19,3 @@ def in_riff(data: bytes) -> bytes:
     """
     body = b"RMIDdata" + len(data).to_bytes(4, "little") + data + b"\0" * (len(data) % 2)
     return b"RIFF" + len(body).to_bytes(4, "little") + body
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

@@ -1,14 +1,16 @@
-"""Turns what a channel is told into what the synthesiser can do: bends, controllers, banks and pedals of a track.
+"""Converts the bends, controllers, banks and pedals of a track into commands for the synthesiser.
 
-tinysoundfont knows bends, their range, volume, expression and pan. Here are added:
+tinysoundfont itself plays bends, their range, volume, expression and pan. This module adds:
 
-- Volume and expression follow General MIDI: amplitude is the square of the value; the synthesiser's own curve is cubic.
-- Modulation is a vibrato of up to half a semitone (General MIDI 2); `gen.music.views.sound` plays it by changing the
+- Volume and expression as in General MIDI: the amplitude is the square of the value. The curve of the synthesiser is
+  cubic.
+- Modulation: a vibrato of up to half a semitone (General MIDI 2), which `gen.music.views.sound` plays by changing the
   tuning.
-- Fine and coarse tuning (registered parameters 1 and 2), which would otherwise be overwritten by the vibrato.
-- A bank counts at once, by its upper half; a font that lacks it plays bank 0.
-- Controller 121 resets as its makers agreed (RP-015): volume, pan and bank stay.
-- Sostenuto and hold pedals lengthen notes as the sustain pedal does; notes that begin under the soft pedal are softer.
+- Fine and coarse tuning (registered parameters 1 and 2), which the vibrato would otherwise overwrite.
+- Banks: a bank counts at once, by its upper half; a font without the bank plays bank 0.
+- Controller 121, which resets controllers as in recommended practice RP-015: volume, pan and bank stay.
+- Pedals: the sostenuto and hold pedals lengthen notes as the sustain pedal does; notes that begin under the soft pedal
+  are softer.
 
 Pressures and effects are not played.
 """
@@ -21,113 +23,128 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.music.midi.parts import BANK_SELECT
+from gen.music.midi.protocol import (
+    ALL_NOTES_OFF,
+    ALL_SOUND_OFF,
+    BANK_SELECT,
+    BEND,
+    CONTROLLER,
+    DATA_ENTRY,
+    EXPRESSION,
+    FINE,
+    HOLD_PEDAL,
+    MODULATION,
+    NO_BEND,
+    PAN,
+    REGISTERED,
+    REGISTERED_FINE,
+    RESET_CONTROLLERS,
+    SOFT_PEDAL,
+    SOSTENUTO_PEDAL,
+    UNREGISTERED,
+    UNREGISTERED_FINE,
+    VOLUME,
+)
 from gen.music.midi.rules import pedal_spans
 from gen.music.score import ChannelEvents, PedalSpan, Track
 
 SOFT_SHARE = 0.75  # of a note's velocity, under the soft pedal
 MAX_VIBRATO_CENTS = 50
+DEFAULT_VOLUME = 100  # of General MIDI: the volume before the first change, in files with volume changes
 
-VOLUME, DEFAULT_VOLUME = 7, 100  # of General MIDI, where a file tells volumes
-_MODULATION, _DATA, _EXPRESSION = 1, 6, 11
-_SOSTENUTO, _SOFT, _HOLD = 66, 67, 69
-_DATA_FINE = 38
-_UNREGISTERED_FINE, _UNREGISTERED, _REGISTERED_FINE, _REGISTERED = 98, 99, 100, 101
-_SOUND_OFF, _RESET, _NOTES_OFF = 120, 121, 123
-_FINE = 32  # more than a controller is that of its finer half
-_PLAYED = frozenset({10, 42, *range(98, 102), _SOUND_OFF})  # pan, what chooses a parameter, all sound off
-_NO_BEND = 8192
+_PARAMETER_CHOICES = (UNREGISTERED_FINE, UNREGISTERED, REGISTERED_FINE, REGISTERED)
+_PLAYED = frozenset({PAN, PAN + FINE, *_PARAMETER_CHOICES, ALL_SOUND_OFF})
 _FINE_TUNING, _COARSE_TUNING, _NO_PARAMETER = (0, 1), (0, 2), (127, 127)
 
 Ints = NDArray[np.int64]
 
 
-class Kind(IntEnum):
-    """What a synthesiser is told; of what is due at once, keys go up first, and down last."""
+class Command(IntEnum):
+    """A command for the synthesiser; of those that are due at once, the lowest comes first."""
 
     OFF = 0
     CONTROL = 1  # a controller and its value
-    BEND = 2  # 0 to 16383
+    BEND = 2  # a value from 0 to 16383
     BANK = 3
-    TUNING = 4  # in cents
-    VIBRATO = 5  # its depth in cents
+    TUNING = 4  # cents
+    VIBRATO = 5  # the depth in cents
     ON = 6
 
 
 class Gesture(NamedTuple):
-    """One of them other than a key; `first` is the controller, or the value where there is no other."""
+    """A command at a tick, other than ON and OFF; `first` is the controller of CONTROL, else the value."""
 
     tick: int
-    kind: Kind
+    command: Command
     first: int
     second: int = 0
 
 
 @dataclass(slots=True)
 class _Tuning:
-    """The parameters that a channel was given."""
+    """The tuning of a channel, and the parameter that data entry sets."""
 
     parameter: tuple[int, int] = _NO_PARAMETER
     coarse: int = 64
     fine: int = 64 << 7
 
     def choose(self, controller: int, value: int) -> None:
-        """Takes one of the four controllers that choose a parameter."""
+        """Chooses the parameter by the value of one of the four controllers for it."""
         upper, lower = self.parameter
-        if controller in (_UNREGISTERED, _UNREGISTERED_FINE):
+        if controller in (UNREGISTERED, UNREGISTERED_FINE):
             self.parameter = _NO_PARAMETER
         else:
-            self.parameter = (value, lower) if controller == _REGISTERED else (upper, value)
+            self.parameter = (value, lower) if controller == REGISTERED else (upper, value)
 
     def set(self, controller: int, value: int) -> bool:
-        """Takes a value for the parameter; returns whether it is one of tuning."""
+        """Sets the chosen parameter if it is one of tuning; returns whether it is."""
         if self.parameter == _COARSE_TUNING:
-            self.coarse = value if controller == _DATA else self.coarse
+            self.coarse = value if controller == DATA_ENTRY else self.coarse
         elif self.parameter == _FINE_TUNING:
-            self.fine = value << 7 | self.fine & 0x7F if controller == _DATA else self.fine & ~0x7F | value
+            self.fine = value << 7 | self.fine & 0x7F if controller == DATA_ENTRY else self.fine & ~0x7F | value
         else:
             return False
         return True
 
     @property
     def cents(self) -> int:
-        """How much higher than written the channel sounds."""
+        """The interval in cents from the written to the sounding pitch."""
         return 100 * (self.coarse - 64) + round(100 * (self.fine - (64 << 7)) / (64 << 7))
 
 
 def gestures(track: Track) -> Iterator[Gesture]:
-    """Yields what a track's channel is told, in order of time."""
+    """Yields the commands of a track's channel, in order of time."""
     tuning = _Tuning()
     ticks = track.events.columns[0]
     is_held = (_held(ticks, track.pedal) > ticks).tolist()
     for (tick, status, first, second), held in zip(track.events, is_held, strict=True):
-        if status == 0xE0:
-            yield Gesture(tick, Kind.BEND, second << 7 | first)
-        elif status == 0xB0 and not (held and first >= _NOTES_OFF):  # keys go up, but the pedal holds the notes
+        if status == BEND:
+            yield Gesture(tick, Command.BEND, second << 7 | first)
+        elif status == CONTROLLER and not (held and first >= ALL_NOTES_OFF):  # a pedal holds notes despite notes-off
             yield from _controlled(tick, first, second, tuning)
 
 
 def loudness(tick: int, controller: int, value: int) -> Iterator[Gesture]:
-    """Yields a value 0..127 of volume or expression in the synthesiser's terms, fourteen bits of them."""
+    """Yields the commands for a value 0..127 of volume or expression, converted to the synthesiser's curve."""
     upper, lower = divmod(round(16383 * (value / 127) ** (2 / 3)), 128)
-    yield Gesture(tick, Kind.CONTROL, controller, upper)
-    yield Gesture(tick, Kind.CONTROL, controller + _FINE, lower)
+    yield Gesture(tick, Command.CONTROL, controller, upper)
+    yield Gesture(tick, Command.CONTROL, controller + FINE, lower)
 
 
-def tells_volume(track: Track) -> bool:
-    """Returns whether a track's channel is told its volume."""
+def has_volume(track: Track) -> bool:
+    """Returns whether a track's channel has volume changes."""
     return bool(_is_controller(track.events, VOLUME).any())
 
 
 def released_ticks(track: Track) -> Ints:
-    """Returns the (N,) ticks at which notes end: at the latest when pedals are up, or the key goes down again."""
+    """Returns the (N,) ticks at which notes end: when key and pedals are up, or when the key is struck again."""
     onsets, durations, pitches, _ = track.columns
     keys_up = onsets + durations
     ends = _held(keys_up, track.pedal)
     if len(track.events):
         last = int(keys_up.max(initial=0))
-        ends = _held(ends, _spans(track.events, _HOLD, last))
-        ends = np.maximum(ends, _caught(onsets, keys_up, _spans(track.events, _SOSTENUTO, last)))
+        ends = _held(ends, _spans(track.events, HOLD_PEDAL, last))
+        ends = np.maximum(ends, _caught(onsets, keys_up, _spans(track.events, SOSTENUTO_PEDAL, last)))
     order = np.lexsort((onsets, pitches))
     is_repeated = (np.diff(pitches[order]) == 0) & (np.diff(onsets[order]) > 0)
     first, second = order[:-1][is_repeated], order[1:][is_repeated]
@@ -136,11 +153,11 @@ def released_ticks(track: Track) -> Ints:
 
 
 def struck_velocities(track: Track) -> Ints:
-    """Returns the (N,) velocities of notes, less under the soft pedal."""
+    """Returns the (N,) velocities of notes, reduced under the soft pedal."""
     onsets, _, _, velocities = track.columns
     if not len(track.events):
         return np.asarray(velocities)
-    spans = _spans(track.events, _SOFT, int(onsets.max(initial=0)) + 1)
+    spans = _spans(track.events, SOFT_PEDAL, int(onsets.max(initial=0)) + 1)
     is_soft = _held(onsets, spans) > onsets
     softer = np.maximum(1, np.rint(velocities * SOFT_SHARE)).astype(np.int64)
     return np.asarray(np.where(is_soft, softer, velocities))
@@ -148,33 +165,33 @@ def struck_velocities(track: Track) -> Ints:
 
 def _controlled(tick: int, controller: int, value: int, tuning: _Tuning) -> Iterator[Gesture]:
     if controller == BANK_SELECT:
-        yield Gesture(tick, Kind.BANK, value)
-    elif controller == _MODULATION:
-        yield Gesture(tick, Kind.VIBRATO, round(MAX_VIBRATO_CENTS * value / 127))
-    elif controller == _RESET:
+        yield Gesture(tick, Command.BANK, value)
+    elif controller == MODULATION:
+        yield Gesture(tick, Command.VIBRATO, round(MAX_VIBRATO_CENTS * value / 127))
+    elif controller == RESET_CONTROLLERS:
         tuning.parameter = _NO_PARAMETER
-        yield Gesture(tick, Kind.VIBRATO, 0)
-        yield Gesture(tick, Kind.BEND, _NO_BEND)
-        yield from loudness(tick, _EXPRESSION, 127)
-        yield Gesture(tick, Kind.CONTROL, _REGISTERED, 127)
-        yield Gesture(tick, Kind.CONTROL, _REGISTERED_FINE, 127)
-    elif controller >= _NOTES_OFF:
-        yield Gesture(tick, Kind.CONTROL, _NOTES_OFF, 0)
-    elif controller in (_DATA, _DATA_FINE):
+        yield Gesture(tick, Command.VIBRATO, 0)
+        yield Gesture(tick, Command.BEND, NO_BEND)
+        yield from loudness(tick, EXPRESSION, 127)
+        yield Gesture(tick, Command.CONTROL, REGISTERED, 127)
+        yield Gesture(tick, Command.CONTROL, REGISTERED_FINE, 127)
+    elif controller >= ALL_NOTES_OFF:
+        yield Gesture(tick, Command.CONTROL, ALL_NOTES_OFF, 0)
+    elif controller in (DATA_ENTRY, DATA_ENTRY + FINE):
         if tuning.set(controller, value):
-            yield Gesture(tick, Kind.TUNING, tuning.cents)
+            yield Gesture(tick, Command.TUNING, tuning.cents)
         else:
-            yield Gesture(tick, Kind.CONTROL, controller, value)
-    elif controller in (VOLUME, _EXPRESSION):
+            yield Gesture(tick, Command.CONTROL, controller, value)
+    elif controller in (VOLUME, EXPRESSION):
         yield from loudness(tick, controller, value)
     elif controller in _PLAYED:
-        if _UNREGISTERED_FINE <= controller <= _REGISTERED:
+        if controller in _PARAMETER_CHOICES:
             tuning.choose(controller, value)
-        yield Gesture(tick, Kind.CONTROL, controller, value)
+        yield Gesture(tick, Command.CONTROL, controller, value)
 
 
 def _caught(onsets: Ints, keys_up: Ints, spans: tuple[PedalSpan, ...]) -> Ints:
-    """Returns until when the sostenuto pedal holds (N,) notes: those whose keys are down when it goes down."""
+    """Returns (N,) ticks until which the sostenuto pedal holds notes: those whose keys are down when it goes down."""
     if not spans:
         return keys_up
     downs, lengths = np.array(spans, np.int64).T
@@ -185,17 +202,17 @@ def _caught(onsets: Ints, keys_up: Ints, spans: tuple[PedalSpan, ...]) -> Ints:
 
 def _is_controller(events: ChannelEvents, number: int) -> NDArray[np.bool_]:
     _, statuses, firsts, _ = events.columns
-    return np.asarray((statuses == 0xB0) & (firsts == number))
+    return np.asarray((statuses == CONTROLLER) & (firsts == number))
 
 
 def _spans(events: ChannelEvents, pedal: int, end_ticks: int) -> tuple[PedalSpan, ...]:
-    """Returns when a pedal is down."""
+    """Returns the spans in which a pedal is down."""
     ticks, _, _, values = events.columns[:, _is_controller(events, pedal)]
     return pedal_spans(np.stack((ticks, values), axis=1), end_ticks=end_ticks)
 
 
 def _held(ends: Ints, spans: tuple[PedalSpan, ...]) -> Ints:
-    """Returns until when a pedal holds what would end at (N,) ticks."""
+    """Returns (N,) ticks until which a pedal holds notes whose keys go up at `ends`."""
     if not spans:
         return ends
     downs, lengths = np.array(spans, np.int64).T

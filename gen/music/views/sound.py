@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 
 from gen.errors import SettingError
 from gen.files import write_atomically
+from gen.music.midi.protocol import VOLUME
 from gen.music.score import Score, Track
 from gen.music.views.gestures import (
     DEFAULT_VOLUME,
-    VOLUME,
-    Kind,
+    Command,
     gestures,
+    has_volume,
     loudness,
     released_ticks,
     struck_velocities,
-    tells_volume,
 )
 from gen.music.views.instruments import instrument_name
 
@@ -186,15 +186,15 @@ class _Player:
 
     def tell(self, kind: int, channel: int, first: int, second: int) -> None:
         """Does what is due."""
-        if kind == Kind.ON:
+        if kind == Command.ON:
             self._synth.noteon(channel, first, second)
-        elif kind == Kind.OFF:
+        elif kind == Command.OFF:
             self._synth.noteoff(channel, first)
-        elif kind == Kind.CONTROL:
+        elif kind == Command.CONTROL:
             self._synth.control_change(channel, first, second)
-        elif kind == Kind.BEND:
+        elif kind == Command.BEND:
             self._synth.pitchbend(channel, first)
-        elif kind == Kind.BANK:
+        elif kind == Command.BANK:
             self._change_bank(channel, first)
         else:
             self._tune(channel, kind, first)
@@ -215,7 +215,7 @@ class _Player:
             self.select(channel, bank=0)
 
     def _tune(self, channel: int, kind: int, cents: int) -> None:
-        if kind == Kind.TUNING:
+        if kind == Command.TUNING:
             self._tunings[channel] = cents
         elif cents:
             self._vibratos[channel] = cents
@@ -233,8 +233,8 @@ def _events(score: Score) -> _Events:
     columns = np.concatenate(parts, axis=1)
     # Within a frame keys go up before others go down, or a repeated note would be let go as it is struck. What is told
     # between the two stays in its order.
-    is_key = (columns[1] == Kind.OFF) | (columns[1] == Kind.ON)
-    ranks = np.where(is_key, columns[1], Kind.CONTROL)
+    is_key = (columns[1] == Command.OFF) | (columns[1] == Command.ON)
+    ranks = np.where(is_key, columns[1], Command.CONTROL)
     order = np.lexsort((np.where(is_key, columns[3], 0), columns[2], ranks, columns[0]))
     return _Events(*columns[:, order])
 
@@ -248,7 +248,7 @@ def _keys(score: Score, channel: int, track: Track) -> NDArray[np.int64]:
     return np.stack(
         (
             np.concatenate((starts, stops)),
-            np.repeat((Kind.ON, Kind.OFF), len(starts)),
+            np.repeat((Command.ON, Command.OFF), len(starts)),
             np.full(2 * len(starts), channel),
             np.concatenate((pitches, pitches)),
             np.concatenate((velocities, np.zeros_like(velocities))),
@@ -258,7 +258,7 @@ def _keys(score: Score, channel: int, track: Track) -> NDArray[np.int64]:
 
 def _gestures(score: Score, channel: int, track: Track, *, until: int) -> NDArray[np.int64]:
     """Returns the (5, N) gestures of a track as columns of `_Events`, in order, up to a frame."""
-    told = loudness(0, VOLUME, DEFAULT_VOLUME) if any(map(tells_volume, score.tracks)) else ()
+    told = loudness(0, VOLUME, DEFAULT_VOLUME) if any(map(has_volume, score.tracks)) else ()
     rows = np.array([*told, *gestures(track)], np.int64).reshape(-1, 4)
     ticks, kinds, firsts, seconds = rows.T
     columns = np.stack((_frames(score, ticks), kinds, np.full(len(rows), channel), firsts, seconds))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.errors import MidiError
-from gen.music.midi.census import KINDS, left_out
+from gen.music.midi.census import EVENT_KINDS, left_out
 from gen.music.midi.read import read_midi_events
 from tests.music.midi_bytes import midi, saved
 from tests.music.mido_files import as_bytes, mido_files
@@ -81,4 +81,4 @@ def test_the_earlier_of_two_tempos_at_a_tick_is_left_out(tmp_path: Path) -> None
 @pytest.mark.parametrize("event", ["00 ff 21 00", "00 ff 51 01 07", "00 ff 58 04 00 02 18 08"])
 def test_an_event_that_is_refused_is_neither_kept_nor_left_out(tmp_path: Path, event: str) -> None:
     (part,) = BeatCodec().encode_file(saved(tmp_path, midi(event + NOTE)))
-    assert not part.findings.keys() & (KINDS | {left_out(kind) for kind in KINDS})
+    assert not part.findings.keys() & (EVENT_KINDS | {left_out(kind) for kind in EVENT_KINDS})

@@ -29,9 +29,6 @@ ALLOWED = {
     "corpus": GROUND | {"music", "codecs", "data"},
     "runs": GROUND | {*CORE, "music", "codecs", "corpus"},
 }
-ALLOWED["runs"] = (
-    GROUND | {"data", "kernels", "models", "training", "generation", "analysis"} | {"music", "codecs", "corpus"}
-)
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 

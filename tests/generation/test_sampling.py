@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from gen.config import SamplingConfig
 from gen.errors import CheckpointError
-from gen.generation import sampling
-from gen.generation.sampling import REPETITION_WINDOW, Sampler, new_stream, pick, weigh
+from gen.generation import sampling, uniforms
+from gen.generation.sampling import REPETITION_WINDOW, Sampler, pick, weigh
+from gen.generation.uniforms import new_stream
 from gen.kernels.drawing import FloatArray, TokenArray, has_draw_kernel
 
 ALL_FILTERS = SamplingConfig(temperature=0.7, top_k=30, top_p=0.9, min_p=0.02, repetition_penalty=1.3)
@@ -152,7 +153,7 @@ def test_rows_go_on_unchanged_when_others_end() -> None:
 def test_draws_do_not_depend_on_the_size_of_a_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     logits = random_logits(3, 50)
     expected = drawn(sampler_for(SamplingConfig(), vocab_size=50, num_rows=3), logits, count=300)
-    monkeypatch.setattr(sampling, "UNIFORM_BLOCK", block)
+    monkeypatch.setattr(uniforms, "UNIFORM_BLOCK", block)
     found = drawn(sampler_for(SamplingConfig(), vocab_size=50, num_rows=3), logits, count=300)
     assert np.array_equal(found, expected)
 

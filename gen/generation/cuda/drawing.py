@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gen.config import SamplingConfig
-from gen.generation.sampling import MIN_TEMPERATURE
+from gen.generation.filters import MIN_TEMPERATURE
 
 
 class DeviceDraw:

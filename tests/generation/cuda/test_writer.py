@@ -19,7 +19,8 @@ from gen.generation.cuda.drawing import DeviceDraw
 from gen.generation.cuda.graph import NUM_WARM_UP_RUNS, Captured
 from gen.generation.cuda.writer import BLOCK, DeviceWriter, last_tokens
 from gen.generation.generate import Sampled, generate
-from gen.generation.sampling import REPETITION_WINDOW, UNIFORM_BLOCK, Sampler
+from gen.generation.sampling import REPETITION_WINDOW, Sampler
+from gen.generation.uniforms import UNIFORM_BLOCK
 from gen.kernels.drawing import Drawn
 from gen.models import stepper as models
 from gen.models.cells import CELLS

@@ -1,3 +1,5 @@
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,3 +68,65 @@ print([name for name in sys.modules if name in ("torch._dynamo", "sympy", "matpl
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def tiny_run(corpus: str | Path, folder: Path) -> gen.Run:
+    """Returns a run of no step."""
+    return gen.train(corpus, run="tiny", out=folder, steps=0, hidden_size=8, num_layers=1, batch_size=2, bptt=16)
+
+
+@pytest.fixture(scope="module")
+def tunes(tmp_path_factory: pytest.TempPathFactory) -> gen.Run:
+    return tiny_run("chorales", tmp_path_factory.mktemp("tunes"))
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory: pytest.TempPathFactory) -> gen.Run:
+    folder = tmp_path_factory.mktemp("plays")
+    (folder / "a.txt").write_text("to be or not to be, that is the question\n" * 60, encoding="utf-8")
+    return tiny_run(folder / "a.txt", folder)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "first"), [(".mid", "MThd"), (".kar", "MThd"), (".rmi", "RIFF"), (".json", '{"format"'), (".txt", "")]
+)
+def test_a_score_is_written_in_the_format_of_the_suffix(
+    tunes: gen.Run, tmp_path: Path, suffix: str, first: str
+) -> None:
+    (tune,) = tunes.sample(length=60, seed=1)
+    tunes.write(tmp_path / f"a{suffix}", tune)
+    assert (tmp_path / f"a{suffix}").read_bytes().startswith(first.encode())
+
+
+def test_a_text_is_written_as_it_is_and_as_its_ids(plays: gen.Run, tmp_path: Path) -> None:
+    request = plays.request("to be", length=20)
+    drawn = [item.token for item in plays.draw(request)]
+    (text,) = plays.sample("to be", length=20, seed=request.seed)
+    for suffix in (".txt", ".json"):
+        plays.write(tmp_path / f"a{suffix}", text)
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == text
+    tokens = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["tokens"]
+    assert tokens == [*request.prompt.ids, *drawn]
+
+
+@pytest.mark.parametrize(
+    ("name", "sample", "line"),
+    [
+        ("a.mid", "to be", "a.mid: text cannot be written as .mid"),
+        ("a.doc", "to be", "a.doc: unknown suffix (.doc)"),
+        ("none/a.txt", "to be", "none/a.txt: no such folder (none)"),
+        ("a.txt", 7, "a.txt: tiny writes a text (int)"),
+    ],
+)
+def test_a_sample_that_cannot_be_written_is_one_error_that_names_the_file(
+    plays: gen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sample: object, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gen.GenError, match=f"^{re.escape(line)}$"):
+        plays.write(name, sample)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_draws_the_same_tokens_each_time(tunes: gen.Run) -> None:
+    request = tunes.request(length=30, num_samples=2)
+    assert list(tunes.draw(request)) == list(tunes.draw(request))

@@ -11,7 +11,7 @@ from pathlib import Path
 from gen.errors import CheckpointError, GenError, SettingError
 from gen.files import FolderLock, reason, remove_leftovers
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
-from gen.runs.record import METRICS_FILE, SAMPLES
+from gen.runs.files import METRICS_FILE, SAMPLES
 
 NAME = re.compile(r"[\w][\w.+-]*")
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\..*)?", re.IGNORECASE)

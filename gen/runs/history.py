@@ -1,6 +1,7 @@
 """What a run has reached so far: its best validation, its patience, and metrics.jsonl, a line a report."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,10 @@ class Metrics:
         write_atomically(path, lambda temporary: _write(temporary, kept))
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
-    def write(self, report: dict[str, Any]) -> None:
+    def write(self, line: Mapping[str, Any]) -> None:
         """Adds one line. Raises SettingError if the disk is full."""
         try:
-            self._file.write(json.dumps(report) + "\n")
+            self._file.write(json.dumps(dict(line)) + "\n")
             self._file.flush()
         except OSError as err:
             raise SettingError(f"{self._file.name}: cannot be written ({reason(err)})") from err

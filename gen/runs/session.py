@@ -5,7 +5,7 @@ run that was stopped, or killed at any moment, goes on bit for bit. Reports come
 so decides what to show and when to stop.
 
 Several processes may train one run (`gen.training.distributed`), each with a session of its own. They go through the
-same steps; what a clock or a file decides, the first decides for all, and it alone has a record to write into.
+same steps; what a clock or a file decides, the first decides for all, and it alone writes files.
 """
 
 import math
@@ -29,10 +29,10 @@ from gen.errors import TrainingError
 from gen.files import FolderLock
 from gen.kernels.library import library
 from gen.models.recurrent import RecurrentLM
+from gen.runs.files import RunFiles
 from gen.runs.header import RunHeader
 from gen.runs.history import History
 from gen.runs.prepared import PreparedCorpus, bits_of
-from gen.runs.record import Record
 from gen.training.distributed import ALONE, Peers
 from gen.training.recipe import Choice
 from gen.training.trainer import SNAPSHOT_STEPS, Place, Step, Trainer
@@ -124,17 +124,17 @@ class Session:
             self._trainer.load_state_dict(tensors, asdict(header.position))
             self._history = replace(header.history)
             self._marks_passed = header.marks_passed
-        self._record: Record | None = None
+        self._files: RunFiles | None = None
         with peers.together():
             if peers.is_first:
-                self._record = Record(folder, material, model, training, step=self._trainer.place.step)
+                self._files = RunFiles(folder, material, model, training, step=self._trainer.place.step)
         self._loss_sum, self._loss_tokens = 0.0, 0
         self._is_new = resumed is None
         self._last_save = time.monotonic()
         self._rate = _Rate()
         self._held = held.pop_all() if held is not None else ExitStack()
-        if self._record is not None:
-            self._held.callback(self._record.close)
+        if self._files is not None:
+            self._held.callback(self._files.close)
 
     @property
     def unit(self) -> str:
@@ -196,7 +196,7 @@ class Session:
 
     def close(self) -> None:
         """Lets others train the run; nothing is written after that. May be called again."""
-        self._record = None
+        self._files = None
         self._held.close()
 
     def _after(self, step: Step) -> StepReport:
@@ -230,7 +230,7 @@ class Session:
             learning_rate=step.learning_rate,
             tokens_per_second=self._rate.after(place.tokens),
             remark=step.remark,
-            sample=self._on_first(lambda record: record.write_sample(place.step)) if is_due else None,
+            sample=self._on_first(lambda files: files.write_sample(place.step)) if is_due else None,
         )
         self._keep(report, is_due=is_due, marks=marks)
         return report
@@ -250,17 +250,17 @@ class Session:
         """Returns whether it is time to save."""
         return self._peers.first(lambda: time.monotonic() - self._last_save > SECONDS_BETWEEN_SAVES)
 
-    def _on_first(self, work: Callable[[Record], Result]) -> Result:
-        """Lets the first process do something with the record, and gives all what it returned."""
+    def _on_first(self, work: Callable[[RunFiles], Result]) -> Result:
+        """Lets the first process work on the files, and gives all what it returned."""
 
-        def work_with_record() -> Result:
-            if self._record is None:
+        def work_on_files() -> Result:
+            if self._files is None:
                 raise TrainingError(f"{self.folder}: the session is closed", hint="open another with resume=True")
             if self._lock is not None:
                 self._lock.check()
-            return work(self._record)
+            return work(self._files)
 
-        return self._peers.first(work_with_record)
+        return self._peers.first(work_on_files)
 
     def _validate(self, max_tokens: int = VALID_TOKENS) -> tuple[Evaluation, float] | None:
         """Measures the present weights of the first process, with the factor on their logits that is best for them."""
@@ -296,10 +296,10 @@ class Session:
         self.was_stopped = self._peers.any(self._trainer.is_asked_to_stop)
         if self.was_stopped:
             self._keep_if_best()
-        self._on_first(Record.load_best)
+        self._on_first(RunFiles.load_best_)
         if (found := self._validate(VALID_TOKENS if self.was_stopped else FINAL_VALID_TOKENS)) is not None:
             self._final, self._logit_scale = found
-        self._on_first(lambda record: record.note_result(self.result()))
+        self._on_first(lambda files: files.write_result(self.result()))
 
     def _keep_if_best(self) -> None:
         """Saves the present weights if they are the best; the history must not depend on a stop and is not told."""
@@ -309,17 +309,17 @@ class Session:
             self._save_model()
 
     def _save_model(self) -> None:
-        self._on_first(lambda record: record.write_model(self.result(), self._history))
+        self._on_first(lambda files: files.write_model(self.result(), self._history))
 
     def _save_training(self) -> None:
         tensors, place = self._trainer.state_dict()
-        self._on_first(lambda record: record.write_training(tensors, Place(**place), self._history, self._marks_passed))
+        self._on_first(lambda files: files.write_training(tensors, Place(**place), self._history, self._marks_passed))
         self._last_save = time.monotonic()
 
     def _save_metrics(self, report: StepReport) -> None:
         names = ("step", "epoch", "tokens", "seconds", "train_nats", "valid_nats", "learning_rate", "tokens_per_second")
         line = {name: getattr(report, name) for name in names} | ({"remark": report.remark} if report.remark else {})
-        self._on_first(lambda record: record.write_metrics(line))
+        self._on_first(lambda files: files.write_metrics(line))
         self._loss_sum, self._loss_tokens = 0.0, 0
 
 

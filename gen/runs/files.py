@@ -1,6 +1,6 @@
-"""What a run leaves in its folder: two checkpoints, a line of metrics a report, samples.
+"""The files of a run in its folder: two checkpoints, metrics.jsonl, samples.
 
-Of several processes that train a run, the first alone has a record.
+Of several processes that train a run, only the first writes them.
 """
 
 from collections.abc import Mapping
@@ -24,70 +24,80 @@ from gen.training.trainer import Place
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES = "samples"
-SAMPLE_TOKENS = 200
-ENDS_NEEDED = 2  # documents that end within the training data, below which a model cannot know how to end one
+MAX_SAMPLE_TOKENS = 200
+MIN_ENDS = 2  # documents that end within the training data: from fewer a model cannot learn to end one
 
 
-class Record:
-    """The files of a run that is open for training.
+class RunFiles:
+    """The files of a run that is being trained.
 
     Args:
         folder: of the run, existing.
-        material: its corpus.
-        model: as it trains.
+        corpus: that it is trained on.
+        model: whose weights are written, as they are at that time.
         training: rates and limits.
-        step: where the run stands; what was noted of later steps is forgotten.
+        step: from which training goes on; metrics of later steps are removed.
     """
 
     def __init__(
-        self, folder: Path, material: PreparedCorpus, model: RecurrentLM, training: TrainingConfig, *, step: int
+        self, folder: Path, corpus: PreparedCorpus, model: RecurrentLM, training: TrainingConfig, *, step: int
     ) -> None:
         self.folder = folder
-        self._material = material
+        self._codec = corpus.codec
         self._model = model
-        self._training = training
+        self._header = RunHeader(
+            run=folder.name,
+            codec=corpus.codec.spec(),
+            model=model.config,
+            training=training,
+            labels=corpus.label_names,
+            corpus=describe(corpus),
+            can_end=_can_end(corpus),
+            history=History(),
+            versions=versions(),
+        )
         (folder / SAMPLES).mkdir(exist_ok=True)
         self._metrics = Metrics(folder / METRICS_FILE, step=step)
 
     def write_model(self, result: Mapping[str, Any], history: History) -> None:
         """Writes the present weights as the run's best."""
-        header = replace(self._header(history), result=result)
+        header = replace(self._header, history=history, result=result)
         write_run_file(self.folder / MODEL_FILE, dict(self._model.named_parameters()), header)
 
-    def load_best(self) -> None:
-        """Makes the run's best weights the present ones. Raises CheckpointError."""
+    def load_best_(self) -> None:
+        """Gives the model the run's best weights. Raises CheckpointError."""
         tensors, _ = read_checkpoint(self.folder / MODEL_FILE, "model")
         with torch.no_grad():
             for name, parameter in self._model.named_parameters():
                 parameter.copy_(tensors[name])
 
-    def note_result(self, result: Mapping[str, Any]) -> None:
-        """Writes the result of the whole run into the file of its best weights."""
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Writes the result of the whole run into the file of its best weights. Raises CheckpointError."""
         tensors, header = read_run_file(self.folder / MODEL_FILE, "model")
         write_run_file(self.folder / MODEL_FILE, tensors, replace(header, result=result))
 
     def write_training(
         self, tensors: Mapping[str, torch.Tensor], position: Place, history: History, marks_passed: int
     ) -> None:
-        """Writes everything that training needs to go on."""
-        header = replace(self._header(history), position=position, marks_passed=marks_passed)
+        """Writes the training checkpoint, from which the run can be resumed."""
+        header = replace(self._header, history=history, position=position, marks_passed=marks_passed)
         write_run_file(self.folder / TRAINING_FILE, tensors, header)
 
     def write_metrics(self, line: Mapping[str, Any]) -> None:
-        """Adds a line to the metrics."""
-        self._metrics.write(dict(line))
+        """Appends a line to metrics.jsonl."""
+        self._metrics.write(line)
 
     def write_sample(self, step: int) -> str:
-        """Writes a sample beside the checkpoints; returns its text, or its notes."""
-        codec = self._material.codec
+        """Writes a sample into the folder of samples; returns its text, or its notes."""
+        codec = self._codec
         tokens = [
             sampled.token
             for sampled in generate(
                 Stepper(self._model),
                 prompt=(),
                 begin=codec.vocab.begin,
-                end=codec.vocab.end if self._can_end() else None,
-                length=SAMPLE_TOKENS,
+                end=codec.vocab.end if self._header.can_end else None,
+                length=MAX_SAMPLE_TOKENS,
                 sampling=SamplingConfig(temperature=0.8),
                 seed=step,
                 new_grammar=codec.grammar,
@@ -97,25 +107,11 @@ class Record:
         return ("" if codec.kind == "text" else "; ").join(str(piece) for piece in stream(codec, tokens))
 
     def close(self) -> None:
-        """Closes the metrics."""
+        """Closes metrics.jsonl."""
         self._metrics.close()
 
-    def _can_end(self) -> bool:
-        base = self._material.options.base
-        if base is not None and base.can_end:
-            return True
-        return self._material.train.stretches.num_closed >= ENDS_NEEDED
 
-    def _header(self, history: History) -> RunHeader:
-        """Returns the header that both files have in common."""
-        return RunHeader(
-            run=self.folder.name,
-            codec=self._material.codec.spec(),
-            model=self._model.config,
-            training=self._training,
-            labels=tuple(self._material.label_names),
-            corpus=describe(self._material),
-            can_end=self._can_end(),
-            history=history,
-            versions=versions(),
-        )
+def _can_end(corpus: PreparedCorpus) -> bool:
+    """Tells whether a model can learn from a corpus to end documents, or knows it from the run that it starts from."""
+    base = corpus.options.base
+    return (base is not None and base.can_end) or corpus.train.stretches.num_closed >= MIN_ENDS

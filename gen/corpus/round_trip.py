@@ -19,7 +19,7 @@ from gen.codecs.performance.codec import PerformanceCodec
 from gen.codecs.performance.layout import lay_out_performance
 from gen.codecs.performance.vocab import FRAMES_PER_SECOND
 from gen.music.metre import POSITION_TICKS
-from gen.music.midi.rules import held_ends
+from gen.music.pedal import held_ends
 from gen.music.score import Score, Track
 
 _PLACE_STRIDE = 1 << 40  # far above any onset in frames or ticks, so place and onset make one sortable key

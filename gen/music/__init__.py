@@ -1,5 +1,5 @@
-"""Music without tokens: scores, metre, keys and excerpts.
+"""Music without tokens: scores, metre, keys, pedals, primers and continuations.
 
-Begin with score.py, whose Note, Track and Score all other rooms hand on. midi/ turns files into scores and back, views/
-shows a score as a picture, in the terminal, as a page and as sound. Nothing here knows what a token is.
+Begin with score.py: its Note, Track and Score are the types that all other packages use for music. midi/ converts files
+to scores and back; views/ shows scores as pictures, in the terminal and as sound. Nothing here knows tokens or models.
 """

@@ -36,7 +36,8 @@ from gen.codecs.beat.grid import Grid, grid_of
 from gen.codecs.beat.vocab import DRUMS, LEVEL_US, MAX_BAR_POSITIONS, bar_ticks, note_values, tempo_levels
 from gen.errors import MidiError
 from gen.music.metre import POSITION_TICKS, POSITIONS
-from gen.music.midi.rules import NOTES, OVERLAPS, PEDALLED, SILENCES, UNISONS, VOICE_CUTS, held_ends
+from gen.music.midi.rules import NOTES, OVERLAPS, PEDALLED, SILENCES, UNISONS, VOICE_CUTS
+from gen.music.pedal import held_ends
 from gen.music.score import Score, Track, differences
 
 MAX_POSITIONS: Final = 256 * POSITIONS  # that a note lasts: 64 bars of 4/4

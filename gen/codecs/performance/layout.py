@@ -31,8 +31,8 @@ from gen.music.midi.rules import (
     SILENCES,
     UNISONS,
     VOICE_CUTS,
-    held_ends,
 )
+from gen.music.pedal import held_ends
 from gen.music.score import Score, Track
 
 MAX_SILENCE_SECONDS: Final = 10

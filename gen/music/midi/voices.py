@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gen.music.midi.devices import Channels
 from gen.music.midi.events import Events
+from gen.music.midi.pairing import pair_notes
 from gen.music.midi.parts import DRUM_BANKS, MELODY_BANK, Parts
 from gen.music.midi.protocol import (
     BANK_SELECT,
@@ -25,7 +26,7 @@ from gen.music.midi.protocol import (
     PROGRAM,
     SUSTAIN_PEDAL,
 )
-from gen.music.midi.rules import pair_notes, pedal_spans
+from gen.music.pedal import pedal_spans
 from gen.music.score import NO_EVENTS, ChannelEvents, Notes, PedalSpan, Track, differences
 
 Ints = NDArray[np.int64]

@@ -1,4 +1,6 @@
-"""Views of a score: a picture, a piano roll in the terminal, a page of notes, and sound.
+"""Views of a score: a picture, a piano roll in the terminal, and sound.
 
-Each module takes a Score, or notes as they come, and knows nothing of models or tokens. Begin with picture.py.
+Begin with picture.py, which draws the systems that page.py arranges. terminal.py shows notes while they are made.
+sound.py plays a score through a synthesiser, with the commands that gestures.py makes of its pedals, bends and
+controllers. instruments.py names instruments and drums.
 """

@@ -45,8 +45,8 @@ from gen.music.midi.protocol import (
     UNREGISTERED_FINE,
     VOLUME,
 )
-from gen.music.midi.rules import pedal_spans
-from gen.music.score import ChannelEvents, PedalSpan, Track
+from gen.music.pedal import held_until, pedal_spans, span_columns
+from gen.music.score import ChannelEvents, Track
 
 SOFT_SHARE = 0.75  # of a note's velocity, under the soft pedal
 MAX_VIBRATO_CENTS = 50
@@ -116,7 +116,7 @@ def gestures(track: Track) -> Iterator[Gesture]:
     """Yields the commands of a track's channel, in order of time."""
     tuning = _Tuning()
     ticks = track.events.columns[0]
-    is_held = (_held(ticks, track.pedal) > ticks).tolist()
+    is_held = (held_until(ticks, span_columns(track.pedal)) > ticks).tolist()
     for (tick, status, first, second), held in zip(track.events, is_held, strict=True):
         if status == BEND:
             yield Gesture(tick, Command.BEND, second << 7 | first)
@@ -140,10 +140,10 @@ def released_ticks(track: Track) -> Ints:
     """Returns the (N,) ticks at which notes end: when key and pedals are up, or when the key is struck again."""
     onsets, durations, pitches, _ = track.columns
     keys_up = onsets + durations
-    ends = _held(keys_up, track.pedal)
+    ends = held_until(keys_up, span_columns(track.pedal))
     if len(track.events):
         last = int(keys_up.max(initial=0))
-        ends = _held(ends, _spans(track.events, HOLD_PEDAL, last))
+        ends = held_until(ends, _spans(track.events, HOLD_PEDAL, last))
         ends = np.maximum(ends, _caught(onsets, keys_up, _spans(track.events, SOSTENUTO_PEDAL, last)))
     order = np.lexsort((onsets, pitches))
     is_repeated = (np.diff(pitches[order]) == 0) & (np.diff(onsets[order]) > 0)
@@ -158,7 +158,7 @@ def struck_velocities(track: Track) -> Ints:
     if not len(track.events):
         return np.asarray(velocities)
     spans = _spans(track.events, SOFT_PEDAL, int(onsets.max(initial=0)) + 1)
-    is_soft = _held(onsets, spans) > onsets
+    is_soft = held_until(onsets, spans) > onsets
     softer = np.maximum(1, np.rint(velocities * SOFT_SHARE)).astype(np.int64)
     return np.asarray(np.where(is_soft, softer, velocities))
 
@@ -190,11 +190,11 @@ def _controlled(tick: int, controller: int, value: int, tuning: _Tuning) -> Iter
         yield Gesture(tick, Command.CONTROL, controller, value)
 
 
-def _caught(onsets: Ints, keys_up: Ints, spans: tuple[PedalSpan, ...]) -> Ints:
+def _caught(onsets: Ints, keys_up: Ints, spans: Ints) -> Ints:
     """Returns (N,) ticks until which the sostenuto pedal holds notes: those whose keys are down when it goes down."""
-    if not spans:
+    if not spans.size:
         return keys_up
-    downs, lengths = np.array(spans, np.int64).T
+    downs, lengths = spans
     span = np.searchsorted(downs, keys_up) - 1
     is_caught = (span >= 0) & (downs[span] >= onsets)
     return np.asarray(np.where(is_caught, (downs + lengths)[span], keys_up))
@@ -205,16 +205,7 @@ def _is_controller(events: ChannelEvents, number: int) -> NDArray[np.bool_]:
     return np.asarray((statuses == CONTROLLER) & (firsts == number))
 
 
-def _spans(events: ChannelEvents, pedal: int, end_ticks: int) -> tuple[PedalSpan, ...]:
-    """Returns the spans in which a pedal is down."""
+def _spans(events: ChannelEvents, pedal: int, end_ticks: int) -> Ints:
+    """Returns (2, S) the spans in which a pedal is down, as `span_columns` does."""
     ticks, _, _, values = events.columns[:, _is_controller(events, pedal)]
-    return pedal_spans(np.stack((ticks, values), axis=1), end_ticks=end_ticks)
-
-
-def _held(ends: Ints, spans: tuple[PedalSpan, ...]) -> Ints:
-    """Returns (N,) ticks until which a pedal holds notes whose keys go up at `ends`."""
-    if not spans:
-        return ends
-    downs, lengths = np.array(spans, np.int64).T
-    span = np.searchsorted(downs, ends, side="right") - 1
-    return np.asarray(np.maximum(ends, np.where(span >= 0, (downs + lengths)[span], 0)))
+    return span_columns(pedal_spans(np.stack((ticks, values), axis=1), end_ticks=end_ticks))

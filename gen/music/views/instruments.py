@@ -29,18 +29,36 @@ _DRUM_NAMES = (
 )
 _PROGRAMS = _PROGRAM_NAMES.split("|")
 _DRUMS = _DRUM_NAMES.split("|")
-_ROLAND = {22: "hi-hat edge", 26: "open hi-hat edge"}  # of V-Drums, from which much drum data comes
+_ROLAND = {22: "hi-hat edge", 26: "open hi-hat edge"}  # of Roland's V-Drums, on which much drum data was recorded
+_PITCHES_OF_GROUP = {
+    "kick": (35, 36),
+    "snare": (38, 40),
+    "rim": (37, 39),
+    "hat": (22, 42, 44),
+    "open": (26, 46),
+    "tom": (41, 43, 45, 47, 48, 50, 58),
+    "crash": (49, 52, 55, 57),
+    "ride": (51, 53, 59),
+    "other": (),
+}
+DRUM_GROUPS = tuple(_PITCHES_OF_GROUP)
+_GROUP_OF_PITCH = {pitch: group for group, pitches in _PITCHES_OF_GROUP.items() for pitch in pitches}
 _KITS = {8: "room", 16: "power", 24: "electronic", 25: "analogue", 32: "jazz", 40: "brush", 48: "orchestra"}
 
 
 def instrument_name(program: int, is_drum: bool = False) -> str:
-    """Returns the name of a General MIDI program 0..127, or of the drum kit that it stands for on the drum channel."""
+    """Returns the name of a General MIDI program 0..127, or of the drum kit that it selects on the drum channel."""
     if is_drum:
         return f"{_KITS[program]} drums" if program in _KITS else "drums"
     return _PROGRAMS[program]
 
 
 def drum_name(pitch: int) -> str:
-    """Returns what a pitch 0..127 strikes on the drum channel; a number where no standard says."""
-    place = pitch - _FIRST_DRUM
-    return _DRUMS[place] if 0 <= place < len(_DRUMS) else _ROLAND.get(pitch, f"drum {pitch}")
+    """Returns the name of the drum that a pitch 0..127 plays; its number if no standard names it."""
+    index = pitch - _FIRST_DRUM
+    return _DRUMS[index] if 0 <= index < len(_DRUMS) else _ROLAND.get(pitch, f"drum {pitch}")
+
+
+def drum_group(pitch: int) -> str:
+    """Returns the one of `DRUM_GROUPS` that the drum of a pitch belongs to."""
+    return _GROUP_OF_PITCH.get(pitch, "other")

@@ -1,9 +1,9 @@
-"""Turns a score into sound: a .wav of 16 bits, 44,100 Hz, two channels, played from a SoundFont by tinysoundfont.
+"""Renders a score as sound: a .wav of 16 bits, 44,100 Hz and two channels, played by tinysoundfont from a SoundFont.
 
-Each track plays on a channel of its own, so there are as many as a score has tracks; what its channel is told, such as
-bends, comes from `gen.music.views.gestures`. Pedals are applied there, not in the synthesiser: a note lasts until they
-are up or its key goes down again. What is rendered goes to a file beside the target first, for only at its end is it
-known how loud it gets; memory does not grow with the length.
+Each track plays on a channel of its own; their number is not limited to 16. `gen.music.views.gestures` makes commands
+of bends and controllers, and applies the pedals: a note lasts until they are up or its key is struck again. The samples
+first go to a temporary file beside the target, because the loudest sample, which sets the volume, is known only at the
+end. So memory does not grow with the length of the piece.
 """
 
 import importlib.util
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 44_100
 FONT_VARIABLE = "GEN_SOUNDFONT"
-MAX_PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB is left for what lies between samples
+MAX_PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB of headroom for peaks between samples
 MAX_TAIL_SECONDS = 10.0
-_GAIN_DB = 6.0  # or a piano would be half as loud as other recordings of one
+_GAIN_DB = 6.0  # without it a piano is half as loud as on other recordings
 _VIBRATO_HERTZ = 5.5
-_VIBRATO_BLOCK = 256  # frames, 30 a vibration
+_VIBRATO_BLOCK = 256  # frames, about 30 blocks per vibration
 _SILENCE = 1e-4  # of full scale, -80 dB
 _BLOCK = 4096  # frames
-_MAX_VOICES = 512  # two a note of a stereo instrument; more would cut off the oldest
-_MAX_FRAMES = (1 << 32) // 4 - 64  # what the size field of a .wav counts, in frames of four bytes
+_MAX_VOICES = 512  # two per note of a stereo instrument; beyond them the oldest note is cut off
+_MAX_FRAMES = (1 << 32) // 4 - 64  # the size field of a .wav, in frames of four bytes
 _SUFFIXES = (".sf2", ".sf3")
 _FOLDERS = (
     "~/.local/share/soundfonts",
@@ -65,26 +65,26 @@ _FOLDERS = (
 
 
 class _Events(NamedTuple):
-    """Keys that go down and up, and gestures, in the order in which they are played; each (N,)."""
+    """Commands for the synthesiser in the order of playing: (N,) arrays."""
 
     frames: NDArray[np.int64]
-    kinds: NDArray[np.int64]
+    commands: NDArray[np.int64]
     channels: NDArray[np.int64]
-    firsts: NDArray[np.int64]  # of keys, the pitch
-    seconds: NDArray[np.int64]  # of keys, the velocity
+    firsts: NDArray[np.int64]  # for ON and OFF the pitch
+    seconds: NDArray[np.int64]  # for ON the velocity
 
 
 def write_wav(path: Path, score: Score, *, font: Path | None = None) -> None:
     """Writes a score as sound, until its last note has died away; equal scores and fonts give equal bytes.
 
-    It is made quieter where it would get louder than `MAX_PEAK`, and never louder.
+    If the sound would be louder than `MAX_PEAK`, the whole piece is made quieter; it is never made louder.
 
     Args:
-        font: a SoundFont, .sf2 or .sf3; None takes what `find_font` finds.
+        font: a SoundFont, .sf2 or .sf3; None takes the one that `find_font` finds.
 
     Raises:
-        SettingError: there is no synthesiser or no font, the font is none or lacks an instrument, the music is longer
-            than a .wav can say, or the file cannot be written.
+        SettingError: the synthesiser or a font is missing, the font is damaged or lacks an instrument, the music is
+            too long for a .wav, or the file cannot be written.
     """
     seconds = score.duration_seconds + MAX_TAIL_SECONDS
     if seconds * SAMPLE_RATE > _MAX_FRAMES:
@@ -96,7 +96,7 @@ def write_wav(path: Path, score: Score, *, font: Path | None = None) -> None:
 
 
 def check_sound(font: Path | None = None) -> Path:
-    """Returns the font that will be played. Raises SettingError if there is none, or no synthesiser."""
+    """Returns the font that will be played. Raises SettingError if the synthesiser or a font is missing."""
     if importlib.util.find_spec("tinysoundfont") is None:
         raise SettingError(
             "sound: needs tinysoundfont, of the extra gen-rnn[audio]",
@@ -108,11 +108,11 @@ def check_sound(font: Path | None = None) -> Path:
 def find_font(font: Path | None = None) -> Path:
     """Returns the SoundFont to play.
 
-    It is the one given, else that of $GEN_SOUNDFONT, else one in the folders where systems keep them, where those whose
-    name says General MIDI come first, else the one in the pretty_midi package.
+    It is the given one, else $GEN_SOUNDFONT, else one in the usual folders of the system, first those with General MIDI
+    in their names, else the one in the pretty_midi package.
 
     Raises:
-        SettingError: there is none.
+        SettingError: no SoundFont is found.
     """
     named = os.environ.get(FONT_VARIABLE)
     chosen = font or (Path(named) if named else None)
@@ -134,9 +134,9 @@ def _usual_fonts() -> Iterator[Path]:
     for folder in _FOLDERS:
         fonts = [path for path in Path(folder).expanduser().glob("*") if path.suffix.lower() in _SUFFIXES]
         yield from sorted(fonts, key=lambda path: (not _is_general(path), path.name))
-    package = importlib.util.find_spec("pretty_midi")  # found, not imported: it takes a second and is not needed
-    for place in (package.submodule_search_locations or ()) if package else ():
-        yield from sorted(Path(place).glob("*.sf2"))
+    package = importlib.util.find_spec("pretty_midi")  # its folder is enough; to import it would take a second
+    for location in (package.submodule_search_locations or ()) if package else ():
+        yield from sorted(Path(location).glob("*.sf2"))
 
 
 def _is_general(path: Path) -> bool:
@@ -144,7 +144,7 @@ def _is_general(path: Path) -> bool:
 
 
 def _player(font: Path, tracks: Sequence[Track]) -> "_Player":
-    """Returns a player with the instrument of each track on the channel of its number."""
+    """Returns a player in which track N of a score plays its instrument on channel N."""
     from tinysoundfont import Synth
 
     with font.open("rb") as file:
@@ -169,39 +169,39 @@ def _player(font: Path, tracks: Sequence[Track]) -> "_Player":
 
 
 class _Player:
-    """A synthesiser, which channels vibrate, and how far it has played."""
+    """A synthesiser with the vibrato of its channels and the number of frames that it has played."""
 
     def __init__(self, synth: "Synth", loaded: int, tracks: Sequence[Track]) -> None:
         self._synth = synth
-        self._loaded = loaded  # the font
+        self._loaded = loaded  # the number of the font
         self._tracks = tracks
         self._tunings: Counter[int] = Counter()  # in cents, by channel
-        self._vibratos: dict[int, int] = {}  # likewise
+        self._vibratos: dict[int, int] = {}  # in cents, by channel
         self.now = 0  # frames
 
     def select(self, channel: int, *, bank: int) -> None:
-        """Takes the instrument of a channel from a bank. Raises RuntimeError where the font has none."""
+        """Selects the instrument of a channel from a bank. Raises RuntimeError if the font lacks it."""
         track = self._tracks[channel]
         self._synth.program_select(channel, self._loaded, bank, track.program, track.is_drum)
 
-    def tell(self, kind: int, channel: int, first: int, second: int) -> None:
-        """Does what is due."""
-        if kind == Command.ON:
+    def execute(self, command: int, channel: int, first: int, second: int) -> None:
+        """Executes a command."""
+        if command == Command.ON:
             self._synth.noteon(channel, first, second)
-        elif kind == Command.OFF:
+        elif command == Command.OFF:
             self._synth.noteoff(channel, first)
-        elif kind == Command.CONTROL:
+        elif command == Command.CONTROL:
             self._synth.control_change(channel, first, second)
-        elif kind == Command.BEND:
+        elif command == Command.BEND:
             self._synth.pitchbend(channel, first)
-        elif kind == Command.BANK:
+        elif command == Command.BANK:
             self._change_bank(channel, first)
         else:
-            self._tune(channel, kind, first)
+            self._tune(channel, command, first)
 
-    def samples(self, most: int) -> NDArray[np.float32]:
-        """Plays on for some frames, at most; returns interleaved (2 N,) samples."""
-        count = min(most, _VIBRATO_BLOCK if self._vibratos else _BLOCK)
+    def samples(self, max_frames: int) -> NDArray[np.float32]:
+        """Plays the next N frames, at most `max_frames`; returns (2 N,) interleaved samples."""
+        count = min(max_frames, _VIBRATO_BLOCK if self._vibratos else _BLOCK)
         turn = math.sin(2 * math.pi * _VIBRATO_HERTZ * self.now / SAMPLE_RATE)
         for channel, depth in self._vibratos.items():
             self._synth.set_tuning(channel, (self._tunings[channel] + depth * turn) / 100)
@@ -214,8 +214,8 @@ class _Player:
         except RuntimeError:
             self.select(channel, bank=0)
 
-    def _tune(self, channel: int, kind: int, cents: int) -> None:
-        if kind == Command.TUNING:
+    def _tune(self, channel: int, command: int, cents: int) -> None:
+        if command == Command.TUNING:
             self._tunings[channel] = cents
         elif cents:
             self._vibratos[channel] = cents
@@ -231,8 +231,8 @@ def _events(score: Score) -> _Events:
     last = max(int(part[0].max()) for part in parts)
     parts += [_gestures(score, channel, track, until=last) for channel, track in enumerate(score.tracks)]
     columns = np.concatenate(parts, axis=1)
-    # Within a frame keys go up before others go down, or a repeated note would be let go as it is struck. What is told
-    # between the two stays in its order.
+    # Within a frame all keys go up before any goes down: otherwise a repeated note would end as it begins. Commands
+    # between the two keep their order.
     is_key = (columns[1] == Command.OFF) | (columns[1] == Command.ON)
     ranks = np.where(is_key, columns[1], Command.CONTROL)
     order = np.lexsort((np.where(is_key, columns[3], 0), columns[2], ranks, columns[0]))
@@ -240,7 +240,7 @@ def _events(score: Score) -> _Events:
 
 
 def _keys(score: Score, channel: int, track: Track) -> NDArray[np.int64]:
-    """Returns the (5, 2N) keys of a track that go down and up, as columns of `_Events` in no order."""
+    """Returns the ON and OFF commands of a track, as (5, 2N) columns of `_Events` in no order."""
     onsets, _, pitches, _ = track.columns
     velocities = struck_velocities(track)
     starts = _frames(score, onsets)
@@ -257,11 +257,11 @@ def _keys(score: Score, channel: int, track: Track) -> NDArray[np.int64]:
 
 
 def _gestures(score: Score, channel: int, track: Track, *, until: int) -> NDArray[np.int64]:
-    """Returns the (5, N) gestures of a track as columns of `_Events`, in order, up to a frame."""
-    told = loudness(0, VOLUME, DEFAULT_VOLUME) if any(map(has_volume, score.tracks)) else ()
-    rows = np.array([*told, *gestures(track)], np.int64).reshape(-1, 4)
-    ticks, kinds, firsts, seconds = rows.T
-    columns = np.stack((_frames(score, ticks), kinds, np.full(len(rows), channel), firsts, seconds))
+    """Returns the other commands of a track up to a frame, as (5, N) columns of `_Events`, in order."""
+    volume = loudness(0, VOLUME, DEFAULT_VOLUME) if any(map(has_volume, score.tracks)) else ()
+    rows = np.array([*volume, *gestures(track)], np.int64).reshape(-1, 4)
+    ticks, commands, firsts, seconds = rows.T
+    columns = np.stack((_frames(score, ticks), commands, np.full(len(rows), channel), firsts, seconds))
     return columns[:, columns[0] <= until]
 
 
@@ -290,11 +290,11 @@ def _blocks(spool: IO[bytes]) -> Iterator[NDArray[np.float32]]:
 
 
 def _render(player: _Player, events: _Events) -> Iterator[NDArray[np.float32]]:
-    """Yields interleaved (2 N,) samples up to where nothing sounds any more."""
-    for frame, *told in zip(*(column.tolist() for column in events), strict=True):
+    """Yields (2 N,) interleaved samples until nothing sounds."""
+    for frame, *command in zip(*(column.tolist() for column in events), strict=True):
         while player.now < frame:
             yield player.samples(frame - player.now)
-        player.tell(*told)
+        player.execute(*command)
     end = player.now + int(MAX_TAIL_SECONDS * SAMPLE_RATE) if len(events.frames) else 0
     while player.now + _BLOCK <= end:
         block = player.samples(_BLOCK)

@@ -1,11 +1,11 @@
-"""A piano roll as lines of text: time runs down, a line a sixteenth note, pitch to the right, drums in a strip apart.
+"""A piano roll as lines of text: time runs down, one line per sixteenth note, pitch runs right, drums stand apart.
 
-A line is given out once nothing that belongs to it can come any more, which is when a piece of a later line comes. Time
-is counted in ticks, so that lines follow the beat through changes of tempo; where neither tempo nor metre is told, a
-tick is taken at 120 beats a minute, a line is an eighth of a second, and seconds stand at the left instead of bars.
+A line is complete, and is yielded, when the first piece of a later line arrives. Time is counted in ticks, so that
+lines follow the beat through changes of tempo. Without any tempo or metre a line is an eighth of a second, which is a
+sixteenth at 120 beats a minute, and the left margin shows seconds instead of bars.
 
-The pitches that are shown are as many as the width has columns; they move where the music leaves them, as long as all
-that was heard fits, and what lies outside then is shown in the nearest octave inside.
+Each pitch has a column. When a note is outside the columns, they move, as long as all pitches heard so far fit the
+width. Otherwise a pitch outside is shown in the nearest octave inside.
 """
 
 import math
@@ -15,37 +15,22 @@ from typing import NamedTuple
 
 from gen.music.metre import opening_metre
 from gen.music.score import DEFAULT_TEMPO, NoteEvent, Tempo, TimeSignature, pitch_name
-from gen.music.views.instruments import instrument_name
+from gen.music.views.instruments import DRUM_GROUPS, drum_group, instrument_name
 
 LINES_PER_BEAT = 4
 MIN_WIDTH = 40
-_LABEL = 7  # columns of bars or seconds, with the bar that ends them
+_LABEL = 7  # columns for bars or seconds, and the line that ends them
 _LINES_PER_HEAD = 48
-_STRUCK = "\u2591\u2592\u2593\u2588"  # the louder, the darker
+_STRUCK = "\u2591\u2592\u2593\u2588"  # from soft to loud
 _HELD = "\u2502"
 _COLOURS = (36, 33, 32, 35, 34, 31)  # cyan, yellow, green, magenta, blue, red
 _DIM = 2
-_DRUMS = ("kick", "snare", "rim", "hat", "open", "tom", "crash", "ride", "other")
-_DRUM_OF_PITCH = {
-    pitch: name
-    for name, pitches in (
-        ("kick", (35, 36)),
-        ("snare", (38, 40)),
-        ("rim", (37, 39)),
-        ("hat", (22, 42, 44)),
-        ("open", (26, 46)),
-        ("tom", (41, 43, 45, 47, 48, 50, 58)),
-        ("crash", (49, 52, 55, 57)),
-        ("ride", (51, 53, 59)),
-    )
-    for pitch in pitches
-}
 
 
 class _Sounding(NamedTuple):
     event: NoteEvent
     colour: int
-    is_struck: bool  # in the line that comes next
+    is_struck: bool  # whether the note begins in the next line
 
 
 class _Cell(NamedTuple):
@@ -54,14 +39,15 @@ class _Cell(NamedTuple):
 
 
 class ScrollingRoll:
-    """Turns pieces, in order of time, into lines; keeps no more than what still sounds.
+    """Converts pieces, in order of time, to lines; it stores only the notes that still sound.
 
     Args:
-        width: columns of a line, taken as at least `MIN_WIDTH`.
-        ticks_per_beat: of the ticks in which tempos and metres come.
-        is_coloured: with the colours of a terminal, one for each instrument.
-        signatures: known ahead, in order.
-        num_unheard: how many of the time signatures that come first say less than these.
+        width: the columns of a line; less than `MIN_WIDTH` counts as `MIN_WIDTH`.
+        ticks_per_beat: the unit of the ticks of tempos and metres.
+        is_coloured: whether instruments are shown in terminal colours.
+        signatures: time signatures that are known before the pieces, in order.
+        num_unheard: the number of time signatures among the first pieces that are ignored, because `signatures` has
+            them in more detail.
     """
 
     def __init__(
@@ -77,22 +63,22 @@ class ScrollingRoll:
         self._is_coloured = is_coloured
         self._ticks_per_beat = ticks_per_beat
         self._tempo = Tempo(0, DEFAULT_TEMPO)
-        self._tempo_seconds = 0.0  # when that tempo began
+        self._tempo_seconds = 0.0  # the time at which that tempo began
         self._metre = opening_metre(ticks_per_beat)
-        self._has_metre = False  # it was told
+        self._has_metre = False  # whether a time signature has come
         self._ahead = deque(signatures)
         self._num_unheard = num_unheard
-        self._bar = 0  # number of the last bar that began, from 1
+        self._bar = 0  # the number of the last bar that began, from 1
         self._line = 0
         self._since_head = _LINES_PER_HEAD
         self._sounding: list[_Sounding] = []
         self._colours: dict[tuple[int, bool], int] = {}
-        self._lowest, self._highest = 128, -1  # of the pitches that were heard
+        self._lowest, self._highest = 128, -1  # of the pitches so far
         self._low = 0  # the pitch of the first column
         self._has_drums = False
 
     def push(self, piece: NoteEvent | Tempo | TimeSignature) -> Iterator[str]:
-        """Takes one piece; yields the lines that are complete before it. Exhaust it before the next."""
+        """Takes one piece and yields the lines that are now complete; exhaust the iterator before the next push."""
         yield from self._lines_before(self._tick(piece))
         if isinstance(piece, Tempo):
             self._tempo_seconds = self._seconds(piece.onset_ticks)
@@ -105,7 +91,7 @@ class ScrollingRoll:
             self._change_metre(piece)
 
     def finish(self) -> Iterator[str]:
-        """Yields the lines in which something still sounds."""
+        """Yields the remaining lines, until no note sounds."""
         while self._sounding:
             yield from self._next_lines()
 
@@ -118,7 +104,7 @@ class ScrollingRoll:
         if not isinstance(piece, NoteEvent):
             return piece.onset_ticks
         beats = (piece.onset_seconds - self._tempo_seconds) * 1e6 / self._tempo.tempo_us_per_beat
-        return round(self._tempo.onset_ticks + beats * self._ticks_per_beat, 6)  # seconds are rounded: ticks are not
+        return round(self._tempo.onset_ticks + beats * self._ticks_per_beat, 6)  # undoes the rounding of seconds
 
     def _seconds(self, tick: float) -> float:
         beats = (tick - self._tempo.onset_ticks) / self._ticks_per_beat
@@ -128,7 +114,7 @@ class ScrollingRoll:
         return line * self._ticks_per_beat / LINES_PER_BEAT
 
     def _add(self, event: NoteEvent) -> None:
-        """Takes a note; one that a decoder let out too late is shown as held, or not at all if it is over."""
+        """Adds a note. A note whose first line was already yielded is shown as held, or not at all if it is over."""
         if event.onset_seconds + event.duration_seconds < self._seconds(self._start(self._line)):
             return
         colour = self._colours.get((event.program, event.is_drum))
@@ -144,7 +130,7 @@ class ScrollingRoll:
         self._sounding.append(_Sounding(event, colour, is_struck=self._tick(event) >= self._start(self._line)))
 
     def _move(self) -> None:
-        """Moves the columns to where all pitches that were heard are seen, if they can be."""
+        """Moves the columns so that they show all pitches so far, if these fit."""
         columns = self._num_pitches()
         if self._low <= self._lowest and self._highest < self._low + columns and self._since_head < _LINES_PER_HEAD:
             return
@@ -155,14 +141,14 @@ class ScrollingRoll:
                 self._low, self._since_head = low, _LINES_PER_HEAD
 
     def _num_pitches(self) -> int:
-        return min(128, self._width - _LABEL - (len(_DRUMS) + 1 if self._has_drums else 0))
+        return min(128, self._width - _LABEL - (len(DRUM_GROUPS) + 1 if self._has_drums else 0))
 
     def _lines_before(self, tick: float) -> Iterator[str]:
         while self._start(self._line + 1) <= tick:
             yield from self._next_lines()
 
     def _next_lines(self) -> Iterator[str]:
-        """Yields the next line, with a head before it where one is due, and goes on to the line after it."""
+        """Yields the next line, after a head if one is due, and advances to the line after it."""
         if self._since_head >= _LINES_PER_HEAD and self._colours:
             yield from self._head()
             self._since_head = 0
@@ -180,7 +166,7 @@ class ScrollingRoll:
         ]
 
     def _label(self, stop: float) -> tuple[bool, str]:
-        """Returns whether a bar begins in the line that ends at that tick, and what stands at its left."""
+        """Returns whether a bar begins in the line that ends at a tick, and the label at the left of the line."""
         while self._ahead and self._ahead[0].onset_ticks < stop:
             self._change_metre(self._ahead.popleft())
         if not self._has_metre:
@@ -198,30 +184,31 @@ class ScrollingRoll:
         pitches = 0 if drum_width > 1 else self._num_pitches()
         empty = "\u00b7" if is_bar else " "
         cells = [_Cell("\u00b7" if (self._low + i) % 12 == 0 else empty, _DIM) for i in range(pitches)]
-        drums = [_Cell(empty * drum_width, _DIM) for _ in _DRUMS] if self._has_drums else []
+        drums = [_Cell(empty * drum_width, _DIM) for _ in DRUM_GROUPS] if self._has_drums else []
         for event, colour, is_struck in sorted(self._sounding, key=lambda sounding: sounding.is_struck):
             shade = _STRUCK[event.velocity * len(_STRUCK) // 128]
             if not event.is_drum:
                 cells[self._column(event.pitch, pitches)] = _Cell(shade if is_struck else _HELD, colour)
             elif is_struck:
-                name = _DRUM_OF_PITCH.get(event.pitch, "other")
-                drums[_DRUMS.index(name)] = _Cell((shade * min(drum_width, 4)).ljust(drum_width, empty), colour)
+                drums[DRUM_GROUPS.index(drum_group(event.pitch))] = _Cell(
+                    (shade * min(drum_width, 4)).ljust(drum_width, empty), colour
+                )
         return [*cells, *([_Cell(_HELD, _DIM)] if cells and drums else []), *drums]
 
     def _drum_width(self) -> int:
-        """Returns the columns of each drum: one beside pitches, more where there are none."""
-        return 1 if self._highest >= 0 else (self._width - _LABEL) // len(_DRUMS)
+        """Returns the columns of each drum: one beside pitches, more without pitches."""
+        return 1 if self._highest >= 0 else (self._width - _LABEL) // len(DRUM_GROUPS)
 
     def _column(self, pitch: int, columns: int) -> int:
-        place = pitch - self._low
-        if place < 0:
-            place += -(place // 12) * 12
-        elif place >= columns:
-            place -= ((place - columns) // 12 + 1) * 12
-        return place
+        column = pitch - self._low
+        if column < 0:
+            column += -(column // 12) * 12
+        elif column >= columns:
+            column -= ((column - columns) // 12 + 1) * 12
+        return column
 
     def _head(self) -> Iterator[str]:
-        """Yields the names of the instruments in their colours, then those of octaves and drums."""
+        """Yields a line with the names of the instruments in their colours, then one with octaves and drums."""
         names: list[_Cell] = [_Cell(" " * _LABEL, _DIM)]
         room = self._width - _LABEL
         for (program, is_drum), colour in self._colours.items():
@@ -237,7 +224,7 @@ class ScrollingRoll:
             for pitch in range(-(-low // 12) * 12, low + columns - 2, 12):
                 marks[pitch - low : pitch - low + len(pitch_name(pitch))] = pitch_name(pitch)
             octaves = "".join(marks)[:columns]
-        drums = "".join(name[: max(1, width - 1)].ljust(width) for name in _DRUMS) if self._has_drums else ""
+        drums = "".join(name[: max(1, width - 1)].ljust(width) for name in DRUM_GROUPS) if self._has_drums else ""
         yield self._text([_Cell(" " * _LABEL + octaves + (" " if octaves and drums else "") + drums, _DIM)])
 
     def _text(self, cells: list[_Cell]) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from gen.music.midi.rules import pedal_spans
+from gen.music.pedal import pedal_spans
 from gen.music.score import PedalSpan
 
 

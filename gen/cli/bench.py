@@ -1,4 +1,4 @@
-"""`gen bench`: what the program can do on this machine, and how near its limits that is."""
+"""`gen bench`: the speed and the memory of the program on this machine, beside the limits of the machine."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 MEBI = 1 << 20
 
-Row = tuple[str, str, str, str]  # what, measured, limit or peer, share
+Row = tuple[str, str, str, str]  # name, measured, limit or peer, share
 
 
 def bench(
@@ -102,7 +102,7 @@ def bench(
 
 @contextmanager
 def turn_display(plan: "Plan") -> "Iterator[Callable[[str, int, int], None]]":
-    """Says how long it will take; gives a callback that shows what is measured: on a terminal, else a line a part."""
+    """Says how long it will take; gives a callback that shows the current measurement, or elsewhere each part."""
     from gen.bench.measure import num_measurements
     from gen.cli.console import has_screen, say
     from gen.cli.screen.progress import clock, screen_console
@@ -150,7 +150,7 @@ def table(report: "Report") -> str:
 
 
 def headings(report: "Report") -> list[str]:
-    """Returns whose figures these are: the sizes, and the machine."""
+    """Returns the sizes of the model, and the machine."""
     model, machine = report.model, report.machine
     sizes = f"{model['cell']} {model['num_layers']} x {model['hidden_size']}, embedding {model['embedding_size']}"
     name = "" if report.run is None else f"{report.run}: "
@@ -182,7 +182,7 @@ def rows(report: "Report") -> "Iterator[Row]":
 
 
 def sampling_rows(sampling: "Sampling", peer: str) -> "Iterator[Row]":
-    """Yields the rows of one number of samples; of the two limits, bytes and arithmetic, the one that is nearer."""
+    """Yields the rows of one number of samples, with the nearer of two limits: reading weights, or arithmetic."""
     peer = f"{figure(sampling.peer_tokens_per_second)} {peer}"
     on_threads = f"on {counted(sampling.threads, 'thread')}"
     yield f"sampling, {counted(sampling.rows, 'row')} in {sampling.precision} {on_threads}", "", "", ""

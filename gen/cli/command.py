@@ -11,7 +11,7 @@ class Command(TyperCommand):
     """A command of `gen`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parses a command line. Raises SettingError if it has an option twice of which one counts."""
+        """Parses a command line. Raises SettingError if an option that takes one value is given twice."""
         given = list(args)  # parsing uses the list up
         left = super().parse_args(ctx, args)
         for option, values in self._values(ctx, given):
@@ -21,7 +21,7 @@ class Command(TyperCommand):
         return left
 
     def _values(self, ctx: Any, args: list[str]) -> list[tuple[TyperOption, list[str]]]:
-        """Returns the options of which one counts, each with all that was given for it: values, or names of a flag."""
+        """Returns the options that take one value, each with all values that were given, or the names of a flag."""
         options = [param for param in self.params if isinstance(param, TyperOption) and not param.multiple]
         parser = self.make_parser(ctx)
         for option in options:

@@ -1,4 +1,4 @@
-"""`gen corpus`: what was read, repaired and refused, and why."""
+"""`gen corpus`: the files of a corpus that were read, repaired or refused, and why."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +19,12 @@ from gen.cli.parameters import (
 
 if TYPE_CHECKING:
     from gen.codec import Codec
+    from gen.config import Reading
     from gen.corpus.round_trip import Losses
     from gen.data.report import FileReport, Report
     from gen.data.store import Store
 
-MAX_TOKENS = 200_000  # that are decoded to measure the round trip: a second, as much as reading 30 times as many
+MAX_TOKENS = 200_000  # decoded to measure the round trip: it takes a second, as long as reading 6,000,000 tokens
 MAX_LINES = 20  # of files, of reasons and of findings, before the rest is only counted
 
 
@@ -46,16 +47,11 @@ def corpus(
 
     Without a corpus, list those that are built in.
     """
-    from gen.cli.console import write_json
-    from gen.codecs import load_codec
+    from gen.config import Reading
 
     if not sources:
         show_builtins(is_json=json)
         return
-    from gen.cli.screen.progress import reading_display
-    from gen.config import Reading
-    from gen.corpus.prepare import prepare
-
     reading = Reading(
         encoding=encoding,
         errors=errors,
@@ -65,11 +61,21 @@ def corpus(
         text_column=text_column,
         label_column=label_column,
     )
+    show_corpus(sources, codec, reading, is_json=json)
+
+
+def show_corpus(sources: Sequence[str], codec: str, reading: "Reading", *, is_json: bool) -> None:
+    """Prepares a corpus and prints its report."""
+    from gen.cli.console import write_json
+    from gen.cli.screen.progress import reading_display
+    from gen.codecs import load_codec
+    from gen.corpus.prepare import prepare
+
     with reading_display() as on_progress:
         store = prepare(sources, codec=codec, reading=reading, on_progress=on_progress)
     used = load_codec(store.codec_spec)
     trip = measure_round_trip(store, used)
-    if json:
+    if is_json:
         measured = trip and {"files": trip[0], **trip[1]._asdict()}
         write_json(facts(store, used) | {"round_trip": measured} | store.report.to_json())
     else:
@@ -89,7 +95,7 @@ def show_builtins(*, is_json: bool) -> None:
 
 
 def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, Losses] | None":
-    """Returns of how many MIDI files, and what encoding and decoding them loses; None for none, and for text.
+    """Returns a number of MIDI files, and the losses of their encoding and decoding; None without any, and for text.
 
     Of a large corpus, files at even distances are measured.
     """
@@ -100,13 +106,13 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
     if not isinstance(codec, PerformanceCodec | BeatCodec):
         return None
     chosen = [path for path in store.paths[:: 1 + len(store.ids) // MAX_TOKENS] if path.exists()]
-    if not chosen:  # standard input is gone by now
+    if not chosen:  # standard input, which was not kept
         return None
     return len(chosen), sum_up(round_trip(codec.read(path), codec) for path in chosen)
 
 
 def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
-    """Returns what a corpus is, beside its report, as JSON data."""
+    """Returns the facts of a corpus that its report lacks, as JSON data."""
     from gen.corpus.prepare import codec_reason
 
     return {
@@ -143,12 +149,12 @@ def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Loss
 
 
 def _copies(num: int) -> str:
-    """Returns how many documents are copies; all copies of one are on the same side of the split into documents."""
+    """Returns the number of copies in words; all copies of a document are on the same side of the split."""
     return f"; {num:,} of the documents {'a copy' if num == 1 else 'copies'} of another" if num else ""
 
 
 def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> list[str]:
-    """Returns what encoding and decoding lose, in time of the file."""
+    """Returns the losses of encoding and decoding in words."""
     where = "" if num_files == num_in_all else f" in {num_files:,} of the files"
     ends = f"{losses.end_error_seconds_median:.2f} s (at most {losses.end_error_seconds_max:.2f})"
     time = (
@@ -165,7 +171,7 @@ def _round_trip_lines(num_files: int, losses: "Losses", *, num_in_all: int) -> l
 
 
 def _finding_lines(report: "Report") -> list[str]:
-    """Returns what was found, which events were kept and which left out; of each the commonest first."""
+    """Returns the findings, the events that were kept and those left out; of each the commonest first."""
     from gen.data.report import counted
     from gen.music.midi.census import EVENT_KINDS, LEFT_OUT
     from gen.music.midi.rules import NOTES
@@ -185,7 +191,7 @@ def _finding_lines(report: "Report") -> list[str]:
 
 
 def _problem_lines(report: "Report") -> list[str]:
-    """Returns why files were refused or skipped, the commonest reason first, with a file for each."""
+    """Returns the reasons for which files were refused or skipped, the commonest first, with a file for each."""
     first = {file.problem: file.name for file in reversed(report.files)}
     reasons = report.reasons().most_common()
     if not reasons:

@@ -1,4 +1,4 @@
-"""`gen info`: what a run is made of."""
+"""`gen info`: the contents of a run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +31,7 @@ def info(
 
 
 def facts_of(path: Path, header: "RunHeader", codec: "Codec[Any, Any]") -> dict[str, Any]:
-    """Returns what a model file says of itself, without the lists of symbols and documents."""
+    """Returns the facts in a model file, without the lists of symbols and documents."""
     from gen.runs.provenance import recorded_corpus
 
     data, corpus = header.to_json(), recorded_corpus(path, header)

@@ -1,7 +1,7 @@
-"""What Ctrl-C does while a model trains: once, it finishes the step and saves; twice, it stops at once.
+"""Ctrl-C while a model trains: the first finishes the step and saves, the second stops at once.
 
-SIGTERM, with which machines are shut down, is taken as one Ctrl-C. Of several processes that train a run, any may be
-told to stop, and all do.
+SIGTERM, which a machine sends when it shuts down, is the same as one Ctrl-C. If one of several processes that train a
+run gets a signal, all of them stop.
 """
 
 import signal
@@ -33,7 +33,7 @@ def stopped_by_ctrl_c(stop: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     except LostProcessError:
-        before_term = signal.SIG_IGN  # torchrun tells those that are left to end: they are about to, and will say why
+        before_term = signal.SIG_IGN  # from torchrun, to processes that are about to end and say why
         raise
     finally:
         signal.signal(signal.SIGINT, before)

@@ -107,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         code = done.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except Exception as err:  # noqa: BLE001 - whatever escapes a command ends here
+    except Exception as err:  # noqa: BLE001 - every error of a command ends here
         if is_closed_pipe(err):
             return _flushed(DONE)
         if os.environ.get("GEN_DEBUG"):
@@ -117,14 +117,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def is_closed_pipe(err: BaseException) -> bool:
-    """Returns whether whoever read our output has stopped; Windows then finds an argument invalid."""
+    """Returns whether the reader of our output has stopped; Windows then finds an argument invalid."""
     if sys.platform == "win32" and isinstance(err, OSError) and err.errno == errno.EINVAL and err.filename is None:
         return True
     return isinstance(err, BrokenPipeError)
 
 
 def problem_of(err: BaseException) -> Problem:
-    """Returns what to tell the user about an exception."""
+    """Returns the words for an exception."""
     if isinstance(err, GenError):
         return Problem(MENDABLE, str(err), err.hint)
     if isinstance(err, typer.TyperException):
@@ -166,7 +166,7 @@ def _one_line(text: str) -> str:
 
 
 def _prepare_streams() -> None:
-    """Makes both streams UTF-8 with LF on every system; one that was closed by the caller swallows what it gets."""
+    """Makes both streams UTF-8 with LF on every system; a stream that the caller has closed discards its text."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -176,7 +176,7 @@ def _prepare_streams() -> None:
 
 
 def _flushed(code: int) -> int:
-    """Flushes stdout while errors can still be told: at interpreter shutdown each would be a traceback."""
+    """Flushes stdout while an error can still become a line: at interpreter shutdown it would be a traceback."""
     try:
         sys.stdout.flush()
     except OSError as err:
@@ -186,14 +186,14 @@ def _flushed(code: int) -> int:
 
 
 def _discard_stdout() -> None:
-    """Points stdout at nothing, so that what is still buffered raises no second error at shutdown."""
+    """Points stdout at nothing: the rest of its buffer then raises no second error at shutdown."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)
 
 
 def _is_out_of_memory(err: BaseException) -> bool:
-    """Tells torch's two ways of running out of memory without importing torch."""
+    """Recognises torch's two errors for too little memory without importing torch."""
     return type(err).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(err)
 
 

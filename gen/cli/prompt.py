@@ -1,4 +1,4 @@
-"""The prompt that `gen sample` and `gen play` read from a file, from standard input or from a pipe."""
+"""The prompt of `gen sample` and `gen play`, from an option, a file, standard input or a pipe."""
 
 import stat
 from collections import deque

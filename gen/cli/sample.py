@@ -1,4 +1,4 @@
-"""`gen sample`: text or notes as they are drawn, or files of them."""
+"""`gen sample`: a stream of text or notes, or files."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -32,7 +32,7 @@ FEW_SAMPLES = 8  # below it one thread is as fast as two, and does not wait for 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The options of `gen sample` that decide what is written of the samples, and to which file."""
+    """The options of `gen sample` for the files that it writes, or for stdout."""
 
     stops: tuple[str, ...]
     has_prompt: bool
@@ -44,14 +44,14 @@ class Output:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts what is drawn, for `--stats`."""
+    """A count of the drawn tokens, for `--stats`."""
 
     started: float = field(default_factory=time.perf_counter)
     num_tokens: int = 0
     nats: float = 0.0
 
     def counted(self, drawn: Iterable["Sampled"]) -> Iterator["Sampled"]:
-        """Passes the tokens on and counts them."""
+        """Yields the tokens and counts them."""
         for sampled in drawn:
             self.num_tokens += 1
             self.nats += sampled.surprise_nats
@@ -75,7 +75,7 @@ def write_samples(name: str, options: PromptOptions, settings: "SampleSettings",
     output = _checked(output, run, paths)
     request = request_samples(run, options, settings)
     tally = Tally()
-    remarks: list[str] = []  # that wait until the lines of what is streamed are whole
+    remarks: list[str] = []  # shown after the stream: they would break its lines
     remark = say if paths else remarks.append
     rows = [
         _remarked(row, run, f"{place}nothing was {'drawn' if request.prompt.whole is None else 'added'}", remark)
@@ -232,7 +232,7 @@ def _rolled(pieces: Iterator[Any], run: "Run", *, primer: Any) -> Iterator[str]:
 
 
 def _write_stream(samples: list[Iterator[Any]], *, is_text: bool) -> None:
-    """Writes each piece as it comes, one sample after the other."""
+    """Writes each piece at once, one sample after the other."""
     output: BinaryIO = sys.stdout.buffer
     last = "\n"
     for number, pieces in enumerate(samples, 1):

@@ -206,7 +206,7 @@ def train(
 
 @contextmanager
 def _told_once() -> Iterator[None]:
-    """Ends this process without a word where another of the same run tells what is wrong."""
+    """Ends this process without a word if another process of the run reports the error."""
     from gen.cli.console import MENDABLE
     from gen.training.distributed import ToldElsewhereError
 

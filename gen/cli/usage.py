@@ -1,4 +1,4 @@
-"""Complaints of typer about a command line, said in our words: `PLACE: WHAT (VALUE)` and a hint."""
+"""Errors of typer about a command line, in our words: `PLACE: WHAT (VALUE)` and a hint."""
 
 import re
 from typing import Any

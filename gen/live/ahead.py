@@ -1,4 +1,4 @@
-"""Pulls pieces of music in a thread of its own, ahead of what sounds, so that a slow one delays no note."""
+"""A thread that pulls pieces of music ahead of the sound, so that a slow piece delays no note."""
 
 import threading
 from collections import deque
@@ -9,18 +9,18 @@ from typing import Self
 from gen.live.player import Piece
 from gen.music.score import NoteEvent
 
-MAX_PIECES = 4096  # that wait, however close together they are
+MAX_PIECES = 4096  # that wait, even if they span less than the wanted seconds
 
 
 class Ahead:
     """An iterator for `Player.play` that holds some seconds of music ready; a context manager around its thread.
 
-    It gives nothing, which is None, until it is as far ahead as it should be, and again after it has run dry: what
-    takes the model longer than it sounds is then heard as few long pauses, not as a stutter.
+    It yields None until it is as far ahead as it should be, and again after it has run empty. A model that is slower
+    than its music is then heard as few long pauses, not as a stutter.
 
     Args:
-        pieces: in time order; they are pulled by the thread only.
-        seconds: from the note that was taken last to the one that was pulled last.
+        pieces: in time order; only the thread pulls them.
+        seconds: the lead, from the onset of the note that was taken last to that of the note pulled last.
     """
 
     def __init__(self, pieces: Iterator[Piece], seconds: float) -> None:
@@ -49,9 +49,9 @@ class Ahead:
         return self
 
     def __next__(self) -> Piece | None:
-        """Returns the next piece, None if it is not there yet; raises what the pieces raised, once all are taken."""
+        """Returns the next piece, None if it is not there yet; after the last piece raises the error of `pieces`."""
         assert self._pulling is not None
-        is_over = self._pulling.done()  # asked first: then nothing more comes behind what waits
+        is_over = self._pulling.done()  # read first: if True, no further piece joins those that wait
         with self._changed:
             if not self._waiting and is_over:
                 self._pulling.result()
@@ -67,7 +67,7 @@ class Ahead:
 
     @property
     def seconds(self) -> float:
-        """How far the music is ahead of what was taken."""
+        """The lead of the pulled music over the music taken."""
         return 0.0 if self._taken is None else max(0.0, self._pulled - self._taken)
 
     def _is_far(self) -> bool:

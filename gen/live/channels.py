@@ -1,7 +1,7 @@
-"""Which of MIDI's sixteen channels plays which program while music is made up as it goes.
+"""The assignment of programs to MIDI's sixteen channels while music is drawn.
 
-Drums play on channel 10. Every other program has a channel; a sixteenth takes over the one that has been silent for
-longest, and if all sound the one that was used least lately.
+Drums play on channel 10. Every other program has a channel of its own, until there are sixteen programs: the sixteenth
+takes the channel that has been silent longest, or, if all sound, the one used least recently.
 """
 
 from collections.abc import Set as AbstractSet
@@ -12,21 +12,21 @@ PITCHED_CHANNELS = tuple(channel for channel in range(CHANNELS) if channel != DR
 
 
 class Channels:
-    """Hands out channels, which are counted from 0."""
+    """Assigns channels, numbered from 0."""
 
     def __init__(self) -> None:
-        self._programs: dict[int, int] = {}  # by channel, the one that was used last at the end
+        self._programs: dict[int, int] = {}  # by channel; the channel used last stands last
 
     def used(self) -> list[int]:
-        """Returns the channels that were played on."""
+        """Returns the channels that have played."""
         return sorted(self._programs)
 
     def take(self, program: int, *, is_drum: bool, busy: AbstractSet[int]) -> tuple[int, bool]:
-        """Returns the channel for a note that begins, and whether the program is new to the channel.
+        """Returns the channel for a note that begins, and whether it needs a program change.
 
         Args:
-            program: General MIDI, of drums the kit.
-            is_drum: whether it is for the drum channel.
+            program: of General MIDI; of drums the kit.
+            is_drum: True for the drum channel.
             busy: the channels on which notes sound.
         """
         channel = DRUM_CHANNEL if is_drum else self._pitched(program, busy)
@@ -35,7 +35,7 @@ class Channels:
         return channel, is_new
 
     def rest(self, channel: int) -> None:
-        """Takes note that a note has ended."""
+        """Records that a note of the channel has ended."""
         self._programs[channel] = self._programs.pop(channel)
 
     def _pitched(self, program: int, busy: AbstractSet[int]) -> int:

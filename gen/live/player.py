@@ -1,11 +1,11 @@
 """Plays pieces of music to a MIDI port, in time.
 
-Every onset has a deadline on a clock that only runs forward: the time at which the music began and the onset's own
-seconds, so that no error of one wait is carried to the next. Where the music is later than `STALL_SECONDS`, because
-pieces came too late or the machine slept, it goes on from there in its own rhythm instead of catching up in a rush.
+Every onset has a deadline on a clock that only runs forward: the time at which the music began plus the seconds of the
+onset. So the error of one wait is not carried to the next. If the music is later than `STALL_SECONDS`, because a piece
+was late or the machine slept, it continues from there in its own rhythm instead of catching up in a rush.
 
-Whatever ends the playing, every note that sounds gets its note-off, and every channel that was played on then pedal up
-and "all notes off".
+At the end, also after an error, every note that sounds gets its note-off, and every channel that has played gets pedal
+up and "all notes off".
 """
 
 import gc
@@ -26,8 +26,8 @@ from gen.music.score import NoteEvent, Tempo, TimeSignature
 
 Piece = NoteEvent | Tempo | TimeSignature
 
-TICK_SECONDS = 0.01  # the longest wait: so soon are knobs, pieces and Ctrl-C looked at
-STALL_SECONDS = 0.1  # later than this is a pause of the music, not an uneven note
+TICK_SECONDS = 0.01  # the longest wait, so the delay of knobs, pieces and Ctrl-C
+STALL_SECONDS = 0.1  # a greater lateness is a pause of the music, not an uneven note
 SWITCH_SECONDS = 0.0005  # Python lets one thread compute for 5 ms while another wants to send a note
 
 
@@ -59,11 +59,11 @@ class RealClock:
 
 
 class Moment(NamedTuple):
-    """Where the playing stands."""
+    """The state of the playing."""
 
     seconds: float  # of the music
     num_notes: int  # begun so far
-    num_stalls: int  # how often the music had to wait
+    num_stalls: int  # pauses in which the music had to wait
 
 
 class _Voice(NamedTuple):
@@ -74,7 +74,7 @@ class _Voice(NamedTuple):
 
 
 class _Timed(NamedTuple):
-    """Something to do at a time of the music; of what is due at once, ends come first, then what was planned first."""
+    """An onset or an end at a time of the music; at equal times ends come first, then in the order of planning."""
 
     seconds: float
     rank: int  # 0 for an end, 1 for an onset
@@ -87,8 +87,8 @@ class Player:
     """Plays to one port; as a context manager it leaves the port silent.
 
     Args:
-        port: a mido output port, or another of its kind.
-        clock: tells the time, and waits.
+        port: a mido output port, or an object with the same `send`.
+        clock: the time of the playing.
     """
 
     def __init__(self, port: OutputPort, clock: Clock) -> None:
@@ -111,13 +111,13 @@ class Player:
         self.silence()
 
     def play(self, pieces: Iterator[Piece | None]) -> Iterator[Moment]:
-        """Plays to the end of the pieces; yields at least every `TICK_SECONDS`, and is over when its caller stops.
+        """Plays to the end of the pieces, or until its caller stops; yields at least every `TICK_SECONDS`.
 
         Args:
-            pieces: in time order; None says that the next one is not there yet. A note is asked for two ticks before
-                it sounds; one that comes behind a later one is begun at once, if it has not ended by then.
+            pieces: in time order; None if the next one is not there yet. A note is pulled two ticks before it sounds. A
+                note that follows a later one begins at once, if it has not ended by then.
 
-        Raises SettingError if the port fails; what the pieces raise comes through.
+        Raises SettingError if the port fails, and the errors of `pieces`.
         """
         may_come = True
         while True:
@@ -130,7 +130,7 @@ class Player:
             yield Moment(self._position(), self._num_notes, self._num_stalls)
 
     def silence(self) -> None:
-        """Ends every note that sounds, then says so to every channel that was used; a broken port is no error here."""
+        """Ends every note that sounds, then silences every channel that was used; a broken port is no error here."""
         for voice in list(self._sounding):
             with suppress(SettingError):
                 self._end(voice)
@@ -146,7 +146,7 @@ class Player:
         return self._clock.now() - self._begin if self._has_begun else 0.0
 
     def _due(self, timed: _Timed) -> float:
-        """Returns when to do it, by the clock: in one sum, so that who waits for it finds it due."""
+        """Returns the deadline on the clock; as one sum, so that after a wait until then it is due."""
         return self._begin + timed.seconds
 
     def _planned(self, pieces: Iterator[Piece | None]) -> bool:
@@ -160,7 +160,7 @@ class Player:
                 if piece is None:
                     return True
                 if not isinstance(piece, NoteEvent):
-                    continue  # onsets are in seconds: tempo and metre change nothing of them
+                    continue  # onsets are in seconds: tempo and metre do not change them
                 self._next = piece
             if not self._has_begun:
                 self._has_begun = True
@@ -180,7 +180,7 @@ class Player:
         heappush(self._plan, _Timed(onset, 1, next(self._numbers), note, None))
 
     def _act(self) -> None:
-        """Does what is due."""
+        """Sends the onsets and ends that are due."""
         while self._plan and (late := self._clock.now() - self._due(self._plan[0])) >= 0:
             timed = heappop(self._plan)
             if late > STALL_SECONDS:

@@ -1,7 +1,7 @@
 """Finds and opens the MIDI ports of this machine, through mido and the library behind it (extra `live`).
 
-A port is named by any part of its name that no other has. Without a name the only port there is serves; where there is
-none, Linux and macOS get a virtual one, which a synthesiser can be connected to.
+A port is named by any part of its name that no other port has. Without a name it is the only port of the machine. If
+there is none, Linux and macOS get a virtual port, to which a synthesiser can be connected.
 """
 
 import sys
@@ -26,7 +26,7 @@ class InputPort(Protocol):
     """The part of a mido port that listening needs."""
 
     def iter_pending(self) -> Iterator[mido.Message]:
-        """Yields what has come since the last call; never waits."""
+        """Yields the messages since the last call; never waits."""
         ...
 
 
@@ -77,7 +77,7 @@ def input_port(name: str) -> Iterator[InputPort]:
 
 
 def choose_port(name: str, names: Sequence[str], *, option: str) -> str:
-    """Returns the one name that is equal to what was asked for, or else holds it, in capitals or not.
+    """Returns the one of `names` that equals a name, or else the one that contains it, in any case of letters.
 
     Raises SettingError, which names the option, if there is none, or more than one.
     """
@@ -102,7 +102,7 @@ def _opened(open_port: Callable[..., Any], name: str, *, is_virtual: bool) -> It
 
 
 def _check_system() -> None:
-    """Raises SettingError if ports cannot be had at all, before a C library complains of it in its own words."""
+    """Raises SettingError if the machine can have no ports, before a C library prints its own error."""
     try:
         mido.backend.load()
     except ImportError as err:

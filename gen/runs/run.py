@@ -1,4 +1,4 @@
-"""A trained run: loaded from its one file, ready to write, to be measured and to be looked at."""
+"""A trained run, loaded from its one file: it draws samples and is measured on a corpus."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,11 +63,11 @@ class Run:
 
     @property
     def stepper(self) -> Stepper:
-        """The weights in float32, laid out for one token at a time."""
+        """The float32 weights, laid out for one token at a time."""
         return self.stepper_in("fp32")
 
     def stepper_in(self, precision: StepPrecision) -> Stepper:
-        """Returns the weights laid out for one token at a time, once for each precision. Raises as `Stepper` does."""
+        """Returns the stepper of a precision, which is made once. Raises SettingError if int8 cannot be had here."""
         if precision not in self._steppers:
             self._steppers[precision] = Stepper(self.model, precision)
         return self._steppers[precision]
@@ -139,7 +139,7 @@ class Run:
         )
 
     def generate(self, prompt: Any = None, **settings: Unpack[SampleSettings]) -> Iterator[Sampled]:
-        """Returns the tokens of samples as they are drawn. Arguments as in `request`; errors as in `draw` too."""
+        """Returns the tokens of samples as they are drawn. Arguments as in `request`, errors as there and in `draw`."""
         return self.draw(self.request(prompt, **settings))
 
     def stream(
@@ -206,13 +206,13 @@ class Run:
         Args:
             corpus: "valid" or "test" for the run's own, else as in `gen train`.
             context: None for one pass with carried state, N for fresh windows of N tokens.
-            on_progress: told how many targets of how many are done.
-            precision: "int8" measures what the stepper of that precision pays.
+            on_progress: called with the number of targets that are done, and of all.
+            precision: "int8" measures the rounded weights, with which `draw` in that precision works.
             unknown: "skip" leaves out characters that the model lacks, and counts them.
-            reading: fields of Reading in which another corpus differs from the run's own, such as encoding="latin-1".
+            reading: fields of Reading for a corpus that is not the run's own, such as encoding="latin-1".
 
         Raises:
-            SettingError: int8 cannot be had here, or the run's own corpus shall be read otherwise than it was.
+            SettingError: int8 cannot be had here, or `reading` is given for the run's own corpus.
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
         model = self.model if precision == "fp32" else SteppedModel(self.model, precision)
@@ -228,7 +228,7 @@ class Run:
         return replace(result, unknown=unknown_of(store.report.findings)) if unknown == "skip" else result
 
     def excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> Excerpt:
-        """Returns what `evaluate` measures on; `reading` as there."""
+        """Returns the tokens that `evaluate` measures on. Arguments and errors as in `evaluate`."""
         return self._stored_excerpt(corpus, **reading).excerpt
 
     def _stored_excerpt(self, corpus: str | Path | Sequence[str | Path], **reading: Any) -> StoredExcerpt:
@@ -243,7 +243,7 @@ class Run:
         if not is_own:
             sources = [corpus] if isinstance(corpus, str | Path) else corpus
             return other_excerpt([str(source) for source in sources], self.codec, options, self.label_names)
-        if options.test_file in (None, "-"):  # standard input, which was kept by no older version
+        if options.test_file in (None, "-"):  # standard input, which older versions did not keep
             raise SettingError(
                 f"{self.name}: has no test corpus that this file and {TRAINING_FILE} beside it name",
                 hint="train with --test or --test-file, or name a corpus",
@@ -257,7 +257,7 @@ class Run:
         return Prompt.of(self.codec, whole)
 
     def stops(self, texts: Sequence[str]) -> tuple[str, ...]:
-        """Returns texts as the model would write them. Raises SettingError if it never writes one."""
+        """Returns stop texts as the model would write them. Raises SettingError if the model cannot write one."""
         if texts and self.codec.kind != "text":
             raise SettingError(f"--stop: only for text models ({self.name} writes {self.codec.unit}s)")
         return tuple(self._stop(text) for text in texts)
@@ -278,9 +278,9 @@ class Run:
         if part == "valid" and is_file:
             found = validation_file(options, self.codec, self.label_names, recorded=trained_on)
         else:
-            material = open_corpus(options, recorded=trained_on)
-            measured = material.valid if part == "valid" else material.test
-            found = StoredExcerpt(material.valid_store if part == "valid" else material.store, measured)
+            corpus = open_corpus(options, recorded=trained_on)
+            measured = corpus.valid if part == "valid" else corpus.test
+            found = StoredExcerpt(corpus.valid_store if part == "valid" else corpus.store, measured)
         if what := part_difference(part, found, recorded):
             raise CorpusError(
                 f"{', '.join(options.sources) or 'corpus'}: no longer what {self.name} was trained on ({what})",
@@ -304,7 +304,7 @@ class Run:
         return stepper if neutral is None else GuidedStepper(stepper, neutral)
 
     def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:
-        """Takes back out of a temperature what made the network less sure (`gen.analysis.calibrate` tells why)."""
+        """Lowers the temperature if calibration made the network less sure; `gen.analysis.calibrate` says why."""
         factor = min(1.0, self.header.logit_scale)
 
         def scaled(config: SamplingConfig) -> SamplingConfig:
@@ -313,23 +313,23 @@ class Run:
         return scaled(sampling) if isinstance(sampling, SamplingConfig) else lambda: scaled(sampling())
 
     def _check_sizes(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Raises CheckpointError unless codec, labels and weights have the sizes that the header tells."""
+        """Raises CheckpointError unless codec, labels and weights have the sizes of the header's model."""
         config = self.config
-        for what, found, told in (
+        for what, found, wanted in (
             ("symbols", len(self.codec.vocab), config.vocab_size),
             ("labels", len(self.label_names), config.num_labels),
         ):
-            if found != told:
-                raise CheckpointError(f"{self.path}: its model is for {told} {what}, not those it names ({found})")
-        # First what decides all sizes: to build a model of a false size may need all memory there is.
+            if found != wanted:
+                raise CheckpointError(f"{self.path}: its model is for {wanted} {what}, not those it names ({found})")
+        # The sizes in the header are checked before a model is built: one of a false size may need all memory.
         recurrent = (CELLS[config.cell].num_gates * config.hidden_size, config.hidden_size)
         self._check_shapes(tensors, {"embedding.weight": (config.vocab_size, config.embedding_size)})
         self._check_shapes(tensors, {f"layers.{n}.weight_hh_l0": recurrent for n in range(config.num_layers)})
         parameters = RecurrentLM(config).named_parameters()
         self._check_shapes(tensors, {name: tuple(parameter.shape) for name, parameter in parameters})
 
-    def _check_shapes(self, tensors: Mapping[str, torch.Tensor], told: Mapping[str, tuple[int, ...]]) -> None:
-        for name, shape in told.items():
+    def _check_shapes(self, tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
+        for name, shape in wanted.items():
             if name not in tensors:
                 raise CheckpointError(f"{self.path}: weights are missing ({name})")
             if (found := tuple(tensors[name].shape)) != shape:

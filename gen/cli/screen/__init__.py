@@ -1,1 +1,1 @@
-"""What a command shows while it works: progress with the time left, and the curve of a run."""
+"""Screens of commands while they work: progress with the time left, and the curve of a run."""

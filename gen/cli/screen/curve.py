@@ -13,10 +13,10 @@ def curve(
     """Returns `height` lines of at most `width` characters, the highest first.
 
     Args:
-        points: (x, y), at least two, x rising; drawn as they stand at the right end of each column.
+        points: (x, y), at least two, x rising; a column shows the height at its right end.
         width: columns in all, the axis's numbers included.
         height: rows.
-        marks: heights that get a dashed line and their name where the curve leaves room; those outside are left out.
+        marks: heights that get a dashed line and a name if the curve leaves room; heights outside are left out.
     """
     marks = marks or {}
     values = _columns(points, max(8, width - 9))
@@ -35,7 +35,7 @@ def curve(
 
 
 def _columns(points: Sequence[tuple[float, float]], count: int) -> list[float]:
-    """Returns the curve at `count` evenly spaced places, linear between points."""
+    """Returns the heights of the curve at `count` evenly spaced x, linear between points."""
     start, stop = points[0][0], points[-1][0]
     values, index = [], 0
     for column in range(count):

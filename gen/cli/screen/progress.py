@@ -1,6 +1,6 @@
 """The training screen: a live display on a terminal, plain lines elsewhere; always on stderr.
 
-Of several processes that train a run, the first alone shows anything.
+If several processes train a run, only the first shows anything.
 """
 
 import time
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10.0
 CURVE_HEIGHT = 6
-SAMPLE_WIDTH = 100  # of a sample in a log, which has no width of its own
+SAMPLE_WIDTH = 100  # of a sample in a log, which has no width
 
 
 class Display(Protocol):
@@ -34,7 +34,7 @@ class Display(Protocol):
 
 @contextmanager
 def reading_display() -> Iterator[Callable[[int, int], None]]:
-    """Gives a callback for bytes read and bytes in all; shows a line of it on a terminal."""
+    """Gives a callback for the bytes read and the bytes in all, which shows a line on a terminal."""
     if not has_screen() or not is_first_process():
         yield lambda _done, _total: None
         return
@@ -60,7 +60,7 @@ def training_display(session: "Session") -> AbstractContextManager[Display]:
         return nullcontext(Silence())
     console = screen_console() if has_screen() else Console(stderr=True, highlight=False, soft_wrap=True)
     for choice in session.choices:
-        if console.is_terminal:  # or a file in which colours are wanted
+        if console.is_terminal:  # or a file, if FORCE_COLOR is set
             console.print(Text.assemble((f"{choice.name:>14}  ", "bold"), choice.value, (f"  {choice.reason}", "dim")))
         else:
             say(f"{choice.name:>14}  {choice.value}  {choice.reason}".rstrip())
@@ -71,7 +71,7 @@ def training_display(session: "Session") -> AbstractContextManager[Display]:
 
 
 def screen_console() -> Console:
-    """Returns the console of a terminal, for what `has_screen` allows."""
+    """Returns the console of a terminal; only for streams that `has_screen`."""
     return Console(stderr=True, highlight=False, force_terminal=True)
 
 
@@ -90,7 +90,7 @@ class Silence:
 
 
 class Lines:
-    """One line a report: every validation and remark, and the steps between at a calm rhythm."""
+    """One line a report: every validation and remark, and other steps at most every ten seconds."""
 
     def __init__(self, unit: str, yardsticks: dict[str, float]) -> None:
         self._unit = unit
@@ -99,7 +99,7 @@ class Lines:
             say(f"yardsticks, bits per {unit}:  {yardstick_words(yardsticks)}")
 
     def show(self, report: "StepReport") -> None:
-        """Prints the report if it says something new."""
+        """Prints the report if it is due or has a validation, a remark or a sample."""
         if report.remark:
             say(f"step {report.step}: {report.remark}")
         is_due = report.seconds - self._last_seconds >= SECONDS_BETWEEN_LINES
@@ -120,7 +120,7 @@ class Lines:
 
 
 class Screen:
-    """What a terminal shows while a model trains: where it is, how well it does, what it would write."""
+    """A terminal screen for a training run: its progress, its losses, and a sample."""
 
     def __init__(self, console: Console, unit: str, yardsticks: dict[str, float]) -> None:
         self.print_above = console.print
@@ -148,7 +148,7 @@ class Screen:
             self.print_above(Text(f"step {report.step}: {report.remark}", "yellow"))
 
     def render(self) -> RenderableType:
-        """Returns the screen as it stands."""
+        """Returns the current screen."""
         if self._latest is None:
             return Text("starting")
         parts: list[RenderableType] = [self._bar(self._latest), self._losses(self._latest)]
@@ -186,7 +186,7 @@ class Screen:
         return Text("  ".join(parts))
 
     def _ladder(self, bits: float) -> Text:
-        """Returns the yardsticks in falling order with this model among them: is it learning?"""
+        """Returns the yardsticks in falling order, with this model among them."""
         line = Text(f"bits/{self._unit}", "bold", no_wrap=True, overflow="ellipsis")
         rungs = [*self._yardsticks.items(), ("model", bits)]
         for name, value in sorted(rungs, key=lambda rung: -rung[1]):

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gen
+from gen.codec import Controls
 from gen.codecs.envelope import read_envelope
 from gen.errors import CheckpointError
 from gen.music.keys import KEY_NAMES, estimated_keys, key_number, moved_key
@@ -72,7 +73,7 @@ def main() -> None:
     ]
     envelope = f"0:{known[0]:g} {arguments.seconds / 2:g}:{known[-1]:g} {arguments.seconds:g}:{known[0]:g}"
     asked, written = follow(run, envelope, arguments)
-    keys = keep_keys(run, arguments) if "key" in run.codec.controls else []
+    keys = keep_keys(run, arguments) if "key" in controls_of(run).names else []
     data = {
         "benchmark": "controls",
         "source": arguments.source,
@@ -122,9 +123,16 @@ def run_of(arguments: argparse.Namespace, options: Sequence[str], folder: Path) 
     return gen.load(folder / "checkpoints" / "controls")
 
 
+def controls_of(run: gen.Run) -> Controls:
+    """Returns the controls of a run that was trained with some."""
+    controls = run.codec.controls
+    assert controls is not None, "trained without controls"
+    return controls
+
+
 def corpus_densities(run: gen.Run) -> list[float]:
     """Returns the densities that the model knows, ascending, in notes a second."""
-    return [float(density) for density in run.codec.known_values("density")]
+    return [float(density) for density in controls_of(run).values("density")]
 
 
 def samples(

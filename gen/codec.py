@@ -88,11 +88,11 @@ class Part(NamedTuple):
     labels: Sequence[str | None] | None = None  # of these E documents; None for that of the file
 
 
-class Known(NamedTuple, Generic[Whole]):
-    """A prompt as a model knows it."""
+class Adapted(NamedTuple, Generic[Whole]):
+    """A prompt as a model reads it."""
 
-    whole: Whole  # the prompt itself where it knows all of it
-    unknown: tuple[str, ...]  # a line for what it does not know, and what goes on in place of that
+    whole: Whole  # the prompt itself if the model knows all of it
+    unknown: tuple[str, ...]  # a line for each thing that the model does not know, with what takes its place
 
 
 class StreamDecoder(Protocol[Piece_co]):
@@ -129,6 +129,23 @@ class Grammar(Protocol):
         ...
 
 
+class Controls(Protocol):
+    """Tokens among the ids that say of the music that follows how dense it is, say."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns at least one name, such as "density"."""
+        ...
+
+    def values(self, control: str) -> tuple[float | str, ...]:
+        """Returns the values that may be asked of a control, in order; () if it is none of `names`."""
+        ...
+
+    def neutral(self) -> NDArray[np.int64]:
+        """Returns (V,) what each id becomes where nothing is known of the controls."""
+        ...
+
+
 class Codec(Protocol[Whole, Piece]):
     """Turns files of one domain into token ids, and ids back into files of that domain."""
 
@@ -152,16 +169,8 @@ class Codec(Protocol[Whole, Piece]):
     @property
     def vocab(self) -> Vocab: ...
     @property
-    def controls(self) -> tuple[str, ...]:
-        """Returns the names of what stands in its ids about what is to come, such as "density"; () for nothing."""
-        ...
-
-    def known_values(self, control: str) -> tuple[float | str, ...]:
-        """Returns what may be asked of a control, in order; () if it is none of `controls`."""
-        ...
-
-    def with_controls(self, names: tuple[str, ...]) -> "Codec[Whole, Piece]":
-        """Returns the codec with these controls in its ids and its vocabulary. Raises SettingError if it lacks one."""
+    def controls(self) -> Controls | None:
+        """The controls that stand in its ids; None for none, and always of a text."""
         ...
 
     def read(self, path: Path) -> Whole:
@@ -186,18 +195,18 @@ class Codec(Protocol[Whole, Piece]):
 
     def decoder(self) -> StreamDecoder[Piece]: ...
 
-    def known(self, prompt: Whole) -> Known[Whole]:
-        """Returns a prompt as a model of this codec reads it: with what the corpus had in place of what it had not."""
+    def adapted(self, prompt: Whole) -> Adapted[Whole]:
+        """Returns a prompt in which something that the corpus had replaces what the corpus had not."""
         ...
 
-    def gone_on(self, prompt: Whole, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Whole:
-        """Returns a prompt, just as it is, and what ids that go on from `known(prompt)` add to it.
+    def continued(self, prompt: Whole, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Whole:
+        """Returns the unchanged prompt with its continuation.
 
         Args:
-            prompt: what was gone on from.
-            tokens: ids beyond those of the prompt.
-            name: who wrote them.
-            with_prompt: False for what they add alone.
+            prompt: not adapted.
+            tokens: the ids after those of `adapted(prompt)`.
+            name: of the model that wrote them.
+            with_prompt: False for the continuation alone.
         """
         ...
 
@@ -205,28 +214,24 @@ class Codec(Protocol[Whole, Piece]):
         """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document.
 
         Args:
-            asked: what each of the codec's `controls` shall be over time; of those that are missing, anything.
+            asked: the values of the codec's `controls` over time; those that are missing may have any.
         """
         ...
 
     def variation(self, *, is_augmented: bool) -> Variation | None:
-        """Returns what draws how each segment is read in training, or None where all are read as they are.
+        """Returns a function that draws how a segment is read in training; None if each is read unchanged.
 
         Args:
             is_augmented: whether a segment may become another that the corpus could as well hold, in another key, say.
         """
         ...
 
-    def neutral(self) -> NDArray[np.int64] | None:
-        """Returns (V,) what each id becomes where nothing is known of the controls; None if no id changes."""
-        ...
-
     def fitted(self, ids: IdArray) -> "Codec[Whole, Piece]":
-        """Returns the codec with what its grammar may learn of a corpus: (N,) its ids; itself if nothing."""
+        """Returns the codec whose grammar is fitted to the (N,) ids of a corpus; itself if there is nothing to fit."""
         ...
 
-    def knowing(self, spec: Mapping[str, Any]) -> "Codec[Whole, Piece]":
-        """Returns the codec that also knows what another of its name does: its symbols, and what that was fitted to.
+    def merged_with(self, spec: Mapping[str, Any]) -> "Codec[Whole, Piece]":
+        """Returns the codec with the symbols of both, fitted to the corpora of both; the other has the same name.
 
         Raises CheckpointError if the spec describes none; SettingError if the two are of different music.
         """

@@ -117,7 +117,7 @@ def test_any_primer_is_gone_on_from_or_refused_in_a_line(codec: str, score: Scor
         scaled = Counter(Note(n.onset_ticks * factor, n.duration_ticks * factor, *n[2:]) for n in before.notes)
         assert scaled <= Counter(after.notes)
         assert (after.program, after.is_drum) == (before.program, before.is_drum)
-    known = run.codec.known(score).whole
+    known = run.codec.adapted(score).whole
     assert {t.program for t in known.tracks if t.notes and not t.is_drum} <= {0} or codec == "performance"
 
 
@@ -263,14 +263,14 @@ def test_the_nearest_program_is_of_the_family_first(program: int, known: set[int
 
 def test_a_codec_that_was_never_fitted_knows_all_there_is() -> None:
     score = quartet(480, programs=(0, 40, 52, 127))
-    assert BeatCodec().known(score) == (score, ())
+    assert BeatCodec().adapted(score) == (score, ())
 
 
 def test_what_is_added_alone_begins_at_0_at_the_tempo_it_has_in_the_piece() -> None:
     run, primer = run_of("beat"), quartet(480)
     settings: dict[str, Any] = {"length": 60, "min_length": 60, "seed": 0}
     drawn = [item.token for item in run.generate(primer, **settings)]
-    alone = run.prompt(primer).gone_on(drawn, name="tiny", with_prompt=False)
+    alone = run.prompt(primer).continued(drawn, name="tiny", with_prompt=False)
     (whole,) = run.sample(primer, **settings)
     (added,) = [track for track in whole.tracks if track.name == "tiny"]
     start = added.notes[0].onset_ticks
@@ -314,8 +314,8 @@ def test_a_pitch_that_still_sounds_is_struck_in_a_track_of_its_own() -> None:
 @pytest.mark.parametrize("text", ["a\u0308 b", "\u00e4 b\n"])
 def test_a_text_that_was_typed_comes_back_as_it_was(text: str) -> None:
     codec = CharCodec.build(text)
-    assert codec.gone_on(text, codec.encode("b ").tolist(), name="any") == text + "b "
-    assert codec.gone_on(text, codec.encode("b ").tolist(), name="any", with_prompt=False) == "b "
+    assert codec.continued(text, codec.encode("b ").tolist(), name="any") == text + "b "
+    assert codec.continued(text, codec.encode("b ").tolist(), name="any", with_prompt=False) == "b "
 
 
 @pytest.mark.parametrize(("tempo_us", "halvings"), [(60_000, 2), (30_000, 3), (500_000, 0), (8_000_000, -1)])
@@ -324,7 +324,7 @@ def test_what_goes_on_is_in_the_note_values_of_the_primer(tempo_us: int, halving
     notes = tuple(Note(480 * n, 480, 60, 64) for n in range(4))
     primer = Score((Track(notes),), 480, (Tempo(0, tempo_us),), (TimeSignature(0, 4, 4),))
     written = ["Bar", "TimeSignature_3/8", "Tempo_122.4", "Position_0", "Pitch_62", "Duration_24"]
-    whole = codec.gone_on(primer, [codec.vocab.index[symbol] for symbol in written], name="me")
+    whole = codec.continued(primer, [codec.vocab.index[symbol] for symbol in written], name="me")
     beat = 480 * 2**halvings if halvings >= 0 else 240  # a quarter of the codec
     assert whole.tracks[0].notes == (*notes, Note(1920, beat, 62, 66))
     assert whole.tempos == (Tempo(0, tempo_us), Tempo(1920, round(490_195 / 2**halvings)))

@@ -90,7 +90,7 @@ def play_live(name: str | None, options: PromptOptions, settings: "SampleSetting
 def steered(run: "Run", request: "SampleRequest") -> tuple[Knobs, "SampleRequest"]:
     """Returns the knobs, and the request with its temperature and density under their control."""
     assert isinstance(request.sampling, SamplingConfig), "the command gives settings, not a function"
-    densities = [float(value) for value in run.codec.known_values("density")]
+    densities = [float(value) for value in run.codec.controls.values("density")] if run.codec.controls else []
     knobs = Knobs(request.sampling, density=request.controls.get("density"), densities=densities)
     controls = {**request.controls, **({"density": knobs.density} if knobs.has_density else {})}
     return knobs, replace(request, sampling=knobs.sampling, controls=controls)

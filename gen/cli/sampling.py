@@ -143,7 +143,7 @@ class _Writer:
             document = Document(codec, codec.join(self.pieces(tokens)))
         else:
             drawn = [token for token in tokens if token != codec.vocab.end]
-            whole = self.prompt.gone_on(drawn, name=self.run.name, with_prompt=has_prompt)
+            whole = self.prompt.continued(drawn, name=self.run.name, with_prompt=has_prompt)
             ids = [*self.prompt.ids, *drawn] if has_prompt else drawn
             document = Document(codec, whole, ids, self.pieces(iter(drawn)))
         write_document(path, document, font=self.output.font)

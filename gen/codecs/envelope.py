@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gen.codec import Envelope
+from gen.codec import Controls, Envelope
 from gen.errors import SettingError
 from gen.music.keys import key_number
 
@@ -17,22 +17,23 @@ ANY = "any"
 CONTROLS = ("density", "key")  # all that there are, in the order of their tokens
 
 
-def read_envelopes(given: Mapping[str, Envelope | str | float], trained: tuple[str, ...]) -> dict[str, Envelope]:
-    """Returns an envelope for each control that something is asked of.
+def read_envelopes(given: Mapping[str, Envelope | str | float], trained: Controls | None) -> dict[str, Envelope]:
+    """Returns an envelope for each control of which something is asked.
 
     Args:
         given: by the name of the control, an envelope, its points as text, or one value for all the time.
         trained: the controls that the model was trained with.
 
     Raises:
-        SettingError: a control is unknown or not trained, or its points are not as they should be.
+        SettingError: a control is unknown or not trained, or its points cannot be read.
     """
+    names = trained.names if trained else ()
     for name in given:
         if name not in CONTROLS:
             raise SettingError(f"controls: unknown ({name})", hint=f"there are {', '.join(CONTROLS)}")
-        if name not in trained:
+        if name not in names:
             raise SettingError(
-                f"--{name}: the model was not trained with it (its controls: {', '.join(trained) or 'none'})",
+                f"--{name}: the model was not trained with it (its controls: {', '.join(names) or 'none'})",
                 hint=f"gen train CORPUS --controls {name}",
             )
     return {name: asked if callable(asked) else read_envelope(name, str(asked)) for name, asked in given.items()}

@@ -142,8 +142,8 @@ def read_document(path: Path) -> Document:
 def _tokens(document: Document) -> list[int]:
     if document.tokens is not None:
         return list(document.tokens)
-    known = document.codec.known(document.whole)
-    return [int(token) for token in document.codec.encode(known.whole)]
+    adapted = document.codec.adapted(document.whole)
+    return [int(token) for token in document.codec.encode(adapted.whole)]
 
 
 def _left_out(source: Path, codec: Codec[Any, Any]) -> Counter[str]:

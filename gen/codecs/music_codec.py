@@ -1,69 +1,156 @@
-"""What the specs of codecs of music hold besides their own settings; what is as by default is left out.
+"""The part that the codecs of music share: controls, limits of what is sampled, and their place in specs.
 
-So the spec of a codec without controls, by which stores are known, is that of the versions before there were any.
+A spec leaves out what is as by default. So the spec of a codec without controls, from which keys of stores are made, is
+that of the versions before there were any.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.codec import AnyCodec, Kind, Vocab
+from gen.codecs.controls import ControlTokens, ordered_controls
 from gen.codecs.envelope import CONTROLS
-from gen.errors import CheckpointError
+from gen.errors import CheckpointError, SettingError
+from gen.music.score import Score
 
 ALL_PITCHES: Final = (0, 127)
 
+_Codec = TypeVar("_Codec", bound=AnyCodec)
 
-class MusicSettings(Protocol):
-    """What codecs of music have in common; the fields are told of in their docstrings."""
+
+@dataclass(frozen=True)
+class MusicCodec(ABC):
+    """A codec whose documents are scores.
+
+    Args:
+        longest_note: the most units of its grid that a sampled note may last; None for no limit but the codec's. Files
+            are read whatever their notes last.
+        pitches: the lowest and the highest that a transposition in training may reach.
+        control_names: in the order of their tokens.
+        densities: levels of that control that may be asked for; () for all.
+    """
+
+    longest_note: int | None = None
+    pitches: tuple[int, int] = ALL_PITCHES
+    control_names: tuple[str, ...] = ()
+    densities: tuple[int, ...] = ()
+
+    name: ClassVar[str]
+    kind: ClassVar[Kind] = "music"
+    unit: ClassVar[str] = "note"
+    suffix: ClassVar[str] = ".mid"
+    unit_ids: ClassVar[slice]  # the ids that complete a note
+    pitch_ids: ClassVar[slice]  # those of them that a transposition moves
+    first_control_id: ClassVar[int]
 
     @property
-    def longest_note(self) -> int | None: ...
+    @abstractmethod
+    def vocab(self) -> Vocab:
+        """The symbols of music, those of the controls, then Begin and End."""
+
     @property
-    def pitches(self) -> tuple[int, int]: ...
+    def has_key(self) -> bool:
+        """Whether its notes are in a key: False for drums alone."""
+        return True
+
     @property
-    def controls(self) -> tuple[str, ...]: ...
+    def control_tokens(self) -> ControlTokens:
+        """The ids of its controls; falsy if it has none."""
+        return ControlTokens(self.control_names, self.first_control_id, self.densities)
+
     @property
-    def densities(self) -> tuple[int, ...]: ...
+    def controls(self) -> ControlTokens | None:
+        """Its controls; None if it has none."""
+        return self.control_tokens or None
+
+    def write(self, path: Path, whole: Score) -> None:
+        """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
+        from gen.music.midi.write import write_midi  # mido takes longer to import than all that reading needs
+
+        write_midi(path, whole)
+
+    def units(self) -> NDArray[np.int64]:
+        """Returns (V,) how many notes each id completes."""
+        units = np.zeros(len(self.vocab), dtype=np.int64)
+        units[self.unit_ids] = 1
+        return units
+
+    def _fitted_to(self, counts: NDArray[np.int64], lengths: NDArray[np.int64], share: float) -> Self:
+        """Returns the codec with the longest note, the pitches and the densities of a corpus.
+
+        Args:
+            counts: (V,) how often each id stands in the corpus.
+            lengths: (N,) of notes, in units of the grid.
+            share: of the notes, how many are no longer than the longest that is sampled.
+        """
+        found = np.flatnonzero(counts[self.pitch_ids]).tolist()
+        return replace(
+            self,
+            longest_note=max(1, math.ceil(np.quantile(lengths, share))) if len(lengths) else None,
+            pitches=(found[0], found[-1]) if found else ALL_PITCHES,
+            densities=self.control_tokens.levels_in(counts),
+        )
+
+    def _merged_with(self, other: Self) -> Self:
+        """Returns the codec with the settings that hold for the music of both."""
+        notes, densities = (
+            (self.longest_note, other.longest_note),
+            [codec.densities for codec in (self, other) if "density" in codec.control_names],
+        )
+        return replace(
+            self,
+            longest_note=None if None in notes else max(filter(None, notes)),
+            pitches=(min(self.pitches[0], other.pitches[0]), max(self.pitches[1], other.pitches[1])),
+            control_names=ordered_controls((*self.control_names, *other.control_names)),
+            densities=tuple(sorted({*chain(*densities)})) if all(densities) else (),
+        )
+
+    def _shared_spec(self) -> dict[str, list[Any]]:
+        """Returns as JSON data the range of pitches, the controls, and the levels of density, unless by default."""
+        settings: dict[str, list[Any]] = {}
+        if self.pitches != ALL_PITCHES:
+            settings["pitches"] = list(self.pitches)
+        if self.control_names:
+            settings |= {"controls": list(self.control_names), "densities": list(self.densities)}
+        return settings
 
 
-def settings_spec(
-    pitches: tuple[int, int], controls: tuple[str, ...], densities: tuple[int, ...]
-) -> dict[str, list[Any]]:
-    """Returns as JSON data the range of pitches, the controls, and the levels of density that may be asked for."""
-    settings: dict[str, list[Any]] = {}
-    if pitches != ALL_PITCHES:
-        settings["pitches"] = list(pitches)
-    if controls:
-        settings |= {"controls": list(controls), "densities": list(densities)}
-    return settings
+def with_controls(codec: _Codec, names: tuple[str, ...]) -> _Codec:
+    """Returns a codec with these controls in its ids and its vocabulary. Raises SettingError if it cannot have one."""
+    if codec.kind == "text":
+        raise SettingError(f"--controls: only for music ({', '.join(names)})")
+    music = cast(MusicCodec, codec)
+    return cast(_Codec, replace(music, control_names=ordered_controls(names, has_key=music.has_key)))
 
 
-def joined_settings(codecs: Sequence["MusicSettings"]) -> dict[str, Any]:
-    """Returns those of these settings that hold for the music of several codecs."""
-    longest_notes = [codec.longest_note for codec in codecs]
-    lowest, highest = zip(*(codec.pitches for codec in codecs), strict=True)
-    densities = [codec.densities for codec in codecs if "density" in codec.controls]
-    names = {name for codec in codecs for name in codec.controls}
-    return {
-        "longest_note": None if None in longest_notes else max(filter(None, longest_notes)),
-        "pitches": (min(lowest), max(highest)),
-        "controls": tuple(name for name in CONTROLS if name in names),
-        "densities": tuple(sorted({*chain(*densities)})) if all(densities) else (),
-    }
+def shared_settings(spec: Mapping[str, Any], *, grid_unit: str, max_length: float = math.inf) -> dict[str, Any]:
+    """Returns the settings of a spec that all music codecs have. Raises CheckpointError if one is wrong.
 
-
-def settings_of(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns those of these settings that a spec has, as tuples. Raises CheckpointError if one is wrong."""
+    Args:
+        grid_unit: of lengths, in words.
+        max_length: of a note.
+    """
     place = f"codec {spec.get('name')}"
-    settings = {name: spec[name] for name in ("pitches", "controls", "densities") if name in spec}
+    longest_note = spec.get("longest_note")
+    if longest_note is not None and not (type(longest_note) is int and 1 <= longest_note <= max_length):
+        raise CheckpointError(f"{place}: longest note is no number of {grid_unit} ({longest_note})")
+    settings = {name: spec.get(name, []) for name in ("controls", "densities")}
+    settings["pitches"] = spec.get("pitches", list(ALL_PITCHES))
     for name, values in settings.items():
         kind = str if name == "controls" else int
         if not isinstance(values, list) or not all(type(value) is kind for value in values):
             raise CheckpointError(f"{place}: {name} are not as they should be ({values})")
-    pitches = settings.get("pitches", ALL_PITCHES)
+    controls, densities, pitches = (tuple(values) for values in settings.values())
     if len(pitches) != 2 or not ALL_PITCHES[0] <= pitches[0] <= pitches[1] <= ALL_PITCHES[1]:
-        raise CheckpointError(f"{place}: pitches are no range ({pitches})")
-    controls = settings.get("controls", [])
-    if controls != [name for name in CONTROLS if name in controls]:
+        raise CheckpointError(f"{place}: pitches are no range ({list(pitches)})")
+    if controls != tuple(name for name in CONTROLS if name in controls):
         raise CheckpointError(f"{place}: unknown controls, or not in their order ({', '.join(controls)})")
-    return {name: tuple(values) for name, values in settings.items()}
+    return {"longest_note": longest_note, "pitches": pitches, "control_names": controls, "densities": densities}

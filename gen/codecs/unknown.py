@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from gen.codec import Known
+from gen.codec import Adapted
 from gen.music.score import Score, Track
 from gen.music.views.instruments import instrument_name
 
@@ -14,7 +14,7 @@ _DRUMS = "drums"
 _MAX_NAMED = 3
 
 
-def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Known[Score]:
+def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Adapted[Score]:
     """Returns a score played by what a model knows.
 
     A program that it lacks becomes the nearest that it has. If it has none at all, what is pitched is left out, and so
@@ -32,10 +32,10 @@ def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Kn
     if not has_drums and any(track.is_drum for track in tracks):
         left_out.append(_DRUMS)
     if not substitutes and not left_out:
-        return Known(score, ())
+        return Adapted(score, ())
     kept = [track for track in tracks if (has_drums if track.is_drum else programs)] or tracks
     played = tuple(_played(track, substitutes) for track in kept)
-    return Known(replace(score, tracks=played), tuple(_lines(substitutes, left_out)))
+    return Adapted(replace(score, tracks=played), tuple(_lines(substitutes, left_out)))
 
 
 def nearest(program: int, known: Collection[int]) -> int:

@@ -28,8 +28,8 @@ class Prompt:
         """Returns the prompt. Raises SettingError or MidiError if the codec cannot say it."""
         if whole is None:
             return cls(codec, None, [])
-        known = codec.known(whole)
-        return cls(codec, whole, codec.encode(known.whole).tolist(), known.unknown)
+        adapted = codec.adapted(whole)
+        return cls(codec, whole, codec.encode(adapted.whole).tolist(), adapted.unknown)
 
     def pieces(self, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
         """Yields the pieces of tokens that go on from it as they come, after its own or alone."""
@@ -49,11 +49,11 @@ class Prompt:
             else:
                 yield piece
 
-    def gone_on(self, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Any:
+    def continued(self, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Any:
         """Returns the document that tokens make of it, or what they add alone; `name` says who wrote them."""
         if self.whole is None:
             return decode(self.codec, tokens)
-        return self.codec.gone_on(self.whole, tokens, name=name, with_prompt=with_prompt)
+        return self.codec.continued(self.whole, tokens, name=name, with_prompt=with_prompt)
 
     def _drawn(self, decoder: Any, tokens: Iterator[int]) -> Iterator[Any]:
         for token in tokens:

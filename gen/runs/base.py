@@ -12,7 +12,7 @@ from gen.codec import Codec
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.codecs.text.char import CharCodec
-from gen.codecs.text.plain import normalize_of
+from gen.codecs.text.codec import normalize_of
 from gen.config import Normalize
 from gen.errors import SettingError
 
@@ -70,7 +70,8 @@ class Base:
 
     def controls(self, asked: Sequence[str]) -> tuple[str, ...]:
         """Returns the controls of a run that starts from this one: its own, and those that are asked for."""
-        return ordered_controls((*self.codec.controls, *asked))
+        own = self.codec.controls
+        return ordered_controls((*(own.names if own else ()), *asked))
 
     def labels(self, found: Sequence[str]) -> tuple[str, ...]:
         """Returns the labels of a run that starts from this one: its own, then those of the new corpus."""

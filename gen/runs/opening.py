@@ -283,7 +283,7 @@ def _corpus_choices(material: PreparedCorpus) -> list[Choice]:
     reason = codec_reason(store)
     rows.append(Choice("codec", codec.name, f"{len(codec.vocab)} symbols{f'; {reason}' if reason else ''}"))
     if codec.controls:
-        rows.append(Choice("controls", ", ".join(codec.controls), "gen sample may set them"))
+        rows.append(Choice("controls", ", ".join(codec.controls.names), "gen sample may set them"))
     if names := material.label_names:
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         rows.append(Choice("labels", str(len(names)), shown))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
 from gen.codec import Codec, IdArray, decode
 from gen.codecs import load_codec
+from gen.codecs.music_codec import with_controls
 from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
 from gen.corpus.prepare import prepare
@@ -166,8 +167,7 @@ def kept_store(sources: Sequence[str], key: str | None) -> Store | None:
 
 def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
     """Returns (N,) ids with all controls as if nothing were known of them."""
-    table = codec.neutral()
-    return ids if table is None else table.astype(ids.dtype)[ids]
+    return ids if codec.controls is None else codec.controls.neutral().astype(ids.dtype)[ids]
 
 
 def _prepared(
@@ -190,7 +190,7 @@ def _prepared(
             auto_reads=kind,
             stdin=stdin,
         )
-        codec = load_codec(store.codec_spec).with_controls(options.controls)
+        codec = with_controls(load_codec(store.codec_spec), options.controls)
     known = options.base.alphabet if options.base is not None else ""
     return prepare(
         options.sources,
@@ -218,7 +218,7 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
     codec = load_codec(store.codec_spec).fitted(store.ids)
     if options.base is None:
         return codec, store.label_names
-    return codec.knowing(options.base.spec), options.base.labels(store.label_names)
+    return codec.merged_with(options.base.spec), options.base.labels(store.label_names)
 
 
 def _parts(

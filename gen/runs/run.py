@@ -174,7 +174,7 @@ class Run:
         rows: list[list[int]] = [[] for _ in range(request.num_samples)]
         for item in self.draw(request):
             rows[item.row].append(item.token)
-        return [request.prompt.gone_on(row, name=self.name) for row in rows]
+        return [request.prompt.continued(row, name=self.name) for row in rows]
 
     def write(self, path: str | Path, sample: Any, *, font: Path | None = None) -> None:
         """Writes a sample: a text as .txt or .json (token ids), a Score also as .mid, .wav, .png or .svg.
@@ -300,8 +300,8 @@ class Run:
         return written
 
     def _guided(self, stepper: Stepper) -> GuidedStepper | Stepper:
-        neutral = self.codec.neutral()
-        return stepper if neutral is None else GuidedStepper(stepper, neutral)
+        controls = self.codec.controls
+        return stepper if controls is None else GuidedStepper(stepper, controls.neutral())
 
     def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:
         """Lowers the temperature if calibration made the network less sure; `gen.analysis.calibrate` says why."""

@@ -90,11 +90,11 @@ def test_what_is_asked_for_is_leant_towards_by_default(density_run: Path) -> Non
     from gen.runs.run import load
 
     run = load(density_run)
-    neutral = run.codec.neutral()
-    assert neutral is not None
+    controls = run.codec.controls
+    assert controls is not None
     asked = {"density": read_envelope("density", "4")}
     guided = generate(
-        GuidedStepper(run.stepper, neutral),
+        GuidedStepper(run.stepper, controls.neutral()),
         prompt=[],
         begin=run.codec.vocab.begin,
         end=None,

@@ -176,7 +176,9 @@ def test_a_knob_sets_the_density_of_what_is_drawn_from_then_on(
     monkeypatch.setattr(file_backend, "PENDING", [Message("control_change", control=74, value=127)])
     options = ("--length", "400", "--seed", "1", "--input", "keys", "--density", "2")
     assert gen("play", dense, *options, "--look-ahead", "0.1").code == 0
-    assert (asked[0], asked[-1]) == (2.0, load(dense).codec.known_values("density")[-1])
+    controls = load(dense).codec.controls
+    assert controls is not None
+    assert (asked[0], asked[-1]) == (2.0, controls.values("density")[-1])
     assert unbalanced(messages(log)) == {}
 
 

@@ -52,9 +52,9 @@ CASES = [
     Case("char", lambda: CharCodec.build(POEM), POEM, len(POEM)),
     Case("byte", ByteCodec, POEM, len(POEM.encode())),
     Case("performance", PerformanceCodec, TUNE, 3),
-    Case("performance", lambda: PerformanceCodec(controls=("density", "key")), TUNE, 3),
+    Case("performance", lambda: PerformanceCodec(control_names=("density", "key")), TUNE, 3),
     Case("beat", BeatCodec, BAND, 7),
-    Case("beat", lambda: BeatCodec(controls=("density", "key")), BAND, 7),
+    Case("beat", lambda: BeatCodec(control_names=("density", "key")), BAND, 7),
 ]
 
 OTHER_TUNE = Score(
@@ -85,11 +85,11 @@ def test_its_spec_as_json_makes_an_equal_codec(case: Case) -> None:
 def test_what_also_knows_another_corpus_has_the_symbols_and_samples_of_both(case: Case) -> None:
     codec, other = case.codec(), OTHERS[case.name]
     ids = codec.encode(case.whole)
-    both = codec.fitted(ids).knowing(other.spec())
+    both = codec.fitted(ids).merged_with(other.spec())
 
     assert {*both.vocab.symbols} == {*codec.vocab.symbols, *other.vocab.symbols}
     assert load_codec(json.loads(json.dumps(both.spec()))) == both
-    assert both.knowing(other.spec()) == both
+    assert both.merged_with(other.spec()) == both
     assert decode(both, both.encode(case.whole)) == decode(codec, ids)
     grammar, plain = both.grammar(), other.grammar()
     if grammar is not None and plain is not None and isinstance(case.whole, Score) and not codec.controls:
@@ -101,17 +101,18 @@ def test_what_also_knows_another_corpus_has_the_symbols_and_samples_of_both(case
 
 @every_codec
 def test_what_may_be_asked_of_its_controls_is_known_and_of_nothing_else(case: Case) -> None:
-    codec = case.codec()
-    for control in codec.controls:
-        assert len(codec.known_values(control)) > 1
-    assert codec.known_values("loudness") == ()
+    controls = case.codec().controls
+    if controls is not None:
+        assert controls.names
+        assert all(len(controls.values(name)) > 1 for name in controls.names)
+        assert controls.values("loudness") == ()
 
 
 @pytest.mark.parametrize("codec", [PerformanceCodec(), BeatCodec()])
 def test_the_densities_that_may_be_asked_for_are_those_of_a_corpus(codec: PerformanceCodec | BeatCodec) -> None:
-    known = replace(codec, controls=("density", "key"), densities=(0, 2, 5))
-    assert known.known_values("density") == pytest.approx((0.5, 1.0, 2.828), abs=0.001)
-    assert known.known_values("key")[:2] == ("C", "C#")
+    known = replace(codec, control_names=("density", "key"), densities=(0, 2, 5)).control_tokens
+    assert known.values("density") == pytest.approx((0.5, 1.0, 2.828), abs=0.001)
+    assert known.values("key")[:2] == ("C", "C#")
 
 
 @every_codec
@@ -273,17 +274,16 @@ def test_a_variation_keeps_what_is_no_symbol_and_depends_on_chance_alone(case: C
 @every_codec
 def test_ids_without_controls_are_neutral_already(case: Case) -> None:
     codec = case.codec()
-    neutral = codec.neutral()
-    assert (neutral is None) == (not codec.controls)
-    if neutral is not None:
+    if codec.controls is not None:
+        neutral = codec.controls.neutral()
+        assert neutral.shape == (len(codec.vocab),)
         assert np.array_equal(neutral[neutral], neutral)
         assert decode(codec, neutral[codec.encode(case.whole)].tolist()) == decode(codec, codec.encode(case.whole))
 
 
 def as_nothing_asked(codec: Codec[Any, Any], ids: IdArray) -> list[int]:
     """Returns ids as a grammar has them of which nothing is asked."""
-    neutral = codec.neutral()
-    known: list[int] = (ids if neutral is None else neutral[ids]).tolist()
+    known: list[int] = (ids if codec.controls is None else codec.controls.neutral()[ids]).tolist()
     return known
 
 

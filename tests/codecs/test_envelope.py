@@ -1,5 +1,6 @@
 import pytest
 
+from gen.codecs.controls import ControlTokens
 from gen.codecs.envelope import read_envelope, read_envelopes
 from gen.errors import SettingError
 
@@ -51,14 +52,17 @@ def test_what_is_wrong_is_told_with_its_place(name: str, text: str, error: str) 
         read_envelope(name, text)
 
 
+DENSITY = ControlTokens(("density",), first=0)
+
+
 def test_a_control_that_is_unknown_or_not_trained_is_an_error() -> None:
     with pytest.raises(SettingError, match=r"controls: unknown \(tempo\)"):
-        read_envelopes({"tempo": 3}, ("density",))
+        read_envelopes({"tempo": 3}, DENSITY)
     with pytest.raises(SettingError, match=r"--key: the model was not trained with it \(its controls: density\)"):
-        read_envelopes({"key": "C"}, ("density",))
+        read_envelopes({"key": "C"}, DENSITY)
 
 
 def test_a_function_a_number_and_a_text_are_envelopes() -> None:
-    assert read_envelopes({"density": lambda seconds: 2 * seconds}, ("density",))["density"](3) == 6
-    assert read_envelopes({"density": 5}, ("density",))["density"](3) == 5
-    assert read_envelopes({"density": "5"}, ("density",))["density"](3) == 5
+    assert read_envelopes({"density": lambda seconds: 2 * seconds}, DENSITY)["density"](3) == 6
+    assert read_envelopes({"density": 5}, DENSITY)["density"](3) == 5
+    assert read_envelopes({"density": "5"}, DENSITY)["density"](3) == 5

@@ -6,7 +6,6 @@ Piano Compositions"). What a file can say of it, and what is changed, stands in 
 canonical: equal layouts give equal ids.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gen.codec import NOTHING_ASKED, BoolArray, Envelope, IdArray, Kind, Known, Part, Variation, Vocab, stream
+from gen.codec import NOTHING_ASKED, Adapted, BoolArray, Envelope, IdArray, Part, Variation, Vocab, stream
 from gen.codecs.beat.bars import own_signatures
 from gen.codecs.beat.continuation import further, placed
 from gen.codecs.beat.controls import with_control_ids
@@ -39,8 +37,8 @@ from gen.codecs.beat.vocab import (
     VELOCITY,
     beat_vocab,
 )
-from gen.codecs.controls import ControlIds, control_symbols, ordered_controls
-from gen.codecs.music_codec import ALL_PITCHES, joined_settings, settings_of, settings_spec
+from gen.codecs.controls import control_symbols
+from gen.codecs.music_codec import MusicCodec, shared_settings
 from gen.codecs.unknown import played_by
 from gen.errors import CheckpointError, MidiError
 from gen.music.continuation import gone_on, gone_on_alone, refinement
@@ -59,42 +57,31 @@ _CHOSEN = (slice(TIME_SIGNATURE, TEMPO), slice(TEMPO, POSITION), slice(PROGRAM, 
 
 
 @dataclass(frozen=True)
-class BeatCodec:
-    """Turns MIDI files into ids of bars, positions and notes, and back.
+class BeatCodec(MusicCodec):
+    """Turns MIDI files into ids of bars, positions and notes, and back; lengths are in positions.
 
     Args:
-        longest_note: positions that a note which is sampled may last; None for no limit but the codec's. Files are read
-            as they are.
         seen: the symbols of TimeSignature, Tempo, Program and Drum that a sample may have; None for all.
-        pitches: the lowest and the highest that a transposition in training may reach.
-        controls: in the order of their tokens.
-        densities: levels of that control that may be asked for; () for all.
     """
 
-    longest_note: int | None = None
     seen: frozenset[str] | None = None
-    pitches: tuple[int, int] = ALL_PITCHES
-    controls: tuple[str, ...] = ()
-    densities: tuple[int, ...] = ()
 
     name: ClassVar[str] = "beat"
-    kind: ClassVar[Kind] = "music"
-    unit: ClassVar[str] = "note"
-    suffix: ClassVar[str] = ".mid"
+    unit_ids: ClassVar[slice] = slice(PITCH, DURATION)
+    pitch_ids: ClassVar[slice] = slice(PITCH, DRUM)
+    first_control_id: ClassVar[int] = NUM_SYMBOLS
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "BeatCodec":
         """Returns the codec whose `spec()` this is. Raises CheckpointError if a setting is wrong."""
-        longest_note, seen = spec.get("longest_note"), spec.get("seen")
-        if longest_note is not None and not (type(longest_note) is int and 1 <= longest_note <= MAX_POSITIONS):
-            raise CheckpointError(f"codec beat: longest note is no number of positions ({longest_note})")
-        settings = settings_of(spec)
+        settings = shared_settings(spec, grid_unit="positions", max_length=MAX_POSITIONS)
+        seen = spec.get("seen")
         if seen is None:
-            return cls(longest_note=longest_note, **settings)
+            return cls(**settings)
         if not isinstance(seen, list) or not all(isinstance(symbol, str) for symbol in seen):
             raise CheckpointError(f"codec beat: the symbols seen are no list ({seen})")
-        codec = cls(longest_note=longest_note, seen=frozenset(seen), **settings)
-        if unknown := sorted(codec.seen - codec.vocab.index.keys() if codec.seen else ()):
+        codec = cls(seen=frozenset(seen), **settings)
+        if unknown := sorted({*seen} - codec.vocab.index.keys()):
             raise CheckpointError(f"codec beat: unknown symbol ({unknown[0]})")
         return codec
 
@@ -106,18 +93,18 @@ class BeatCodec:
             "version": _VERSION,
             "longest_note": self.longest_note,
             "seen": None if self.seen is None else sorted(self.seen, key=index.__getitem__),
-            **settings_spec(self.pitches, self.controls, self.densities),
+            **self._shared_spec(),
         }
 
     @cached_property
     def vocab(self) -> Vocab:
         """The symbols of `gen.codecs.beat.vocab`, those of the controls, then Begin and End."""
-        return beat_vocab(control_symbols(self.controls))
+        return beat_vocab(control_symbols(self.control_names))
 
     def fitted(self, ids: IdArray) -> "BeatCodec":
         """Returns the codec whose samples have metres, tempos, programs and drums that a corpus has.
 
-        No note of theirs is longer than all but one in a thousand of the corpus.
+        No note in a sample is longer than all but one in a thousand of the corpus.
         """
         counts = np.zeros(len(self.vocab), np.int64)
         for start in range(0, len(ids), _FITTED_AT_ONCE):
@@ -125,32 +112,18 @@ class BeatCodec:
         symbols = self.vocab.symbols
         chosen = [token for kind in _CHOSEN for token in range(kind.start, kind.stop)]
         seen = frozenset(symbols[token] for token in chosen if counts[token])
-        positions = note_positions(ids[:_FITTED_AT_ONCE])
-        longest_note = math.ceil(np.quantile(positions, _NEARLY_ALL)) if len(positions) else None
-        found = np.flatnonzero(counts[PITCH:DRUM]).tolist()
-        return replace(
-            self,
-            longest_note=longest_note and min(longest_note, MAX_POSITIONS),
-            seen=seen,
-            pitches=(found[0], found[-1]) if found else ALL_PITCHES,
-            densities=self._control_ids().levels_in(counts),
-        )
+        positions = np.minimum(note_positions(ids[:_FITTED_AT_ONCE]), MAX_POSITIONS)
+        return replace(self._fitted_to(counts, positions, _NEARLY_ALL), seen=seen)
 
-    def knowing(self, spec: Mapping[str, Any]) -> "BeatCodec":
-        """Returns the codec whose samples may also have what those of another may."""
+    def merged_with(self, spec: Mapping[str, Any]) -> "BeatCodec":
+        """Returns the codec whose samples may also have what those of another codec may have."""
         other = self.from_spec(dict(spec))
         seen = None if self.seen is None or other.seen is None else self.seen | other.seen
-        return replace(self, seen=seen, **joined_settings((self, other)))
+        return replace(self._merged_with(other), seen=seen)
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file. Raises MidiError."""
         return read_midi(path)[0]
-
-    def write(self, path: Path, whole: Score) -> None:
-        """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
-        from gen.music.midi.write import write_midi  # mido takes longer to import than all that reading needs
-
-        write_midi(path, whole)
 
     def encode(self, whole: Score) -> IdArray:
         """Returns the (N,) ids of a score, none if it has no notes. Raises MidiError where it has too many bars.
@@ -191,16 +164,16 @@ class BeatCodec:
         empty = Score((), GRID_TICKS, tuple(tempos), tuple(signatures))
         return replace(empty, tracks=_tracks(notes, empty)) if notes else empty
 
-    def known(self, prompt: Score) -> Known[Score]:
+    def adapted(self, prompt: Score) -> Adapted[Score]:
         """Returns a primer played by the programs that the corpus had; what is unknown of it where that is known."""
         if self.seen is None:
-            return Known(prompt, ())
+            return Adapted(prompt, ())
         _, _, programs, drums = (self._seen_of(kind) for kind in _CHOSEN)
         return played_by(prompt, programs=np.flatnonzero(programs).tolist(), has_drums=bool(drums.any()))
 
-    def gone_on(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
+    def continued(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
         """Returns the primer, note for note, and what goes on from it on its beat; or the latter alone."""
-        read = self.known(prompt).whole
+        read = self.adapted(prompt).whole
         start = self.encode(read).tolist()
         opening = list(stream(self, start))
         pieces = further(list(stream(self, [*start, *tokens])), opening)
@@ -224,16 +197,7 @@ class BeatCodec:
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> BeatGrammar:
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""
-        choosers = self._control_ids().choosers(asked, levels=self.densities)
-        return BeatGrammar(len(self.vocab), self._limits(), choosers=choosers)
-
-    def with_controls(self, names: tuple[str, ...]) -> "BeatCodec":
-        """Returns the codec with controls. Raises SettingError if one is unknown."""
-        return replace(self, controls=ordered_controls(names))
-
-    def known_values(self, control: str) -> tuple[float | str, ...]:
-        """Returns what may be asked of a control: notes a second, ascending, or keys."""
-        return self._control_ids().known_values(control, self.densities)
+        return BeatGrammar(len(self.vocab), self._limits(), choosers=self.control_tokens.choosers(asked))
 
     def variation(self, *, is_augmented: bool) -> Variation | None:
         """Returns what draws how a segment is read; None if nothing can vary."""
@@ -242,27 +206,14 @@ class BeatCodec:
         seen = np.flatnonzero(self._limits().tempos)
         return BeatVariation(
             len(self.vocab),
-            self._control_ids(),
+            self.control_tokens,
             is_augmented=is_augmented,
             pitches=self.pitches,
             tempos=(int(seen[0]), int(seen[-1])),
         )
 
-    def neutral(self) -> NDArray[np.int64] | None:
-        """Returns (V,) the table that reads every control as `any`; None without controls."""
-        return self._control_ids().neutral(len(self.vocab))
-
-    def units(self) -> NDArray[np.int64]:
-        """Returns (V,) how many notes each id completes: 1 for a Pitch or Drum."""
-        units = np.zeros(len(self.vocab), dtype=np.int64)
-        units[PITCH:DURATION] = 1
-        return units
-
-    def _control_ids(self) -> ControlIds:
-        return ControlIds(self.controls, NUM_SYMBOLS)
-
     def _ids(self, layout: BeatLayout) -> IdArray:
-        return with_control_ids(layout_ids(layout), layout, self._control_ids())
+        return with_control_ids(layout_ids(layout), layout, self.control_tokens)
 
     def _limits(self) -> Limits:
         longest_note = self.longest_note or MAX_POSITIONS

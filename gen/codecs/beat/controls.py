@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gen.codec import IdArray
 from gen.codecs.beat.layout import EARLY_TICKS, BeatLayout
 from gen.codecs.beat.vocab import BAR, DRUMS, LEVEL_US
-from gen.codecs.controls import ControlIds, density_levels
+from gen.codecs.controls import ControlTokens, density_levels
 from gen.music.keys import estimated_keys
 from gen.music.metre import GRID_TICKS
 
@@ -21,7 +21,7 @@ KEY_BARS: Final = 4  # before and after
 Ints = NDArray[np.int64]
 
 
-def with_control_ids(ids: IdArray, layout: BeatLayout, controls: ControlIds) -> IdArray:
+def with_control_ids(ids: IdArray, layout: BeatLayout, controls: ControlTokens) -> IdArray:
     """Returns the ids of a layout with its controls in their places."""
     if not controls:
         return ids

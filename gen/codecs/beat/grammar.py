@@ -95,7 +95,7 @@ class BeatGrammar:
 
     Args:
         vocab_size: with what the codec adds to the symbols.
-        choosers: for each control what tells the id that is asked for, by the seconds from the start.
+        choosers: for each control a function from the seconds since the start to the id that is asked for.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gen.codec import IdArray, Reading
 from gen.codecs.beat.vocab import NUM_PITCHES, NUM_TEMPOS, NUM_VELOCITIES, PITCH, TEMPO, VELOCITY
-from gen.codecs.controls import ControlIds
+from gen.codecs.controls import ControlTokens
 from gen.codecs.variation import (
     AS_IT_IS,
     MAX_TRANSPOSITION,
@@ -40,7 +40,7 @@ class BeatVariation:
     """
 
     vocab_size: int
-    controls: ControlIds
+    controls: ControlTokens
     is_augmented: bool
     pitches: tuple[int, int]
     tempos: tuple[int, int]

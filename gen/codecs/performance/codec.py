@@ -5,18 +5,15 @@ becomes one stream of pitches stands in `gen.codecs.performance.layout`; the ord
 `gen.codecs.performance.grammar`. Encoding is canonical: equal streams give equal ids.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gen.codec import NOTHING_ASKED, Envelope, IdArray, Kind, Known, Part, Variation, Vocab, stream
-from gen.codecs.controls import ControlIds, ordered_controls
-from gen.codecs.music_codec import ALL_PITCHES, joined_settings, settings_of, settings_spec
+from gen.codec import NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Variation, Vocab, stream
+from gen.codecs.music_codec import MusicCodec, shared_settings
 from gen.codecs.performance.controls import with_control_ids
 from gen.codecs.performance.decoder import PerformanceDecoder
 from gen.codecs.performance.grammar import PerformanceGrammar
@@ -48,34 +45,30 @@ _NEARLY_ALL = 0.99  # of the notes of a corpus are no longer than those that are
 _MAX_FITTED = 1 << 22  # ids that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceCodec:
-    """Turns MIDI files into ids of performance tokens and back.
+@dataclass(frozen=True)
+class PerformanceCodec(MusicCodec):
+    """Turns MIDI files into ids of performance tokens and back; lengths are in frames of 10 ms.
 
     Args:
         is_drums: takes the drum channel and leaves out all else, instead of the reverse.
-        longest_note: frames of 10 ms that a note which is sampled may sound; None for no limit. Files are read as
-            they are.
-        pitches: the lowest and the highest that a transposition in training may reach.
-        controls: in the order of their tokens.
-        densities: levels of that control that may be asked for; () for all.
     """
 
     is_drums: bool = False
-    longest_note: int | None = None
-    pitches: tuple[int, int] = ALL_PITCHES
-    controls: tuple[str, ...] = ()
-    densities: tuple[int, ...] = ()
 
     name: ClassVar[str] = "performance"
-    kind: ClassVar[Kind] = "music"
-    unit: ClassVar[str] = "note"
-    suffix: ClassVar[str] = ".mid"
+    unit_ids: ClassVar[slice] = slice(NOTE_ON, NOTE_OFF)
+    pitch_ids: ClassVar[slice] = slice(NOTE_ON, NOTE_OFF)
+    first_control_id: ClassVar[int] = CONTROL
 
     @property
     def vocab(self) -> Vocab:
         """The symbols of music, then those of the controls."""
-        return performance_vocab(self.controls)
+        return performance_vocab(self.control_names)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether its notes are in a key, which drums are not."""
+        return not self.is_drums
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "PerformanceCodec":
@@ -83,58 +76,39 @@ class PerformanceCodec:
         is_drums = spec.get("is_drums")
         if not isinstance(is_drums, bool):
             raise CheckpointError(f"codec performance: pitched notes or drums is not said ({is_drums})")
-        longest_note = spec.get("longest_note")
-        if longest_note is not None and not (type(longest_note) is int and longest_note >= 1):
-            raise CheckpointError(f"codec performance: longest note is no number of frames ({longest_note})")
-        return cls(is_drums=is_drums, longest_note=longest_note, **settings_of(spec))
+        return cls(is_drums=is_drums, **shared_settings(spec, grid_unit="frames"))
 
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
         return {
             "name": self.name,
-            "version": _VERSION_OF_CONTROLS if self.controls else _VERSION,
+            "version": _VERSION_OF_CONTROLS if self.control_names else _VERSION,
             "is_drums": self.is_drums,
             "longest_note": self.longest_note,
-            **settings_spec(self.pitches, self.controls, self.densities),
+            **self._shared_spec(),
         }
 
-    def with_controls(self, names: tuple[str, ...]) -> "PerformanceCodec":
-        """Returns the codec with controls. Raises SettingError if one is unknown, or not for drums."""
-        return replace(self, controls=ordered_controls(names, has_key=not self.is_drums))
-
     def fitted(self, ids: IdArray) -> "PerformanceCodec":
-        """Returns the codec that knows of a corpus how long notes last, how far pitches reach, how dense notes are.
+        """Returns the codec with the lengths, the pitches and the densities of the notes of a corpus.
 
-        Its samples hold no note longer than all but one in a hundred notes of the corpus.
+        No note in a sample is longer than all but one in a hundred notes of the corpus.
         """
         ids = ids[:_MAX_FITTED]
-        lengths = note_lengths(ids)
-        longest_note = max(1, math.ceil(np.quantile(lengths, _NEARLY_ALL))) if len(lengths) else None
-        counts = np.bincount(ids, minlength=len(self.vocab))
-        found = np.flatnonzero(counts[NOTE_ON:NOTE_OFF]).tolist()
-        pitches = (found[0], found[-1]) if found else ALL_PITCHES
-        densities = self._control_ids().levels_in(counts)
-        return replace(self, longest_note=longest_note, pitches=pitches, densities=densities)
+        return self._fitted_to(np.bincount(ids, minlength=len(self.vocab)), note_lengths(ids), _NEARLY_ALL)
 
-    def knowing(self, spec: Mapping[str, Any]) -> "PerformanceCodec":
-        """Returns the codec that also knows what another was fitted to. Raises SettingError if one is of drums."""
+    def merged_with(self, spec: Mapping[str, Any]) -> "PerformanceCodec":
+        """Returns the codec that is fitted to the music of both. Raises SettingError if one of them is of drums."""
         other = self.from_spec(dict(spec))
         if other.is_drums != self.is_drums:
             kinds = ("pitched notes", "drums")
             raise SettingError(
                 f"--from: it was trained on {kinds[other.is_drums]}, and this corpus holds {kinds[self.is_drums]}"
             )
-        return replace(self, **joined_settings((self, other)))
+        return self._merged_with(other)
 
     def read(self, path: Path) -> Score:
         """Reads a MIDI file that has notes for this codec. Raises MidiError."""
         return self._read(path).score
-
-    def write(self, path: Path, whole: Score) -> None:
-        """Writes a MIDI file; it appears whole or not at all. Raises MidiError or SettingError."""
-        from gen.music.midi.write import write_midi  # mido takes longer to import than all that reading needs
-
-        write_midi(path, whole)
 
     def encode(self, whole: Score) -> IdArray:
         """Returns the (N,) ids of a score, none if it has no notes for this codec.
@@ -170,12 +144,12 @@ class PerformanceCodec:
         tempo = Tempo(0, TICKS_PER_BEAT * 1_000_000 // _TICKS_PER_SECOND)
         return Score((track,), ticks_per_beat=TICKS_PER_BEAT, tempos=(tempo,))
 
-    def known(self, prompt: Score) -> Known[Score]:
+    def adapted(self, prompt: Score) -> Adapted[Score]:
         """Returns the primer, and which of its instruments are not the one that goes on."""
         kept = played_by(prompt, programs=[] if self.is_drums else [_PIANO], has_drums=self.is_drums)
-        return Known(prompt, kept.unknown)
+        return Adapted(prompt, kept.unknown)
 
-    def gone_on(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
+    def continued(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
         """Returns the primer, note for note, and what goes on from it in its time; or the latter alone."""
         start = self.encode(prompt).tolist()
         num_notes = sum(1 for _ in stream(self, start))
@@ -196,13 +170,8 @@ class PerformanceCodec:
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> PerformanceGrammar:
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""
-        controls = self._control_ids()
-        choosers = controls.choosers(asked, levels=self.densities)
-        return PerformanceGrammar(self.vocab, controls, choosers=choosers, longest_note=self.longest_note)
-
-    def known_values(self, control: str) -> tuple[float | str, ...]:
-        """Returns what may be asked of a control: notes a second, ascending, or keys."""
-        return self._control_ids().known_values(control, self.densities)
+        choosers = self.control_tokens.choosers(asked)
+        return PerformanceGrammar(self.vocab, choosers=choosers, longest_note=self.longest_note)
 
     def variation(self, *, is_augmented: bool) -> Variation | None:
         """Returns what draws how a segment is read; None if nothing can vary."""
@@ -210,27 +179,14 @@ class PerformanceCodec:
             return None
         return PerformanceVariation(
             len(self.vocab),
-            self._control_ids(),
+            self.control_tokens,
             is_augmented=is_augmented,
             is_drums=self.is_drums,
             pitches=self.pitches,
         )
 
-    def neutral(self) -> NDArray[np.int64] | None:
-        """Returns (V,) the table that reads every control as `any`; None without controls."""
-        return self._control_ids().neutral(len(self.vocab))
-
-    def units(self) -> NDArray[np.int64]:
-        """Returns (V,) how many notes each id completes: 1 for a NoteOn."""
-        units = np.zeros(len(self.vocab), dtype=np.int64)
-        units[NOTE_ON:NOTE_OFF] = 1
-        return units
-
-    def _control_ids(self) -> ControlIds:
-        return ControlIds(self.controls, CONTROL)
-
     def _ids(self, layout: PerformanceLayout) -> IdArray:
-        return with_control_ids(layout_ids(layout), layout, self._control_ids())
+        return with_control_ids(layout_ids(layout), layout, self.control_tokens)
 
     def _read(self, path: Path) -> Reading:
         reading = read_midi_events(path)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.codecs.controls import ControlIds, density_levels
+from gen.codecs.controls import ControlTokens, density_levels
 from gen.codecs.performance.layout import PerformanceLayout
 from gen.codecs.performance.vocab import DENSITY_SPANS, FRAMES_PER_SECOND, SPAN, TIME_SHIFT, VELOCITY
 from gen.music.keys import estimated_keys
@@ -27,7 +27,7 @@ KEY_SPANS: Final = 8  # before and after: 17 seconds in all, about nine bars of 
 Ints = NDArray[np.int64]
 
 
-def with_control_ids(ids: IdArray, layout: PerformanceLayout, controls: ControlIds) -> IdArray:
+def with_control_ids(ids: IdArray, layout: PerformanceLayout, controls: ControlTokens) -> IdArray:
     """Returns the ids of a layout with its controls in their places."""
     if not controls or not len(ids):
         return ids

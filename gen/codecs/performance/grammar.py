@@ -31,7 +31,6 @@ from collections.abc import Callable
 import numpy as np
 
 from gen.codec import BoolArray, Vocab
-from gen.codecs.controls import ControlIds
 from gen.codecs.performance.layout import MAX_SILENCE_SECONDS
 from gen.codecs.performance.vocab import (
     CONTROL,
@@ -62,23 +61,20 @@ class PerformanceGrammar:
 
     Args:
         vocab: of the codec.
-        controls: of the codec.
-        choosers: for each control what tells the id that is asked for, by the seconds from the start.
+        choosers: for each control a function from the seconds since the start to the id that is asked for.
         longest_note: frames that a note may sound at most, >= 1; None for no limit.
     """
 
     def __init__(
         self,
         vocab: Vocab,
-        controls: ControlIds,
         *,
         choosers: tuple[Callable[[float], int], ...],
         longest_note: int | None,
     ) -> None:
         self._vocab = vocab
-        self._controls = controls
         self._choosers = choosers
-        self._num_controls = len(controls)
+        self._num_controls = len(choosers)
         self._num_due = self._num_controls  # controls that this span still lacks
         self._longest_note = _NO_LIMIT if longest_note is None else longest_note
         self._now = 0  # frames

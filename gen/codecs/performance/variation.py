@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BoolArray, IdArray, Reading
-from gen.codecs.controls import ControlIds
+from gen.codecs.controls import ControlTokens
 from gen.codecs.performance.vocab import (
     MAX_SHIFT,
     NOTE_OFF,
@@ -47,7 +47,7 @@ class PerformanceVariation:
     """
 
     vocab_size: int
-    controls: ControlIds
+    controls: ControlTokens
     is_augmented: bool
     is_drums: bool
     pitches: tuple[int, int]

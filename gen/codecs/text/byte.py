@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
 from gen.codecs.text.char import code_points
+from gen.codecs.text.codec import TextCodec, normalize_of, normalize_spec
 from gen.codecs.text.documents import document_parts
 from gen.codecs.text.files import line_of
 from gen.codecs.text.forms import in_form_of, normalised
-from gen.codecs.text.plain import PlainText, normalize_of, normalize_spec
 from gen.codecs.text.utf8 import Utf8Grammar
 from gen.config import Normalize, Reading
 from gen.errors import CorpusError, SettingError
@@ -27,7 +27,7 @@ _VOCAB = Vocab((*(f"Byte_{byte:02X}" for byte in range(256)), BEGIN, END))
 
 
 @dataclass(frozen=True)
-class ByteCodec(PlainText):
+class ByteCodec(TextCodec):
     """Text as UTF-8 bytes: an id is a byte.
 
     Args:
@@ -76,6 +76,10 @@ class ByteCodec(PlainText):
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Utf8Grammar:  # noqa: ARG002 - it has no controls
         """Returns the automaton of UTF-8."""
         return Utf8Grammar()
+
+    def merged_with(self, spec: Mapping[str, Any]) -> Self:  # noqa: ARG002 - it has no symbols to add
+        """Returns itself."""
+        return self
 
     def units(self) -> NDArray[np.int64]:
         """Returns (258,): every byte is a unit, Begin and End are none."""

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Known, Part, Vocab
+from gen.codec import BEGIN, END, NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Vocab
+from gen.codecs.text.codec import TextCodec, normalize_of, normalize_spec
 from gen.codecs.text.documents import document_parts
 from gen.codecs.text.files import line_of
 from gen.codecs.text.forms import Form, MixedForms, in_form_of, normalised
-from gen.codecs.text.plain import PlainText, normalize_of, normalize_spec
 from gen.config import Normalize, Reading
 from gen.errors import CheckpointError, CorpusError, SettingError
 
@@ -35,7 +35,7 @@ class UnknownCharacterError(CorpusError):
 
 
 @dataclass(frozen=True)
-class CharCodec(PlainText):
+class CharCodec(TextCodec):
     """Text as code points.
 
     Args:
@@ -77,7 +77,7 @@ class CharCodec(PlainText):
         table[code_points(self.alphabet)] = np.arange(size)
         return table
 
-    def knowing(self, spec: Mapping[str, Any]) -> Self:
+    def merged_with(self, spec: Mapping[str, Any]) -> Self:
         """Returns the codec whose alphabet has the other's characters as well."""
         alphabet = {*self.alphabet, *self.from_spec(dict(spec)).alphabet}
         return self if len(alphabet) == len(self.alphabet) else replace(self, alphabet="".join(sorted(alphabet)))
@@ -100,10 +100,10 @@ class CharCodec(PlainText):
                 return changed, form
         return whole, None
 
-    def known(self, prompt: str) -> Known[str]:
+    def adapted(self, prompt: str) -> Adapted[str]:
         """Returns a prompt `in_known_form`, and says so if that is not as it was given."""
         known, form = self.in_known_form(prompt)
-        return Known(known, (f"the prompt's characters as they stand, but in {form}: it is read so",) if form else ())
+        return Adapted(known, (f"the prompt's characters as they stand, but in {form}: it is read so",) if form else ())
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         """Reads and encodes a text file part by part. Raises CorpusError."""

@@ -11,15 +11,16 @@ from gen.codec import Envelope, decode
 from gen.codecs import load_codec
 from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.beat.vocab import DURATION, NUM_SYMBOLS, PITCH, TEMPO, VELOCITY
+from gen.codecs.music_codec import with_controls
 from gen.errors import CheckpointError
 from gen.music.score import Note, Score, Tempo, TimeSignature, Track
 from tests.codecs.beat.test_grammar import check_notes
 from tests.music.scores import scores
 
 PLAIN = BeatCodec()
-DENSITY, KEY, BOTH = (PLAIN.with_controls(names) for names in (("density",), ("key",), ("key", "density")))
+DENSITY, KEY, BOTH = (with_controls(PLAIN, names) for names in (("density",), ("key",), ("key", "density")))
 NARROW = BeatCodec(
-    longest_note=30, seen=frozenset({"TimeSignature_1/32", "Tempo_120", "Drum_38"}), controls=BOTH.controls
+    longest_note=30, seen=frozenset({"TimeSignature_1/32", "Tempo_120", "Drum_38"}), control_names=BOTH.control_names
 )
 codecs = st.sampled_from((DENSITY, KEY, BOTH))
 QUARTER = 384
@@ -32,7 +33,7 @@ def symbols(codec: BeatCodec, score: Score) -> list[str]:
 def check_places(codec: BeatCodec, ids: list[int]) -> None:
     """Fails unless all controls, in order, stand after every Bar and nowhere else; the last ones may be cut off."""
     kinds = [codec.vocab.symbols[token].split("_")[0] for token in ids]
-    expected = [name.capitalize() for name in codec.controls]
+    expected = [name.capitalize() for name in codec.control_names]
     places = [place for place, kind in enumerate(kinds) if kind == "Bar"]
     for place in places:
         found = kinds[place + 1 : place + 1 + len(expected)]
@@ -83,8 +84,7 @@ def test_controls_stand_after_every_bar_and_are_not_heard(score: Score, codec: B
 
 @given(scores(), codecs)
 def test_the_grammar_accepts_what_the_encoder_writes_when_nothing_is_asked(score: Score, codec: BeatCodec) -> None:
-    neutral = codec.neutral()
-    assert neutral is not None
+    neutral = codec.control_tokens.neutral()
     ids = neutral[codec.encode(score)].tolist()
     grammar = codec.grammar()
     for left, token in zip(range(len(ids), 0, -1), ids, strict=True):
@@ -112,7 +112,7 @@ def walk(
 ) -> list[int]:
     """Draws ids at random: a kind among those that are allowed by its weight, then one of it, until the budget."""
     draw = random.Random(seed)  # noqa: S311
-    grammar = codec.grammar({name: envelope for name, envelope in asked.items() if name in codec.controls})
+    grammar = codec.grammar({name: envelope for name, envelope in asked.items() if name in codec.control_names})
     ids: list[int] = []
     while len(ids) < length:
         by_kind: dict[str, list[int]] = {}
@@ -132,8 +132,7 @@ def check_walk(codec: BeatCodec, ids: list[int]) -> None:
     check_places(codec, ids)
     whole = decode(codec, ids)
     check_notes(whole)
-    neutral = codec.neutral()
-    assert neutral is not None
+    neutral = codec.control_tokens.neutral()
     again = neutral[codec.encode(whole)].tolist()
     assert again == neutral[ids].tolist()[: len(again)]
     assert not any(PITCH <= token < DURATION for token in ids[len(again) :])
@@ -224,7 +223,7 @@ def test_what_is_varied_is_what_the_encoder_would_write(score: Score, seed: int)
 def test_the_range_of_the_corpus_is_kept_and_the_key_moves_along() -> None:
     tracks = (Track((Note(0, 96, 60, 64), Note(0, 96, 64, 64))), Track((Note(0, 96, 38, 64),), is_drum=True))
     ids = BOTH.encode(Score(tracks, QUARTER))
-    codec = BeatCodec(pitches=(58, 67), controls=BOTH.controls)
+    codec = BeatCodec(pitches=(58, 67), control_names=BOTH.control_names)
     variation = codec.variation(is_augmented=True)
     assert variation is not None
     lowest, keys = set(), set()

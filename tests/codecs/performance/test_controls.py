@@ -11,6 +11,7 @@ from gen.codec import Envelope, decode
 from gen.codecs import load_codec
 from gen.codecs.controls import DROPOUT
 from gen.codecs.envelope import read_envelopes
+from gen.codecs.music_codec import with_controls
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.errors import CheckpointError, SettingError
 from gen.music.score import Note, Score, Tempo, Track
@@ -18,7 +19,7 @@ from tests.codecs.performance.test_grammar import check_notes
 from tests.music.scores import scores
 
 PLAIN = PerformanceCodec()
-DENSITY, KEY, BOTH = (PLAIN.with_controls(names) for names in (("density",), ("key",), ("key", "density")))
+DENSITY, KEY, BOTH = (with_controls(PLAIN, names) for names in (("density",), ("key",), ("key", "density")))
 CODECS = (DENSITY, KEY, BOTH)
 FIRST_CONTROL = 388
 codecs = st.sampled_from(CODECS)
@@ -39,7 +40,7 @@ def without_controls(ids: list[int]) -> list[int]:
 def check_places(codec: PerformanceCodec, ids: list[int]) -> None:
     """Plays the ids; fails unless all controls, in order, stand where each second begins; the last may be cut off."""
     now = 0
-    due = [name.capitalize() for name in codec.controls]
+    due = [name.capitalize() for name in codec.control_names]
     for token in ids:
         kind, _, value = codec.vocab.symbols[token].partition("_")
         assert (token >= FIRST_CONTROL) == bool(due)
@@ -47,12 +48,12 @@ def check_places(codec: PerformanceCodec, ids: list[int]) -> None:
         due = due[1:]
         if kind == "TimeShift":
             if (now + int(value)) // 100 > now // 100:
-                due = [name.capitalize() for name in codec.controls]
+                due = [name.capitalize() for name in codec.control_names]
             now += int(value)
 
 
 def test_the_symbols_stand_before_begin_and_end() -> None:
-    assert BOTH.controls == ("density", "key"), "whatever the order in which they are given"
+    assert BOTH.control_names == ("density", "key"), "whatever the order in which they are given"
     added = BOTH.vocab.symbols[FIRST_CONTROL:]
     assert added[:3] == ("Density_any", "Density_0", "Density_1")
     assert added[15:18] == ("Density_14", "Key_any", "Key_C")
@@ -157,7 +158,7 @@ def walk(
 ) -> list[int]:
     """Draws ids at random among the allowed ones, until `End` or the budget is spent."""
     draw = random.Random(seed)  # noqa: S311
-    grammar = codec.grammar({name: envelope for name, envelope in asked.items() if name in codec.controls})
+    grammar = codec.grammar({name: envelope for name, envelope in asked.items() if name in codec.control_names})
     kinds = [symbol.split("_")[0] for symbol in codec.vocab.symbols]
     ids: list[int] = []
     while len(ids) < length:
@@ -177,8 +178,7 @@ def check_walk(codec: PerformanceCodec, ids: list[int]) -> None:
     check_notes(without_controls(ids))
     check_places(codec, ids)
     again = codec.encode(decode(codec, ids)).tolist()
-    neutral = codec.neutral()
-    assert neutral is not None
+    neutral = codec.control_tokens.neutral()
     assert neutral[again].tolist() == neutral[ids].tolist()[: len(again)]
     beyond = {codec.vocab.symbols[token].split("_")[0] for token in ids[len(again) :]}
     assert beyond <= {"TimeShift", "Density", "Key"}
@@ -194,11 +194,11 @@ def test_every_masked_walk_is_valid_whatever_is_asked(
     asked: dict[str, Envelope],
     longest_note: int | None,
 ) -> None:
-    fitted = PerformanceCodec(controls=codec.controls, longest_note=longest_note)
+    fitted = PerformanceCodec(control_names=codec.control_names, longest_note=longest_note)
     check_walk(fitted, walk(fitted, length, seed, weights=weights, asked=asked))
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: "+".join(codec.controls))
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: "+".join(codec.control_names))
 @pytest.mark.parametrize("length", range(1, 25))
 def test_every_short_budget_is_kept(codec: PerformanceCodec, length: int) -> None:
     for seed in range(40):
@@ -206,7 +206,7 @@ def test_every_short_budget_is_kept(codec: PerformanceCodec, length: int) -> Non
         check_walk(codec, walk(codec, length, seed, weights=weights, asked={}))
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: "+".join(codec.controls))
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: "+".join(codec.control_names))
 @pytest.mark.parametrize("length", range(1, 40))
 def test_the_longest_silence_does_not_lead_astray(codec: PerformanceCodec, length: int) -> None:
     check_walk(codec, walk(codec, length, 0, weights={"TimeShift": 1e6, "End": 1e-9}, asked={}))
@@ -245,7 +245,7 @@ def asked_ids(codec: PerformanceCodec, asked: dict[str, Envelope], *, seconds: f
     for _ in range(int(seconds)):
         grammar.advance(codec.vocab.index["TimeShift_100"])
     found = []
-    for _ in codec.controls:
+    for _ in codec.control_names:
         (token,) = np.flatnonzero(grammar.allowed(None)).tolist()
         found.append(codec.vocab.symbols[token])
         grammar.advance(token)
@@ -312,9 +312,9 @@ def test_a_spec_with_a_wrong_setting_is_refused(wrong: dict[str, object]) -> Non
 
 def test_drums_have_no_key_and_unknown_controls_are_named() -> None:
     with pytest.raises(SettingError, match="--controls: drums have no key"):
-        PerformanceCodec(is_drums=True).with_controls(("key",))
+        with_controls(PerformanceCodec(is_drums=True), ("key",))
     with pytest.raises(SettingError, match=r"--controls: unknown \(loudness\)"):
-        PLAIN.with_controls(("loudness",))
+        with_controls(PLAIN, ("loudness",))
 
 
 @given(scores(), st.integers(0, 2**32))

@@ -113,6 +113,6 @@ def test_without_augmentation_and_controls_nothing_varies() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_seed_gives_the_same_table(seed: int) -> None:
-    codec = PerformanceCodec(controls=("density", "key"))
+    codec = PerformanceCodec(control_names=("density", "key"))
     ids = np.array([NOTE_ON + 60, NOTE_OFF + 60], np.uint16)
     assert varied(codec, ids, seed).tolist() == varied(codec, ids, seed).tolist()

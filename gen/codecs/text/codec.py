@@ -4,19 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, get_args
 
-from gen.codec import Codec, IdArray, Kind, Known, decode
+from gen.codec import Adapted, Codec, IdArray, Kind, decode
 from gen.codecs.text.files import read_text, write_text
 from gen.codecs.text.forms import in_form_of
 from gen.config import Normalize, Reading
-from gen.errors import CheckpointError, SettingError
+from gen.errors import CheckpointError
 
 
-class PlainText:
+class TextCodec:
     """The part of `gen.codec.Codec` that the codecs of text share."""
 
     kind: ClassVar[Kind] = "text"
     suffix: ClassVar[str] = ".txt"
-    controls: ClassVar[tuple[str, ...]] = ()
+    controls: ClassVar[None] = None
 
     reading: Reading
     normalize: Normalize
@@ -33,25 +33,15 @@ class PlainText:
         """Joins decoded characters."""
         return "".join(pieces)
 
-    def known_values(self, control: str) -> tuple[float | str, ...]:  # noqa: ARG002 - there is none
-        """Returns ()."""
-        return ()
-
-    def with_controls(self, names: tuple[str, ...]) -> Self:
-        """Returns itself. Raises SettingError if any control is asked for: texts have none."""
-        if names:
-            raise SettingError(f"--controls: only for music ({', '.join(names)})")
-        return self
-
     def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
         """Returns None: a text has no variations."""
         return
 
-    def known(self, prompt: str) -> Known[str]:
+    def adapted(self, prompt: str) -> Adapted[str]:
         """Returns the prompt: what a codec does not know of it, `encode` refuses."""
-        return Known(prompt, ())
+        return Adapted(prompt, ())
 
-    def gone_on(
+    def continued(
         self: Codec[str, str],
         prompt: str,
         tokens: Sequence[int],
@@ -62,15 +52,7 @@ class PlainText:
         """Returns the prompt as it was typed, and the text of the ids."""
         return prompt * with_prompt + decode(self, tokens)
 
-    def neutral(self) -> None:
-        """Returns None: no id is of a control."""
-        return
-
     def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - a corpus has nothing to teach it
-        """Returns itself."""
-        return self
-
-    def knowing(self, spec: Mapping[str, Any]) -> Self:  # noqa: ARG002 - all texts are known
         """Returns itself."""
         return self
 

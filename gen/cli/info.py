@@ -1,5 +1,6 @@
 """`gen info`: the contents of a run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +18,12 @@ def info(
     """Show a run's sizes, cell, codec, labels, history and versions."""
     from gen.cli.console import write_json
     from gen.codecs import load_codec
-    from gen.runs.header import read_run_header
+    from gen.runs.header import read_run_header, recorded_corpus
     from gen.runs.run import find_model_file
 
     path = find_model_file(run)
     header = read_run_header(path, "model")
-    facts = facts_of(path, header, load_codec(header.codec))
+    facts = facts_of(path, replace(header, corpus=recorded_corpus(path, header)), load_codec(header.codec))
     if json:
         write_json(facts)
         return
@@ -31,11 +32,9 @@ def info(
 
 
 def facts_of(path: Path, header: "RunHeader", codec: "Codec[Any, Any]") -> dict[str, Any]:
-    """Returns the facts in a model file, without the lists of symbols and documents."""
-    from gen.runs.provenance import recorded_corpus
-
-    data, corpus = header.to_json(), recorded_corpus(path, header)
-    sources = [Path(source).name or source for source in corpus.options.sources]
+    """Returns the facts about a run, without the lists of symbols and documents."""
+    data = header.to_json()
+    sources = [Path(source).name or source for source in header.corpus.options.sources]
     return {
         "run": header.run,
         "path": str(path),
@@ -44,13 +43,13 @@ def facts_of(path: Path, header: "RunHeader", codec: "Codec[Any, Any]") -> dict[
         "model": data["model"],
         "codec": {"name": codec.name, "vocab_size": len(codec.vocab), "unit": codec.unit},
         "labels": data["labels"],
-        "corpus": ({"sources": sources} if sources else {}) | corpus.counts(),
+        "corpus": ({"sources": sources} if sources else {}) | header.corpus.counts(),
         **{name: data[name] for name in ("training", "history", "result", "versions")},
     }
 
 
 def words(value: Any) -> str:
-    """Returns a value of the header for people."""
+    """Returns a fact in words."""
     if isinstance(value, dict):
         return ", ".join(f"{key.replace('_', ' ')} {words(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""What a run takes over from the run whose weights it starts from: all that this one knows stays known.
+"""Vocabulary, labels and controls that a run takes over from the run whose weights it starts from.
 
-The vocabulary is the union of both; so are the labels, and what samples of music may have. Symbols and labels that the
-new corpus lacks keep their weights, and can be drawn and asked for.
+The vocabulary of the new run is the union of both, and so are its labels and controls. Symbols and labels that the new
+corpus lacks keep their weights, so the model can still draw the symbols and be asked for the labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from gen.errors import SettingError
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The run that another starts from.
+    """The run that another one starts from.
 
     Args:
         spec: of its codec.
-        label_names: those that it knows.
-        can_end: whether it has learnt how documents end.
+        label_names: of its labels.
+        can_end: True if it has learnt to end documents.
     """
 
     spec: Mapping[str, Any]
@@ -33,18 +33,18 @@ class Base:
 
     @property
     def codec(self) -> Codec[Any, Any]:
-        """Its codec. Raises CheckpointError if it describes none."""
+        """The codec. Raises CheckpointError if the spec describes none."""
         return load_codec(self.spec)
 
     @property
     def alphabet(self) -> str:
-        """The characters that it knows as symbols; none unless its codec is `char`."""
+        """The characters in the vocabulary of a `char` codec; empty for other codecs."""
         codec = self.codec
         return codec.alphabet if isinstance(codec, CharCodec) else ""
 
     @property
     def normalize(self) -> Normalize:
-        """The normal form of Unicode in which it reads texts."""
+        """The normal form of Unicode of the texts."""
         return normalize_of(self.spec)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,14 +53,17 @@ class Base:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Base":
-        """Returns the base that `to_json` gave. Raises SettingError if it is another object."""
+        """Returns the base whose JSON data is given. Raises SettingError if the data describes none."""
         try:
             return cls(dict(data["codec"]), tuple(data["labels"]), bool(data["can_end"]))
         except (KeyError, TypeError, ValueError) as err:
             raise SettingError(f"base: describes no run to start from ({err})") from err
 
     def codec_name(self, asked: str, run: str) -> str:
-        """Returns the codec of a run that starts from this one. Raises SettingError if another is asked for."""
+        """Returns the name of the codec for a run that starts from this one.
+
+        Raises SettingError if `asked` is another codec.
+        """
         own = self.codec.name
         if asked not in ("auto", own):
             raise SettingError(
@@ -69,10 +72,10 @@ class Base:
         return own
 
     def controls(self, asked: Sequence[str]) -> tuple[str, ...]:
-        """Returns the controls of a run that starts from this one: its own, and those that are asked for."""
+        """Returns the controls for a run that starts from this one: the union of its own and `asked`."""
         own = self.codec.controls
         return ordered_controls((*(own.names if own else ()), *asked))
 
     def labels(self, found: Sequence[str]) -> tuple[str, ...]:
-        """Returns the labels of a run that starts from this one: its own, then those of the new corpus."""
+        """Returns the labels for a run that starts from this one: its own, then the new ones of `found`."""
         return (*self.label_names, *(name for name in found if name not in self.label_names))

@@ -1,8 +1,8 @@
-"""The header of a run's files: everything but tensors that a checkpoint holds, as one typed value.
+"""The header of a run's files: everything that a checkpoint holds beside its tensors, as one typed value.
 
-Both files of a run have the same header, but for a few fields at its end. The training checkpoint names the files and
-documents of the corpus, so that a run resumes without being given its corpus again. The model file is there to be
-shared, so its JSON names no file and no folder: it keeps how the corpus was read, counts, and a hash of the contents.
+The headers of the two files differ in their last fields and in the corpus. The training checkpoint names the files and
+documents of the corpus, so that a run is resumed without naming them again. The model file is made to be shared, so it
+names no file and no folder: of the corpus it keeps the options of reading, counts, and a hash of the contents.
 """
 
 import math
@@ -18,7 +18,7 @@ from torch import Tensor
 from gen.config import Data, ModelConfig, TrainingConfig, from_json
 from gen.errors import CheckpointError, SettingError
 from gen.runs.base import Base
-from gen.runs.checkpoint import Kind, read_checkpoint, read_header, write_checkpoint
+from gen.runs.checkpoint import TRAINING_FILE, Kind, read_checkpoint, read_header, write_checkpoint
 from gen.runs.history import History
 from gen.runs.options import CorpusOptions, options_from_json
 from gen.training.trainer import Place
@@ -27,20 +27,21 @@ from gen.version import __version__
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-ALWAYS_WRITTEN = ("codec", "encoding", "labels", "valid_fraction", "seed")  # options of a corpus, by all versions
-FILES = ("sources", "valid_file", "test_file")  # options that name files of this machine
+# Options of a corpus: those that every version writes, those that name files of this machine, those of training alone.
+ALWAYS_WRITTEN = ("codec", "encoding", "labels", "valid_fraction", "seed")
+FILES = ("sources", "valid_file", "test_file")
 NOT_SHARED = (*FILES, "base")
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusDescription:
-    """The corpus of a run: the options that it was read with, and enough to notice and name a change of it.
+    """The corpus of a run: the options that it was read with, and figures by which a change of it is noticed.
 
     Args:
-        key: of its store.
-        valid_key: of the store of the validation part: another one if that is a file of its own.
-        documents: tokens of each by its name; None in model files, and for a corpus of too many documents.
-        num_units: this count and those below are None where an older version wrote none.
+        key: of its store, a hash of contents and options.
+        valid_key: of the store that holds the validation part; another one if that is a file of its own.
+        num_units: None, as the counts below, where an older version wrote none.
+        documents: the number of tokens of each document, by name; None in a model file or for too many documents.
         num_test_targets: None for a corpus without a test part.
     """
 
@@ -57,14 +58,14 @@ class CorpusDescription:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], kind: Kind) -> "CorpusDescription":
-        """Returns the description that a file of this kind holds. Raises SettingError."""
+        """Returns the description in a file of this kind. Raises SettingError as `RunHeader.from_json` does."""
         files, names = (FILES, ("documents",)) if kind == "training" else ((), ())
         options = options_from_json(_object(data, "options", prefix="corpus."), required=ALWAYS_WRITTEN + files)
         return from_json(cls, _known(cls, data) | {"options": options}, prefix="corpus.", required=names)
 
     def to_json(self, kind: Kind) -> dict[str, Any]:
-        """Returns the JSON data that a file of this kind holds."""
-        data = {name: value for name, value in self._items() if value is not None or name == "documents"}
+        """Returns the JSON data for a file of this kind."""
+        data = {name: value for name, value in asdict(self).items() if value is not None or name == "documents"}
         data["options"] = self.options.to_json()
         if kind == "model":
             del data["documents"]
@@ -72,26 +73,23 @@ class CorpusDescription:
         return data
 
     def counts(self) -> dict[str, int]:
-        """Returns the counts that are known, by their names."""
-        return {name: value for name, value in self._items() if name.startswith("num_") and value is not None}
-
-    def _items(self) -> list[tuple[str, Any]]:
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+        """Returns the known counts by name."""
+        return {name: value for name, value in asdict(self).items() if name.startswith("num_") and value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class RunHeader:
-    """Everything but tensors that a run's file holds.
+    """Everything that a file of a run holds beside its tensors.
 
     Args:
-        run: its name.
-        codec: as `Codec.spec` describes it.
-        labels: their names; label n of the model is the n-th, from 1.
-        can_end: whether the model has learnt to end documents.
+        run: name of the run.
+        codec: the codec's spec.
+        labels: names of the labels; the model numbers them from 1.
+        can_end: True if the model has learnt to end documents.
         versions: of the programs that wrote the file.
-        result: in a model file, what the run has reached, as `gen train --json` prints it; else empty.
-        position: in a training checkpoint, where training stands; else None.
-        marks_passed: in a training checkpoint, how many of the run's regular validations are done.
+        result: of a model file: the result of the training, as `gen train --json` prints it.
+        position: of a training checkpoint: the position from which training goes on; None in a model file.
+        marks_passed: of a training checkpoint: the number of regular validations that are done.
     """
 
     run: str
@@ -109,7 +107,7 @@ class RunHeader:
 
     @classmethod
     def from_json(cls, data: Any, kind: Kind) -> "RunHeader":
-        """Returns the header that a file of this kind holds. Raises SettingError if a field is missing or wrong."""
+        """Returns the header in a file of this kind. Raises SettingError if a field is missing or of the wrong type."""
         if not isinstance(data, dict):
             raise SettingError("the header is no object")
         parts: dict[str, Any] = {
@@ -124,22 +122,22 @@ class RunHeader:
 
     @property
     def kind(self) -> Kind:
-        """The kind of file that the header is of."""
+        """The kind of file that has this header."""
         return "model" if self.position is None else "training"
 
     @property
     def logit_scale(self) -> float:
-        """The factor on the logits that the end of the training found (`gen.analysis.calibrate`); 1 before that."""
+        """The factor on the logits from the end of training (`gen.analysis.calibrate`); 1 before that."""
         scale: float = self.result.get("logit_scale", 1.0)
         return scale
 
     @property
     def base(self) -> Base:
-        """The run as another one starts from it."""
+        """The part of the run that a run which starts from it takes over."""
         return Base(self.codec, self.labels, self.can_end)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the JSON data that the file holds."""
+        """Returns the JSON data for the file."""
         data = asdict(self) | {"corpus": self.corpus.to_json(self.kind)}
         position, marks_passed, result = (data.pop(name) for name in ("position", "marks_passed", "result"))
         at_end = {"result": result} if position is None else {"place": position, "marks_passed": marks_passed}
@@ -162,12 +160,26 @@ def write_run_file(path: Path, tensors: Mapping[str, Tensor], header: RunHeader)
     write_checkpoint(path, header.kind, tensors, header.to_json())
 
 
+def recorded_corpus(model_file: Path, header: RunHeader) -> CorpusDescription:
+    """Returns the description of a model's corpus from the training checkpoint beside its file, or from its header.
+
+    A training checkpoint of another corpus, or one that cannot be read, is ignored.
+    """
+    own = header.corpus
+    try:
+        found = read_run_header(model_file.with_name(TRAINING_FILE), "training").corpus
+    except CheckpointError:
+        return own
+    return found if (found.key, found.valid_key) == (own.key, own.valid_key) else own
+
+
 def versions() -> dict[str, str]:
-    """Returns the versions of the programs that write a checkpoint now."""
+    """Returns the versions of the programs that are running."""
     return {"gen": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
 def _parsed(path: Path, kind: Kind, data: Any) -> RunHeader:
+    """Returns the header of a file from its JSON data. Raises CheckpointError."""
     try:
         return RunHeader.from_json(data, kind)
     except SettingError as err:
@@ -175,17 +187,17 @@ def _parsed(path: Path, kind: Kind, data: Any) -> RunHeader:
 
 
 def _known(kind: "type[DataclassInstance]", data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the part of an object that this version knows: a later one may have added to it."""
-    return {field.name: data[field.name] for field in fields(kind) if field.name in data}
+    """Returns the fields of an object that this version knows; a later version may have added others."""
+    return {known.name: data[known.name] for known in fields(kind) if known.name in data}
 
 
 def _complete(kind: type[Data], data: Mapping[str, Any], name: str) -> Data:
-    """Returns a part of a header in which no field may be missing."""
-    return from_json(kind, data, prefix=f"{name}.", required=[field.name for field in fields(kind)])
+    """Returns a part of a header in which every field is required. Raises SettingError."""
+    return from_json(kind, data, prefix=f"{name}.", required=[part.name for part in fields(kind)])
 
 
 def _object(data: Mapping[str, Any], name: str, *, prefix: str = "") -> dict[str, Any]:
-    """Returns an object that is a part of a header. Raises SettingError if it is missing or something else."""
+    """Returns the object of this name in a header. Raises SettingError if it is missing or not an object."""
     if name not in data:
         raise SettingError(f"{prefix}{name} is missing")
     value = data[name]
@@ -195,7 +207,7 @@ def _object(data: Mapping[str, Any], name: str, *, prefix: str = "") -> dict[str
 
 
 def _check_result(result: Mapping[str, Any]) -> None:
-    """Raises SettingError unless a model's result has what the program reads of it."""
+    """Raises SettingError unless a result has a number of parameters, and its factor on the logits is positive."""
     if not isinstance(result.get("parameters"), int):
         raise SettingError(f"result.parameters is {result.get('parameters', 'missing')}")
     scale = result.get("logit_scale", 1.0)

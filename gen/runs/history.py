@@ -1,8 +1,8 @@
-"""What a run has reached so far: its best validation, its patience, and metrics.jsonl, a line a report."""
+"""The past of a run: its validations, and metrics.jsonl with one line per report."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gen.files import reason, write_atomically
 
 @dataclass(slots=True)
 class History:
-    """The part of a run's past that decides what comes next; kept in the training checkpoint."""
+    """The validations of a run: the best one, and how many since then were no better. Both decide how it goes on."""
 
     num_validations: int = 0
     last_step: int = 0  # of the last validation
@@ -22,7 +22,7 @@ class History:
     num_since_best: int = 0
 
     def add(self, valid_nats: float, bits_per_unit: float | None, step: int) -> bool:
-        """Takes in a validation; returns whether it is the best so far. NaN never is."""
+        """Adds a validation; returns True if it is the best so far. NaN never is."""
         self.num_validations += 1
         self.last_step = step
         if self.best_nats is not None and not valid_nats < self.best_nats:
@@ -32,17 +32,13 @@ class History:
         self.num_since_best = 0
         return True
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the history as JSON data for `History(**data)`."""
-        return asdict(self)
-
 
 class Metrics:
-    """Appends to metrics.jsonl.
+    """The file metrics.jsonl, open for appending.
 
     Args:
         path: of the file.
-        step: lines past this step are dropped first: a run that was killed wrote them after its last checkpoint.
+        step: of the last checkpoint. Lines of later steps are removed: a run wrote them before it was killed.
     """
 
     def __init__(self, path: Path, *, step: int) -> None:
@@ -51,7 +47,7 @@ class Metrics:
         self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Adds one line. Raises SettingError if the disk is full."""
+        """Appends one line. Raises SettingError if the disk is full."""
         try:
             self._file.write(json.dumps(dict(line)) + "\n")
             self._file.flush()
@@ -59,6 +55,7 @@ class Metrics:
             raise SettingError(f"{self._file.name}: cannot be written ({reason(err)})") from err
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()
 
 
@@ -67,9 +64,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def _step(line: str) -> float:
+    """Returns the step of a line; infinity for half a line, which a kill leaves."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # half a line, from a kill while it was written
+    except (ValueError, KeyError, TypeError):
         return float("inf")
 
 

@@ -1,61 +1,48 @@
-"""The comparison of a corpus with the one that a run was trained on."""
+"""The comparison of a corpus with the corpus that a run was trained on."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from gen.errors import CheckpointError
-from gen.runs.checkpoint import TRAINING_FILE
-from gen.runs.header import CorpusDescription, RunHeader, read_run_header
+from gen.runs.header import CorpusDescription
 from gen.runs.prepared import PreparedCorpus, StoredExcerpt
 
-MAX_NAMED_DOCUMENTS = 1000  # of a description: a corpus of more is described without the names of its documents
+MAX_NAMED_DOCUMENTS = 1000  # a corpus of more documents is described without their names
 PartName = Literal["valid", "test"]
 _READ_OTHERWISE = "this version of gen reads MIDI otherwise"
 
 
-def describe(material: PreparedCorpus) -> CorpusDescription:
+def describe(corpus: PreparedCorpus) -> CorpusDescription:
     """Returns the description of a corpus."""
-    store = material.store
+    store = corpus.store
     names = map(store.name, range(store.num_documents)) if store.num_documents <= MAX_NAMED_DOCUMENTS else None
     return CorpusDescription(
-        options=material.options,
+        options=corpus.options,
         key=store.key,
-        valid_key=material.valid_store.key,
+        valid_key=corpus.valid_store.key,
         num_tokens=len(store.ids),
         num_units=store.units,
         num_documents=store.num_documents,
         documents=dict(zip(names, np.diff(store.starts).tolist(), strict=True)) if names else None,
-        num_train_targets=material.train.num_targets,
-        num_valid_targets=material.valid.num_targets,
-        num_test_targets=material.test.num_targets if material.options.test_fraction else None,
+        num_train_targets=corpus.train.num_targets,
+        num_valid_targets=corpus.valid.num_targets,
+        num_test_targets=corpus.test.num_targets if corpus.options.test_fraction else None,
     )
 
 
-def recorded_corpus(model_file: Path, header: RunHeader) -> CorpusDescription:
-    """Returns all that is known of a model's corpus: from the training checkpoint beside its file, else from its file.
+def check_trained_on(corpus: PreparedCorpus, recorded: CorpusDescription, *, instead: str) -> None:
+    """Raises CheckpointError if a run was trained on other ids than the corpus has now.
 
-    A training checkpoint that is of another corpus, or cannot be read, is passed over.
-    """
-    own = header.corpus
-    try:
-        found = read_run_header(model_file.with_name(TRAINING_FILE), "training").corpus
-    except CheckpointError:
-        return own
-    return found if (found.key, found.valid_key) == (own.key, own.valid_key) else own
-
-
-def check_trained_on(material: PreparedCorpus, recorded: CorpusDescription, *, instead: str) -> None:
-    """Raises CheckpointError if a run was trained on other ids than a corpus has now.
+    A corpus that this version reads by other rules is accepted if every count is as it was.
 
     Args:
         instead: the command that the hint names.
     """
-    found = describe(material)
+    found = describe(corpus)
     changed = [
         (key, store)
-        for key, store in ((recorded.key, material.store), (recorded.valid_key, material.valid_store))
+        for key, store in ((recorded.key, corpus.store), (recorded.valid_key, corpus.valid_store))
         if key != store.key
     ]
     if not changed:

@@ -1,7 +1,7 @@
-"""What a run that goes on may change of itself, and what it may not.
+"""The settings that may change when a run is resumed.
 
-A refusal names the command that would do it: a new run from the weights of this one, or a new run alone where its
-weights would not fit.
+Any other change is refused. The error's hint names a command that makes it: a new run that starts from the weights of
+this one, or from new weights if the old ones would not fit.
 """
 
 import shlex
@@ -19,6 +19,7 @@ from gen.runs.options import LEFT_OUT_AT_DEFAULT, CorpusOptions
 LIMITS = ("steps", "epochs", "minutes")
 FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")
 FREE = "--minutes, --epochs, --steps, --patience, --accumulate and --device"
+# The options of `gen train` by the names of their settings: first those of the corpus, then the others.
 READING_OPTIONS = {
     "codec": "codec",
     "encoding": "encoding",
@@ -34,7 +35,6 @@ READING_OPTIONS = {
     "test_file": "test file",
     "controls": "controls",
 }
-# The other options of `gen train` by the names of their settings.
 OPTIONS = {
     "cell": "cell",
     "num_layers": "layers",
@@ -48,8 +48,8 @@ OPTIONS = {
     "augment": "augment",
     "precision": "precision",
 }
-OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # which --from takes over
-# Options that the other one cannot stand beside: what is changed takes the place of what was.
+OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # --from takes them over
+# The options that each of these replaces, since the two exclude each other.
 INSTEAD_OF = {
     "documents": ("text_column", "label_column"),
     "text_column": ("documents",),
@@ -61,7 +61,7 @@ RUNS = Path("checkpoints")
 
 
 class Resumption:
-    """What a run that goes on was, against which what is given is checked.
+    """The check of the settings that are given when a run is resumed against those that it had.
 
     Args:
         folder: of the run.
@@ -74,7 +74,7 @@ class Resumption:
         self._options = replace(header.corpus.options, codec=header.codec["name"])
 
     def check_reading(self, given: CorpusOptions) -> None:
-        """Raises SettingError if an option of how the corpus is read is given and differs; a default is not given."""
+        """Raises SettingError if an option of the corpus differs; an option at its default counts as not given."""
         then, now, defaults = (
             LEFT_OUT_AT_DEFAULT | options.to_json() for options in (self._options, given, CorpusOptions(()))
         )
@@ -82,7 +82,10 @@ class Resumption:
         self._refuse(then, changed)
 
     def settings(self, given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
-        """Returns the settings of the run: those that it had, and of the given ones those that may change."""
+        """Returns the settings that the run had, with those of the given ones that may change.
+
+        Raises SettingError if another one is given that differs.
+        """
         config, training = self._header.model, self._header.training
         self._check_same(to_json(config) | to_json(training), given)
         if any(name in given for name in LIMITS):
@@ -92,9 +95,9 @@ class Resumption:
         return config, replace(training, **{name: given[name] for name in ("patience", "accumulate") if name in given})
 
     def new_run(self, changed: Mapping[str, Any]) -> str:
-        """Returns the command that begins a run as this one was begun, but for what is changed.
+        """Returns the command that begins a new run with the options of this one and some changed settings.
 
-        It starts from the weights of this one, unless they are what is changed.
+        The new run starts from the weights of this one, unless a changed setting belongs to the weights.
         """
         name = next(f"{self._folder.name}-{number}" for number in count(2) if not _is_there(self._folder, number))
         words = ["gen", "train", *self._options.sources]
@@ -110,6 +113,7 @@ class Resumption:
         )
 
     def _check_same(self, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        """Raises SettingError if a given setting differs that may not change."""
         changed = {
             name: value
             for name, value in given.items()
@@ -118,7 +122,8 @@ class Resumption:
         self._refuse(recorded, changed)
 
     def _refuse(self, then: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
-        for name, value in changed.items():  # the first; the command of the hint has all
+        """Raises SettingError for the first of the changed settings; its hint has all of them."""
+        for name, value in changed.items():
             what = READING_OPTIONS.get(name, name.replace("_", " "))
             raise SettingError(
                 f"--resume: {what} cannot change ({_shown(then[name])} then, {_shown(value)} now)",
@@ -127,24 +132,24 @@ class Resumption:
 
 
 def following(folder: Path, *, was_stopped: bool) -> str:
-    """Returns the command that comes after the training of a run."""
+    """Returns the next command after a training: one that resumes the run if it was stopped, or one that samples."""
     if was_stopped:
         return shlex.join(["gen", "train", "--run", folder.name, *_out(folder), "--resume"])
     return shlex.join(["gen", "sample", _as_source(folder)])
 
 
 def _as_source(folder: Path) -> str:
-    """Returns a run as commands that read it take it."""
+    """Returns a run as an argument of the commands that read it."""
     return folder.name if folder.parent == RUNS else str(folder)
 
 
 def _out(folder: Path) -> list[str]:
-    """Returns the option of `gen train` that says where a run is; none where it is by default."""
+    """Returns the words of the option --out of `gen train`; none for a run in the default folder."""
     return [] if folder.parent == RUNS else ["--out", str(folder.parent)]
 
 
 def _shown(value: Any) -> str:
-    """Returns a setting as a message has it."""
+    """Returns the value of a setting for a message or a command line."""
     if isinstance(value, list | tuple):
         return ",".join(value) or "none"
     return "none" if value is None else str(value)
@@ -155,7 +160,7 @@ def _is_there(folder: Path, number: int) -> bool:
 
 
 def _words(name: str, value: Any) -> list[str]:
-    """Returns an option of `gen train` with its value, as words of a command line; none for what is no option."""
+    """Returns an option of `gen train` and its value as words; none for a setting without an option."""
     option = (READING_OPTIONS | OPTIONS).get(name, "").replace(" ", "-")
     if not option:
         return []

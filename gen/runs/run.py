@@ -28,10 +28,10 @@ from gen.models.device import choose_device
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import SteppedModel, Stepper, StepPrecision
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
-from gen.runs.header import CorpusDescription, read_run_file
+from gen.runs.header import CorpusDescription, read_run_file, recorded_corpus
 from gen.runs.options import CorpusOptions
 from gen.runs.prepared import OnProgress, Recorded, StoredExcerpt, open_corpus, other_excerpt, validation_file
-from gen.runs.provenance import PartName, part_difference, recorded_corpus
+from gen.runs.provenance import PartName, part_difference
 from gen.runs.request import DEFAULT_LENGTH, Controls, SampleRequest, SampleSettings, StreamSettings, new_seed
 
 RUNS = Path("checkpoints")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from gen.config import from_json, to_json
 from gen.runs.history import History, Metrics
 
 
@@ -14,7 +15,7 @@ def test_best_is_the_lowest_validation_and_patience_counts_since_then() -> None:
     assert flags == [True, True, False, False, False]
     assert (history.best_nats, history.best_bits_per_unit, history.best_step) == (2.0, 4.0, 1)
     assert history.num_since_best == 3
-    assert History(**history.to_json()) == history
+    assert from_json(History, to_json(history)) == history
 
 
 def test_metrics_drop_lines_past_the_step_and_half_lines_of_a_kill(tmp_path: Path) -> None:

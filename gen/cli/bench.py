@@ -35,7 +35,7 @@ def bench(
         int | None, option("--embedding", metavar="N", help="Set the embedding's width  [1-65536, default 128]")
     ] = None,
     vocab: Annotated[
-        int | None, option("--vocab", metavar="N", help="Set how many symbols there are  [3-16777216, default 67]")
+        int | None, option("--vocab", metavar="N", help="Set the number of symbols  [3-16777216, default 67]")
     ] = None,
     batch_size: Annotated[
         int | None, option("--batch-size", metavar="N", help="Train on this many rows side by side  [1-65536]")
@@ -69,8 +69,8 @@ def bench(
 ) -> None:
     """Measure training and sampling on this machine.
 
-    Beside each figure stands a peer, torch's own modules without gen, or what the machine can give at best. Without
-    RUN and sizes, what gen train would choose here is measured. A busy machine spoils all figures.
+    Beside each figure stands that of a peer, torch's own modules without gen, or the limit of the machine. Without RUN
+    and sizes, it measures the sizes that gen train would choose here. A busy machine spoils all figures.
     """
     from gen.bench.measure import measure
     from gen.bench.plan import plan_of_run, plan_of_sizes

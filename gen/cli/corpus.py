@@ -43,7 +43,7 @@ def corpus(
     label_column: LabelColumn = None,
     json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
 ) -> None:
-    """Show what was read, repaired and refused of a corpus.
+    """Show which files of a corpus were read, repaired or refused.
 
     Without a corpus, list those that are built in.
     """

@@ -13,7 +13,7 @@ def evaluate(
     run: Annotated[str, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")],
     corpus: Annotated[
         list[str],
-        argument(metavar="CORPUS|valid|test", help="Measure on a corpus, or on what the run kept for it"),
+        argument(metavar="CORPUS|valid|test", help="Measure on a corpus, or on a part that the run kept"),
     ],
     context: Annotated[
         str,
@@ -25,7 +25,7 @@ def evaluate(
     ] = "carry",
     precision: Annotated[
         Literal["fp32", "int8"],
-        option("--precision", help="Compute in this precision; int8 as gen sample does  [default fp32]"),
+        option("--precision", help="Compute in this precision; int8 as in gen sample  [default fp32]"),
     ] = "fp32",
     unknown: Annotated[
         Literal["error", "skip"],

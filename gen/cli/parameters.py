@@ -31,7 +31,7 @@ Documents = Annotated[
     option(
         "--documents",
         metavar="auto|files|lines|blank|SEPARATOR",
-        help="Make documents of files, lines, what stands between blank lines, or between separators (\\n for a line "
+        help="Make documents of files, lines, blocks between blank lines, or texts between separators (\\n for a line "
         "end, \\t for a tab, \\\\ for \\); auto takes the rows of .csv, .tsv and .jsonl, and files  [default auto]",
     ),
 ]
@@ -40,7 +40,7 @@ TextColumn = Annotated[
     option(
         "--text-column",
         metavar="NAME|N",
-        help="Read the texts of this column of tables, by name or number from 1  [default the one named text or so]",
+        help="Read the texts of this column of tables, by name or number from 1  [default one with a usual name]",
     ),
 ]
 LabelColumn = Annotated[

@@ -38,12 +38,12 @@ def play(
         option(
             "--density",
             metavar="D",
-            help='Ask for notes a second until a hand does, one value or points in seconds of a piece: "0:2 30s:8"',
+            help='Ask for notes a second until a knob sets them: one value, or points in seconds: "0:2 30s:8"',
         ),
     ] = None,
     key: Annotated[
         str | None,
-        option("--key", metavar="KEY", help='Ask for a key, one or from points in seconds on: "0:C 60s:Am"'),
+        option("--key", metavar="KEY", help='Ask for a key, or for several from points in seconds: "0:C 60s:Am"'),
     ] = None,
     prompt_file: Annotated[
         Path | None,
@@ -58,14 +58,14 @@ def play(
         option(
             "--look-ahead",
             metavar="SECONDS",
-            help="Draw so far ahead of what sounds; less follows the hand sooner  [0.1-60, default 1]",
+            help="Draw this far ahead of the sound; with less, knobs act sooner  [0.1-60, default 1]",
         ),
     ] = 1.0,
 ) -> None:
-    """Play what a music model writes to a MIDI port, as it writes it.
+    """Play the notes of a music model to a MIDI port as they are drawn.
 
-    One piece follows the other until Ctrl-C or --length. Without --port it plays to the only port there is; where
-    there is none, to a virtual port called gen, which a synthesiser can be connected to. On a terminal the arrow keys
+    One piece follows the other until Ctrl-C or --length. Without --port it plays to the only port of the machine; if
+    there is none, to a virtual port called gen, to which a synthesiser can be connected. On a terminal the arrow keys
     steer: up and down the temperature, right and left the density, if the run was trained with --controls density.
     """
     from gen.cli.playing import Stage, list_ports, play_live

@@ -54,7 +54,7 @@ def sample(
         Literal["fp32", "int8"],
         option(
             "--precision",
-            help="Compute in this precision; int8 is faster, and gen eval tells its price  [default fp32]",
+            help="Compute in this precision; int8 is faster, and gen eval measures its loss  [default fp32]",
         ),
     ] = "fp32",
     label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
@@ -63,20 +63,18 @@ def sample(
         option(
             "--density",
             metavar="D",
-            help='Ask for notes a second, one value or points in seconds: "0:2 30s:8"; the nearest that the corpus has',
+            help='Ask for notes a second, one value or points in seconds: "0:2 30s:8"; rounded to one in the corpus',
         ),
     ] = None,
     key: Annotated[
         str | None,
-        option("--key", metavar="KEY", help='Ask for a key, one or from points in seconds on: "0:C 60s:Am"'),
+        option("--key", metavar="KEY", help='Ask for a key, or for several from points in seconds: "0:C 60s:Am"'),
     ] = None,
     stop: Annotated[
         list[str] | None,
         option("--stop", metavar="TEXT", help="Stop before this text would be written; of several, before the first"),
     ] = None,
-    no_prompt: Annotated[
-        bool, option("--no-prompt", help="Leave out the prompt, and write what was drawn alone; music then begins at 0")
-    ] = False,
+    no_prompt: Annotated[bool, option("--no-prompt", help="Leave out the prompt; music then begins at 0")] = False,
     out: Annotated[
         Path | None,
         option(

@@ -81,7 +81,7 @@ def train(
         bool | None,
         option(
             "--augment/--no-augment",
-            help="Read music in other keys, louder, softer, faster and slower  [default where it is read often]",
+            help="Read music in other keys, louder, softer, faster and slower  [default if music is read often]",
         ),
     ] = None,
     device: Annotated[

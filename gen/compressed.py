@@ -1,8 +1,7 @@
-"""Opens files that may be compressed (gzip, bzip2, xz) and gives what they hold.
+"""Reads files that may be compressed with gzip, bzip2 or xz.
 
-They are known by their first bytes, whatever they are called. Nothing is written to disk, and no more of them is in
-memory than what is read at once. A file that unpacks to very much more than its size is refused: it was made to fill
-memory or disk.
+Compression is recognised by the first bytes of a file, whatever its name. Files are unpacked in memory, no more than is
+read at once. A file that unpacks to very much more than its size is refused, because it was made to fill the memory.
 """
 
 import bz2
@@ -18,9 +17,9 @@ from gen.files import reason
 
 Compression = Literal["gzip", "bzip2", "xz"]
 
-ALWAYS_BYTES = 256 << 20  # that any file may unpack to
-MAX_RATIO = 200  # its own size that a file may unpack to beyond that; ordinary text comes to 3 to 10
-HEAD_BYTES = 1 << 16  # that tell what a file is
+ALWAYS_BYTES = 256 << 20  # any file may unpack to this size
+MAX_RATIO = 200  # of unpacked to packed size beyond that; ordinary text has 3 to 10
+HEAD_BYTES = 1 << 16  # the first bytes of a file, by which its kind is recognised
 COMPRESSION_SUFFIXES = (".gz", ".bz2", ".xz", ".lzma")
 
 _FIRST_BYTES: tuple[tuple[bytes, Compression], ...] = (
@@ -29,19 +28,22 @@ _FIRST_BYTES: tuple[tuple[bytes, Compression], ...] = (
     (b"\xfd7zXZ\0", "xz"),
     (b"\x5d\0\0", "xz"),  # LZMA as it was before xz
 )
-_BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")  # after the size: the first, or no block
+_BZIP2_BLOCKS = (
+    b"\x31\x41\x59\x26\x53\x59",
+    b"\x17\x72\x45\x38\x50\x90",
+)  # of the first block, or of the end of an empty file
 _UNPACKING_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
 class Head(NamedTuple):
-    """The first bytes of what a file holds, and how it is compressed."""
+    """The first bytes of a file, unpacked, and its compression."""
 
     data: bytes
     compression: Compression | None
 
 
 def compression_of(head: bytes) -> Compression | None:
-    """Returns how a file that begins with these bytes is compressed, or None."""
+    """Returns the compression of a file with these first bytes, or None."""
     for first, compression in _FIRST_BYTES:
         if head.startswith(first) and (compression != "bzip2" or head[4:10] in _BZIP2_BLOCKS):
             return compression
@@ -54,11 +56,11 @@ def without_compression_suffix(path: PurePath) -> PurePath:
 
 
 def read_head(path: Path) -> Head:
-    """Returns how what a file holds begins.
+    """Returns the first bytes of a file, unpacked.
 
     Raises:
-        CorpusError: it is compressed and damaged from the beginning.
-        OSError: it cannot be read.
+        CorpusError: the file is compressed and damaged at its beginning.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         data = file.read(HEAD_BYTES)
@@ -70,11 +72,11 @@ def read_head(path: Path) -> Head:
 
 
 def open_unpacked(path: Path) -> io.BufferedIOBase:
-    """Opens a file to read what it holds, unpacked if it is compressed.
+    """Opens a file for reading, unpacked if it is compressed.
 
     Raises:
-        CorpusError: on reading: it is damaged, truncated, or unpacks to more than it may.
-        OSError: it cannot be read.
+        CorpusError: while reading: the file is damaged, truncated, or unpacks to too much.
+        OSError: the file cannot be read.
     """
     file = path.open("rb")
     try:
@@ -87,7 +89,7 @@ def open_unpacked(path: Path) -> io.BufferedIOBase:
 
 
 class _Unpacked(io.BufferedIOBase):
-    """What a compressed file holds, with errors that name the file and the place."""
+    """The unpacked contents of a compressed file, with errors that name the file and the offset."""
 
     def __init__(self, path: Path, file: BinaryIO, compression: Compression) -> None:
         self._path = path
@@ -101,13 +103,13 @@ class _Unpacked(io.BufferedIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Returns up to so many bytes, all with -1. Raises CorpusError."""
+        """Returns up to `size` bytes, or all if it is -1. Raises CorpusError."""
         try:
             data = self._unpacking.read(-1 if size is None else size)
         except _UNPACKING_ERRORS as err:
             raise self._damaged(err) from err
         except OSError as err:
-            if err.errno is None:  # what bz2 says of bad data
+            if err.errno is None:  # bz2 raises such an OSError for bad data
                 raise self._damaged(err) from err
             raise CorpusError(f"{self._path}: cannot be read ({reason(err)})") from err
         self._num_bytes += len(data)

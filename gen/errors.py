@@ -1,22 +1,22 @@
-"""The errors that a user can cause and mend.
+"""The errors that a user can cause and correct.
 
     GenError                exit code 2: one line `error: PLACE: WHAT (VALUE)`, perhaps a hint
       SettingError          an option or argument out of range, unknown or contradictory
       CorpusError           a corpus that cannot be read or used
       MidiError             one MIDI file that cannot be used
       CheckpointError       a checkpoint that is missing, damaged, foreign or newer
-      TrainingError         a run that cannot go on
+      TrainingError         a run that cannot continue
 
-Whatever else escapes is a bug of ours and ends with exit code 1.
+Any other exception that reaches the top is a bug of gen and ends with exit code 1.
 """
 
 
 class GenError(Exception):
-    """Something that the user can mend.
+    """An error that the user can correct.
 
     Args:
         message: `place: what (value)`, lower case, no full stop.
-        hint: what to do about it, or None.
+        hint: an instruction for correcting it, or None.
     """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -33,7 +33,7 @@ class CorpusError(GenError):
 
 
 class MidiError(GenError):
-    """One MIDI file cannot be used; the run goes on with the others."""
+    """One MIDI file cannot be used; the preparation of a corpus continues with the others."""
 
 
 class CheckpointError(GenError):
@@ -41,4 +41,4 @@ class CheckpointError(GenError):
 
 
 class TrainingError(GenError):
-    """A training run cannot go on."""
+    """A training run cannot continue."""

@@ -1,5 +1,6 @@
-"""From the files of a corpus to token ids on disk.
+"""The preparation of a corpus: from files to token ids on disk.
 
-Begin with prepare.py: sources.py finds the files, kinds.py tells text from MIDI, passes.py reads and encodes them,
-workers.py does so in several processes within limits. What comes out is a gen.data.store.Store, kept in the cache.
+Begin with prepare.py. sources.py finds the files, file_kinds.py distinguishes texts from MIDI files, encoding.py reads
+and encodes them, workers.py encodes MIDI files in several processes with limits of time and memory. The result is a
+gen.data.store.Store in the cache. Apart from that, round_trip.py measures the losses of music codecs.
 """

@@ -27,7 +27,7 @@ def builtins() -> tuple[Builtin, ...]:
 
 
 def builtin_path(name: str) -> Path | None:
-    """Returns the file or folder of a built-in corpus, or None if no such name is built in.
+    """Returns the file or folder of a built-in corpus, or None if no built-in corpus has the name.
 
     Raises:
         CorpusError: the installation lacks its files.

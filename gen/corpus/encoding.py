@@ -1,6 +1,7 @@
-"""Reads the files of a corpus part by part: which characters there are, and the ids of each.
+"""The two passes over the contents of a corpus: `survey` collects characters, `Encoder` writes ids to the store.
 
-What was merely found and cannot be used is refused, and the run goes on; a text that the user named is an error.
+A file that was found and cannot be used is refused, and the preparation continues without it. A text that the user
+named and that cannot be used is an error.
 """
 
 from collections import Counter
@@ -33,19 +34,19 @@ from gen.music.midi import rules
 OnProgress = Callable[[int, int], None]
 
 EMPTY_DOCUMENTS = "empty documents left out"
-_REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # the findings that changed something; the others only count
-_TELLS = 200  # how often `on_progress` is called for a corpus, about
+_REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # findings that mean a repair; the others only count
+_PROGRESS_CALLS = 200  # of `on_progress` for a corpus, about
 
 
 class Refusal(NamedTuple):
-    """Why a file cannot be used, and perhaps what to do."""
+    """The reason for which a file cannot be used, and perhaps a hint."""
 
     reason: str
     hint: str | None
 
 
 class _RefusedError(Exception):
-    """A file cannot be used. Never leaves this module."""
+    """A file cannot be used. This error never leaves the module."""
 
     def __init__(self, reason: str, hint: str | None) -> None:
         super().__init__(reason)
@@ -53,7 +54,7 @@ class _RefusedError(Exception):
 
 
 class Weights(NamedTuple):
-    """How long each pass over a corpus takes a byte, against the others."""
+    """The times per byte of the passes over a corpus, relative to each other."""
 
     hash: int
     survey: int
@@ -62,34 +63,34 @@ class Weights(NamedTuple):
 
 @dataclass(slots=True)
 class Progress:
-    """Adds up the passes and tells the caller how many bytes of the corpus that comes to."""
+    """Adds up the work of all passes and reports it as a share of the bytes of the corpus."""
 
-    total: int
+    total: int  # bytes
     weights: Weights
     on_progress: OnProgress | None
-    done: int = 0
-    told: int = 0
+    done: int = 0  # bytes times weights
+    reported: int = 0  # bytes
 
     def advance(self, num_bytes: int, weight: int) -> None:
-        """Takes in that a pass of some weight has read so many bytes."""
+        """Adds bytes that a pass has read, given the weight of the pass."""
         self.done += num_bytes * weight
         done = min(self.done // sum(self.weights), self.total)
-        if self.on_progress is not None and done > self.told + self.total // _TELLS:
-            self.told = done
+        if self.on_progress is not None and done > self.reported + self.total // _PROGRESS_CALLS:
+            self.reported = done
             self.on_progress(done, self.total)
 
     def finish(self) -> None:
-        """Tells that all is done."""
+        """Reports that all work is done."""
         if self.on_progress is not None:
             self.on_progress(self.total, self.total)
 
 
 def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> tuple[str, dict[SourceFile, Refusal]]:
-    """Returns the characters of all texts in order, and why some files are no text."""
+    """Returns the characters of all texts in ascending order, and the files that are no text."""
     seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
     refused: dict[SourceFile, Refusal] = {}
     are_lines = reading.documents == "lines"
-    if are_lines:  # no need to part them: a line end is in none of them, and all else is
+    if are_lines:  # whole files have the same characters as their lines, and line ends, which are removed below
         reading = replace(reading, documents="files")
     for hashed in read:
         added = []
@@ -97,7 +98,7 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
             parts = _as_code_points(hashed.file.path, reading)
             for part in _readable(hashed, parts, progress, progress.weights.survey):
                 is_seen = seen.take(part.ids)
-                if not is_seen.all():  # twice as fast as marking all, which is seldom needed
+                if not is_seen.all():  # the check is twice as fast as marking, which is seldom needed
                     added.append(np.unique(part.ids[~is_seen]))
                     seen[added[-1]] = True
         except _RefusedError as err:
@@ -109,11 +110,11 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
 
 
 class Encoder:
-    """Adds files to a store.
+    """Encodes files and adds them to a store.
 
     Args:
-        encode_file: the codec's own, or what does the same elsewhere.
-        refused: what is known already to be of no use.
+        encode_file: the method of the codec, or a function that does the same in another process.
+        refused: the files that are already known to be unusable.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Encoder:
         encode_file: EncodeFile,
         refused: Mapping[SourceFile, Refusal],
     ) -> None:
-        self.hint: str | None = None  # for the first file that was refused
+        self.hint: str | None = None  # that of the first refused file with a hint
         self._encode_file = encode_file
         self._reading = codec.reading if isinstance(codec, CharCodec | ByteCodec) else None
         self._refused = refused
@@ -133,11 +134,11 @@ class Encoder:
         self._progress = progress
         self._units = codec.units()
         symbols = self._units[:-2]
-        # A character each, a byte each: nothing to look up.
-        self._units_a_token = int(symbols[0]) if len(symbols) and symbols.min() == symbols.max() else None
+        # With one unit per symbol, as for characters and bytes, the units need no lookup.
+        self._units_per_token = int(symbols[0]) if len(symbols) and symbols.min() == symbols.max() else None
 
     def add(self, hashed: HashedFile) -> FileReport:
-        """Adds a file. Raises CorpusError if the user named it and it cannot be used, or if it changed meanwhile."""
+        """Adds a file. Raises CorpusError if it is a text that the user named and is unusable, or if it has changed."""
         name = hashed.file.name
         if (known := self._refused.get(hashed.file)) is not None:
             return self._refuse(name, known)
@@ -162,7 +163,7 @@ class Encoder:
         return FileReport(name, status, None, tokens, num_units, found, written.num_documents, self._way(hashed))
 
     def _way(self, hashed: HashedFile) -> str | None:
-        """Returns how documents were made of a file, where that is not told by the options."""
+        """Returns the way in which a file was divided into documents, if the options do not determine it."""
         path = hashed.file.path
         is_read_by_rows = self._reading is not None and is_table(path, self._reading)
         return look_at_table(path, self._reading).describe() if self._reading and is_read_by_rows else None
@@ -172,8 +173,8 @@ class Encoder:
         return FileReport(name, "refused", refusal.reason)
 
     def _count_units(self, part: Part) -> int:
-        if self._units_a_token is not None:
-            return len(part.ids) * self._units_a_token
+        if self._units_per_token is not None:
+            return len(part.ids) * self._units_per_token
         return int(self._units[part.ids].sum())
 
 
@@ -183,11 +184,11 @@ def _as_code_points(path: Path, reading: Reading) -> Iterator[Part]:
 
 
 def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, weight: int) -> Iterator[Part]:
-    """Passes a file's parts on.
+    """Yields the parts of a file and reports progress.
 
     Raises:
-        _RefusedError: the file cannot be used, and the run goes on without it.
-        CorpusError: it cannot be used, and the user named it, or it changed while it was read.
+        _RefusedError: the file cannot be used, and the preparation continues without it.
+        CorpusError: the file cannot be used and the user named it, or it changed while it was read.
     """
     left = hashed.size
     is_empty = True
@@ -195,7 +196,7 @@ def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, wei
         for part in parts:
             yield part
             is_empty = is_empty and not len(part.ids)
-            progress.advance(min(len(part.ids), left), weight)  # a character is a byte at least
+            progress.advance(min(len(part.ids), left), weight)  # a character has at least one byte
             left -= min(len(part.ids), left)
         if is_empty:
             raise CorpusError(f"{hashed.file.path}: empty")
@@ -207,7 +208,7 @@ def _readable(hashed: HashedFile, parts: Iterator[Part], progress: Progress, wei
             raise _RefusedError(reason, err.hint) from err
         kind = UnknownCharacterError if isinstance(err, UnknownCharacterError) else CorpusError
         hint = err.hint
-        if hint is not None and hashed.file.name == STDIN_NAME:  # its copy is soon gone
+        if hint is not None and hashed.file.name == STDIN_NAME:  # the hint names the temporary copy
             hint = hint.replace(quote(str(hashed.file.path)), "FILE")
         raise kind(f"{hashed.file.name}: {reason}", hint=hint) from err
     finally:

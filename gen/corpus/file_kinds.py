@@ -1,14 +1,14 @@
-"""Tells what each file of a corpus is, and which of them are read: texts or MIDI.
+"""Finds the kind of each file of a corpus, and decides whether its texts or its MIDI files are read.
 
-Where nobody says it, the kind is read that most files are. Not all files count alike:
+If no codec is named, the kind of most files is read. Files count as follows:
 
-    a file that the user named      counts as ten that were found
-    what cannot be of use           counts nothing: empty, binary, a picture
-    README, LICENSE and the like    count nothing
-    texts in a folder with MIDI     count once a name, however many such folders have one of that name, and nothing if
-                                    named after one of the MIDI files: tunes/a.mid, tunes/a_chords.txt
+    a file that the user named      counts as ten files found in folders
+    unusable files                  do not count: empty files, binary files, pictures
+    README, LICENSE and the like    do not count
+    texts in a folder with MIDI     count once per name, in however many such folders the name occurs; texts that are
+                                    named after a MIDI file do not count: tunes/a.mid, tunes/a_chords.txt
 
-As many of both are MIDI: notes may come with a text beside them, and hardly the other way round.
+If both kinds count the same, MIDI is read: music often comes with texts, but texts rarely come with music.
 """
 
 import re
@@ -25,7 +25,7 @@ from gen.errors import CorpusError
 from gen.music.midi.recognise import has_midi_suffix, holds_midi
 
 _NAMES: Final[dict[Kind, str]] = {"text": "text", "music": "MIDI"}  # in messages
-_NAMED_COUNTS = 10
+_NAMED_FILE_COUNT = 10
 _ABOUT = re.compile(
     r"(read.?me|licen[cs]e|copying|copyright|notice|authors|credits|change(s|log)|citation|contributing|manifest|"
     r"metadata|(md5|sha\d*)sums?)([-_. ].*)?",
@@ -34,20 +34,20 @@ _ABOUT = re.compile(
 
 
 class LookedAt(NamedTuple):
-    """What a file is, by its name and its first bytes."""
+    """The kind of a file, by its name and its first bytes."""
 
     is_midi: bool
-    foreign: Foreign | None = None  # what it is if it is neither text nor MIDI
+    foreign: Foreign | None = None  # the format of a file that is neither text nor MIDI
     is_compressed: bool = False
-    is_promising: bool = True  # it looks as if it could be used
+    is_promising: bool = True  # whether the file seems usable
 
 
 def look_at(file: SourceFile) -> LookedAt:
-    """Returns what a file is; one that cannot be opened is told by its name."""
+    """Returns the kind of a file; for a file that cannot be opened, by its name only."""
     has_midi_name = has_midi_suffix(file.path)
     try:
         head = read_head(file.path)
-    except (CorpusError, OSError):  # whoever reads it says what is wrong
+    except (CorpusError, OSError):  # reading the file later gives the error
         return LookedAt(has_midi_name, is_promising=False)
     is_compressed = head.compression is not None
     if has_midi_name:
@@ -59,7 +59,7 @@ def look_at(file: SourceFile) -> LookedAt:
 
 
 def kind_of_most(looked: Mapping[SourceFile, LookedAt]) -> Kind:
-    """Returns the kind of the files that `auto` reads."""
+    """Returns the kind that is read if no codec is named."""
     midis = [file for file, found in looked.items() if found.is_midi]
     sound = [file for file in midis if looked[file].is_promising]
     texts = [file for file, found in looked.items() if not found.is_midi and found.is_promising]
@@ -73,8 +73,9 @@ def left_out(looked: Mapping[SourceFile, LookedAt], kind: Kind, *, is_auto: bool
     """Returns the files that are not read, with the reasons.
 
     Args:
-        kind: what is read.
-        is_auto: nobody said so. Who says so has texts of any kind read that are written in characters, such as RTF.
+        kind: the kind that is read.
+        is_auto: whether no codec was named. With a text codec, foreign formats made of characters, such as RTF, are
+            read as texts.
 
     Raises:
         CorpusError: the user named a file that is neither text nor MIDI.
@@ -109,7 +110,7 @@ def _other_kind(seen: LookedAt, looked: Mapping[SourceFile, LookedAt], kind: Kin
 
 
 def _count_texts(texts: Sequence[SourceFile], midis: Sequence[SourceFile]) -> int:
-    """Returns how much the texts count beside the MIDI files."""
+    """Returns the count of the texts beside the MIDI files."""
     stems: dict[Path, set[str]] = {}
     for file in midis:
         stems.setdefault(file.path.parent, set()).add(without_compression_suffix(file.path).stem)
@@ -124,9 +125,9 @@ def _count_texts(texts: Sequence[SourceFile], midis: Sequence[SourceFile]) -> in
 
 
 def _count(files: Sequence[SourceFile]) -> int:
-    return sum(_NAMED_COUNTS if file.is_given else 1 for file in files)
+    return sum(_NAMED_FILE_COUNT if file.is_given else 1 for file in files)
 
 
 def _may_be_text(head: Head) -> bool:
-    """Whether there is something, and not the NULs of a binary file: UTF-16 has them on every other place at most."""
+    """Returns whether a file is neither empty nor binary: a text has no NULs, or in UTF-16 on every other byte only."""
     return bool(head.data) and not (b"\0" in head.data[::2] and b"\0" in head.data[1::2])

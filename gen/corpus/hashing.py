@@ -1,4 +1,4 @@
-"""What files hold, by hash, and whether they stay the same while a corpus is read."""
+"""Hashes the contents of files, and checks that files do not change while a corpus is read."""
 
 import codecs
 import hashlib
@@ -15,22 +15,22 @@ _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class HashedFile(NamedTuple):
-    """A file, the hash of its contents, and what tells that it has not changed since."""
+    """A file, the hash of its contents, and a stamp that changes when the file does."""
 
     file: SourceFile
     sha256: str
     size: int  # in bytes
-    stamp: tuple[int, int, int]
-    has_inner_mark: bool = False  # bytes that are a byte order mark may stand behind its beginning
+    stamp: tuple[int, int, int]  # inode, size and time of modification
+    has_inner_mark: bool = False  # whether bytes of a byte order mark occur after the beginning of the file
 
 
 def hash_files(
     files: Sequence[SourceFile], *, on_bytes: Callable[[int], None]
 ) -> tuple[list[HashedFile], list[Skipped]]:
-    """Returns the files with their hashes, and those found that cannot be read.
+    """Returns the files with their hashes, and the found files that cannot be read.
 
     Raises:
-        CorpusError: a file that the user named cannot be read, or one vanished.
+        CorpusError: a file that the user named cannot be read, or a file has vanished.
     """
     hashed, unreadable = [], []
     for file in files:
@@ -47,7 +47,7 @@ def hash_files(
 
 
 def check_unchanged(hashed: HashedFile) -> None:
-    """Raises CorpusError if the file is not as it was when it was hashed."""
+    """Raises CorpusError if the file has changed since it was hashed."""
     try:
         stamp = _stamp(hashed.file.path.stat())
     except OSError as err:
@@ -59,13 +59,13 @@ def check_unchanged(hashed: HashedFile) -> None:
 def _hash(file: SourceFile, on_bytes: Callable[[int], None]) -> HashedFile:
     digest, size = hashlib.sha256(), 0
     mark, has_inner_mark, last = b"", False, b""
-    with file.path.open("rb", buffering=0) as opened:  # a buffer would only cost time
+    with file.path.open("rb", buffering=0) as opened:  # chunks are large, so a buffer would only cost time
         stamp = _stamp(os.fstat(opened.fileno()))
         while data := opened.read(_CHUNK_BYTES):
             digest.update(data)
             mark = mark or _mark_of(data)
             first = 0 if size else _after_mark(data)
-            # rfind is twice as fast as find, and most texts have not even the first byte of a mark.
+            # Most texts lack even the first byte of a mark, and rfind is twice as fast as find.
             is_inside = mark[:1] in data and data.rfind(mark, first) >= 0
             is_cut = size > 0 and mark in last + data[: len(mark) - 1]
             has_inner_mark = has_inner_mark or is_inside or is_cut
@@ -76,13 +76,13 @@ def _hash(file: SourceFile, on_bytes: Callable[[int], None]) -> HashedFile:
 
 
 def _mark_of(data: bytes) -> bytes:
-    """Returns the byte order mark in the encoding of a file that begins so: UTF-16 and UTF-32 begin with theirs."""
+    """Returns the byte order mark in the encoding of a file with these first bytes; UTF-8 is assumed without a mark."""
     beginning = data[:4].lstrip(b"\0")
     return next((mark for mark in _WIDE_MARKS if beginning.startswith(mark)), codecs.BOM_UTF8)
 
 
 def _after_mark(data: bytes) -> int:
-    """Returns from where on a mark is none that begins a file; that of UTF-32 may come after two bytes of 0."""
+    """Returns the first offset of a mark that does not begin the file; in UTF-32 the first mark may follow two NULs."""
     return 3 if data.startswith(b"\0\0") else 1
 
 

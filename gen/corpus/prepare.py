@@ -1,12 +1,12 @@
-"""From files to a store of token ids: the one place that binds sources, codecs and the store together.
+"""Prepares a corpus: finds its files, chooses the codec and makes the store of token ids.
 
 The files are read up to three times, part by part, so that memory does not grow with them:
 
-    hash      the contents; a store that was made of the same contents in the same way is used again
-    survey    text only: which characters there are, and which files are no text
-    encode    writes the ids; of MIDI, in processes of their own
+    hash      hashes the contents; a store of the same contents, made in the same way, is used again
+    survey    of texts only: collects the characters, and finds the files that are no text
+    encode    writes the ids; MIDI files are encoded in worker processes
 
-What becomes of a file that cannot be used stands in `gen.corpus.encoding`.
+`gen.corpus.encoding` decides whether a file that cannot be used is refused or an error.
 """
 
 import hashlib
@@ -39,38 +39,38 @@ from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError, SettingError
 from gen.music.midi import rules
 
-MAX_BYTES_UNLIMITED = 1 << 20  # bytes of a MIDI file by which a codec is chosen: less than a second, whatever it holds
-MAX_CHARACTERS = 8192  # more different ones than this, and `auto` takes bytes
+MAX_BYTES_UNLIMITED = 1 << 20  # of a MIDI file that is read without limits, to choose a codec: always below a second
+MAX_CHARACTERS = 8192  # different characters; for more, `auto` chooses the codec `byte`
 _TEXT_CODECS = ("char", "byte")
-_REASON = "reason"  # beside the codec's own keys in what a store keeps of it
+_REASON = "reason"  # the key of the reason for the codec, in the codec spec of a store
 
 
 class _Corpus(NamedTuple):
-    """The files of a corpus, and what is known of them before they are read."""
+    """The files of a corpus, before they are read."""
 
     hashed: Sequence[HashedFile]
     looked: Mapping[SourceFile, LookedAt]
-    unsuited: Mapping[SourceFile, FileReport]  # what is not read of those looked at, with the reasons
+    unsuited: Mapping[SourceFile, FileReport]  # files of `looked` that are not read, with the reasons
     skipped: Sequence[Skipped]
 
     @property
     def read(self) -> list[HashedFile]:
-        """Those to read, in order."""
+        """The files to read, in order."""
         return [hashed for hashed in self.hashed if hashed.file not in self.unsuited]
 
     def unhashed(self) -> tuple[FileReport, ...]:
-        """Returns the reports of what is no part of the store."""
+        """Returns the reports of files that the key of the store does not depend on."""
         hashed = {hashed.file for hashed in self.hashed}
         unsuited = (report for file, report in self.unsuited.items() if file not in hashed)
         return (*unsuited, *(FileReport(name, "skipped", reason) for name, reason in self.skipped))
 
     def unused(self) -> tuple[FileReport, ...]:
-        """Returns the reports of all that is not read."""
+        """Returns the reports of all files that are not read."""
         return (*(self.unsuited[h.file] for h in self.hashed if h.file in self.unsuited), *self.unhashed())
 
 
-class _How(NamedTuple):
-    """How a store is made; the arguments are those of `prepare`."""
+class _BuildOptions(NamedTuple):
+    """The arguments of `prepare` that building a store needs."""
 
     reading: Reading
     sources: Sequence[str]
@@ -90,26 +90,27 @@ def prepare(
     auto_reads: Kind | None = None,
     stdin: StandardInput | None = None,
 ) -> Store:
-    """Returns the store of a corpus: made now, or found in the cache when the contents are known.
+    """Returns the store of a corpus: from the cache, or made now.
 
     Args:
         sources: files, folders, globs, "-" or names of built-in corpora.
         codec: "auto" takes `beat` or `performance` if most files are MIDI (`gen.corpus.file_kinds` counts them,
             `gen.codecs.choice` chooses, `codec_reason` says why), else `char`, or `byte` for a text of more than 8192
             different characters. A codec given as an object keeps its vocabulary.
-        reading: how files become documents; a codec given as an object reads its files that way too.
+        reading: the options of reading files as documents; they also apply to a codec given as an object.
         on_progress: called with the bytes done and their total.
-        num_workers: processes that encode MIDI beside this one, each file under limits of time and memory; None for as
-            many as make it faster, 0 for none and no limits. The store does not depend on it.
-        alphabet: characters that the codec `char` shall have besides those of the corpus.
-        known_key: of a store to use again if it is of the same files, though they would be read otherwise today.
-        auto_reads: what "auto" reads whatever most files are, as a run did that goes on.
-        stdin: what "-" reads, for whoever prepares it more than once.
+        num_workers: the number of processes that encode MIDI files, each file with limits of time and memory. None
+            chooses the fastest number; 0 encodes in this process, without limits. The store does not depend on it.
+        alphabet: characters that the codec `char` has in addition to those of the corpus.
+        known_key: the key of a store to use again if it holds the same files, even if newer rules would read them
+            differently.
+        auto_reads: the kind of files that "auto" reads, instead of that of most files; for a run that is resumed.
+        stdin: the standard input that "-" reads; given if the corpus is prepared more than once.
 
     Raises:
-        CorpusError: a source is missing or unusable, nothing is usable, or the store cannot be written.
-        GenError: a process that encoded was killed, and no other could be started.
-        SettingError: the codec is unknown, or the number of workers negative.
+        CorpusError: a source is missing or unusable, no file is usable, or the store cannot be written.
+        GenError: a worker was killed, and no other could be started.
+        SettingError: the codec is unknown, or the number of workers is negative.
     """
     if num_workers is not None and num_workers < 0:
         raise SettingError(f"num_workers: must not be negative ({num_workers})")
@@ -129,19 +130,20 @@ def prepare(
         _check_label_column(corpus, codec, reading)
         key, *older_keys = _keys(corpus, choice, reading, alphabet)
         store = _cached(stores_folder() / known_key) if known_key in older_keys else None
-        if store is None and known_key in older_keys and not _is_music(choice):  # as before tables were read by rows
+        if store is None and known_key in older_keys and not _is_music(choice):  # the store is older than tables
             reading = replace(reading, documents="files")
             choice = replace(choice, reading=reading) if isinstance(choice, CharCodec | ByteCodec) else choice
             key = _keys(corpus, choice, reading, alphabet)[0]
-        folder, how = stores_folder() / key, _How(reading, sources, alphabet, num_workers)
-        store = store or _cached(folder) or _build(folder, corpus, choice, how, progress)
+        folder, options = stores_folder() / key, _BuildOptions(reading, sources, alphabet, num_workers)
+        store = store or _cached(folder) or _build(folder, corpus, choice, options, progress)
         progress.finish()
-    # What a text lost by newer rules shifts its alphabet: of the older stores only the very one will do.
+    # Newer rules may drop characters of a text, which changes its alphabet. So older stores of texts do not count as
+    # equivalent.
     return replace(_as_found(store, corpus), older_keys=tuple(older_keys) if _is_music(choice) else ())
 
 
 def codec_reason(store: Store) -> str | None:
-    """Returns why "auto" chose the codec of a store; None where it did not, or where a text leaves no choice."""
+    """Returns the reason for which "auto" chose the codec of a store; None if there was no choice."""
     reason: str | None = store.codec_spec.get(_REASON)
     return reason
 
@@ -160,9 +162,9 @@ def _hashed(
     is_auto: bool,
     on_progress: OnProgress | None,
 ) -> tuple[_Corpus, Progress]:
-    """Returns the corpus with the hashes of its files, and the progress that this is."""
+    """Returns the corpus with the hashes of its files, and the progress so far."""
     unsuited = left_out(looked, "music" if _is_music(codec) else "text", is_auto=is_auto)
-    # What a text corpus leaves out counts among its contents all the same.
+    # The key of a text corpus also depends on the files that it leaves out.
     files = [file for file in looked if not (_is_music(codec) and file in unsuited)]
     progress = Progress(sum(file.size for file in files), _weights(codec), on_progress)
     hashed, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
@@ -172,12 +174,12 @@ def _hashed(
 def _music_or_text(
     looked: Mapping[SourceFile, LookedAt], codec: str | AnyCodec, auto_reads: Kind | None
 ) -> str | AnyCodec:
-    """Returns the codec asked for, with "music" for "auto" where that reads MIDI."""
+    """Returns the given codec, but "music" for an "auto" that reads MIDI."""
     return AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "music" else codec
 
 
 def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
-    """Raises SettingError if what only texts have is asked of music."""
+    """Raises SettingError if an option for texts is given for music."""
     if not _is_music(codec):
         return
     asked = {
@@ -191,7 +193,10 @@ def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
 
 
 def _check_label_column(corpus: _Corpus, codec: str | AnyCodec, reading: Reading) -> None:
-    """Raises SettingError if labels of tables are asked for, and there is none; a model is measured on any text."""
+    """Raises SettingError if a label column is given and no file is a table.
+
+    A codec given as an object measures a trained model, which works on any text.
+    """
     is_asked = reading.label_column is not None and isinstance(codec, str)
     if not is_asked or any(is_table(hashed.file.path, reading) for hashed in corpus.read):
         return
@@ -212,10 +217,10 @@ def _weights(codec: str | AnyCodec) -> Weights:
 
 
 def _keys(corpus: _Corpus, codec: str | AnyCodec, reading: Reading, alphabet: str) -> list[str]:
-    """Returns the hash of everything that decides what the store holds, then those of the same files as once read.
+    """Returns the key of the store, a hash of all that its contents depend on, then the keys of older equivalents.
 
-    So music was read by other rules, and tables as plain text. What came later than the first stores is named only
-    where it makes a difference, so that these are still found.
+    Older stores of the same files were made when MIDI was read by other rules, or tables as plain text. An option that
+    was added after the first stores is part of the key only if it changes the contents, so that these are still found.
     """
     made_by: Any
     if not isinstance(codec, str):
@@ -235,7 +240,7 @@ def _keys(corpus: _Corpus, codec: str | AnyCodec, reading: Reading, alphabet: st
         versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
         return [_hash_of([made_by, reading.encoding, files, more, version]) for version in versions]
     texts = [_hash_of([made_by, reading.encoding, by, more]) for by in (files, plain)]
-    if tables := [place for place, hashed in enumerate(corpus.hashed) if is_table(hashed.file.path, reading)]:
+    if tables := [index for index, hashed in enumerate(corpus.hashed) if is_table(hashed.file.path, reading)]:
         columns = [TABLES_VERSION, reading.text_column, None if reading.labels == "none" else reading.label_column]
         rows = {"tables": tables, "columns": columns}
         texts.insert(0, _hash_of([made_by, reading.encoding, files, more | rows]))
@@ -247,7 +252,7 @@ def _hash_of(parts: Sequence[Any]) -> str:
 
 
 def _read_anew(corpus: _Corpus, hashed: HashedFile) -> list[str]:
-    """Returns what is done with a file that the first versions did not do."""
+    """Returns the steps of reading a file that the first versions did not have."""
     seen = corpus.looked[hashed.file]
     is_read = hashed.file not in corpus.unsuited
     changes = {
@@ -262,13 +267,13 @@ def _cached(folder: Path) -> Store | None:
     try:
         return open_store(folder)
     except CorpusError:
-        return None  # not made yet, or damaged
+        return None  # missing or damaged
 
 
-def _build(folder: Path, corpus: _Corpus, codec: str | AnyCodec, how: _How, progress: Progress) -> Store:
+def _build(folder: Path, corpus: _Corpus, codec: str | AnyCodec, options: _BuildOptions, progress: Progress) -> Store:
     read = corpus.read
-    chosen, reason, refused = _choose(read, codec, how.reading, progress, how.alphabet)
-    num_workers = how.num_workers if _is_music(chosen) else 0
+    chosen, reason, refused = _choose(read, codec, options.reading, progress, options.alphabet)
+    num_workers = options.num_workers if _is_music(chosen) else 0
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
         files = dict(corpus.unsuited)
         with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
@@ -278,14 +283,14 @@ def _build(folder: Path, corpus: _Corpus, codec: str | AnyCodec, how: _How, prog
                 check_unchanged(hashed)
         report = Report(tuple(files[hashed.file] for hashed in corpus.hashed))
         if not writer.num_documents:
-            raise _nothing_usable(how.sources, (*report.files, *corpus.unhashed()), encoder.hint)
+            raise _nothing_usable(options.sources, (*report.files, *corpus.unhashed()), encoder.hint)
         return writer.commit(codec_spec=chosen.spec() | ({_REASON: reason} if reason else {}), report=report)
 
 
 def _choose(
     read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, progress: Progress, known: str
 ) -> tuple[AnyCodec, str | None, dict[SourceFile, Refusal]]:
-    """Returns the codec, why if there was a choice, and which files are known to be of no use, with the reasons."""
+    """Returns the codec, the reason for it if there was a choice, and the files already known to be unusable."""
     if not isinstance(codec, str):
         return codec, None, {}
     if _is_music(codec):
@@ -301,7 +306,7 @@ def _choose(
 
 
 def _as_found(store: Store, corpus: _Corpus) -> Store:
-    """Returns the store under the names that the files have now, with what was left out now."""
+    """Returns the store with the present names of the files, and with the files that are left out at present."""
     reports = [
         corpus.unsuited.get(hashed.file) or (report if report.name == hashed.file.name else _renamed(report, hashed))
         for report, hashed in zip(store.report.files, corpus.hashed, strict=True)
@@ -320,7 +325,7 @@ def _renamed(report: FileReport, hashed: HashedFile) -> FileReport:
 
 
 def _nothing_usable(sources: Sequence[str], files: Sequence[FileReport], hint: str | None = None) -> CorpusError:
-    """Returns the error for a corpus without a single usable file; it gives the reasons."""
+    """Returns the error for a corpus without a usable file; its message has the reasons."""
     if len(files) == 1:
         return CorpusError(f"{files[0].name}: {files[0].reason}", hint=hint)
     problems = Report(tuple(files)).problems()

@@ -1,7 +1,7 @@
-"""What a music codec loses: each note of a score against what encoding and decoding make of it.
+"""Measures the losses of a music codec: compares each note of a score with the same note encoded and decoded.
 
-All errors are in seconds of the file: what the codec makes of tempos is in them, and adds up along a piece. Lengths are
-those that are heard: of a note that the pedal holds, until it rises or the pitch is struck again.
+All errors are in seconds of the file, so they include the rounding of tempos, which adds up along a piece. The length
+of a note that the pedal holds is its sounding length: until the pedal goes up or the pitch is struck again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ from gen.music.metre import POSITION_TICKS
 from gen.music.pedal import held_ends
 from gen.music.score import Score, Track
 
-_PLACE_STRIDE = 1 << 40  # far above any onset in frames or ticks, so place and onset make one sortable key
-_FIRST_DRUM = (DRUMS << 7) * _PLACE_STRIDE
+_STRIDE = 1 << 40  # far above any onset in frames or ticks, so that pitch and onset make one sortable key
+_FIRST_DRUM = (DRUMS << 7) * _STRIDE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,25 +31,25 @@ _Values = TypeVar("_Values", Ints, Floats)
 
 
 class RoundTrip(NamedTuple):
-    """How a score came back. Silences that the codec cut are not counted as errors.
+    """The errors of a decoded score. Silences that the codec cuts are not counted as errors.
 
-    The errors are arrays, one of each note that came back, against the nearest note of its pitch, and for `beat` of its
-    program, in the score; where several of them became one note, against the loudest and the longest.
+    Each decoded note is compared with the nearest note of its pitch (and for `beat` of its program) in the score. If
+    the codec joined several notes into one, it is compared with the loudest and with the longest.
     """
 
-    notes: int  # in the score, without those that this codec leaves out
-    kept: int
-    exact: int  # of those kept, how many begin at the very tick of the score; for `beat`, whatever its tempo
-    lengths: int  # of those kept, how many have one: drums of `beat` do not
-    exact_lengths: int  # of those, how many last as many ticks as in the score
+    notes: int  # notes of the score, without those that the codec leaves out
+    kept: int  # decoded notes
+    exact: int  # decoded notes that begin at the same tick as in the score; for `beat`, regardless of the tempo
+    lengths: int  # decoded notes with a length: all but the drums of `beat`
+    exact_lengths: int  # decoded notes that last as many ticks as in the score
     onset_errors_seconds: Floats  # (kept,)
     length_errors_seconds: Floats  # (lengths,)
     velocity_errors: Ints  # (kept,)
-    end_error_seconds: float  # how much earlier or later the piece ends
+    end_error_seconds: float  # the difference between the ends of the two pieces
 
 
 class Losses(NamedTuple):
-    """The round trips of many files in a few figures; all 0 when nothing came back."""
+    """The round trips of many files in a few figures; all 0 if no note was decoded."""
 
     notes: int = 0
     kept: int = 0
@@ -67,7 +67,7 @@ class Losses(NamedTuple):
 
 
 class _Notes(NamedTuple):
-    """(N,) arrays in ascending order of `keys`, without the silences that the codec cut.
+    """Notes in ascending order of `keys`, as (N,) arrays, without the silences that the codec cuts.
 
     Onsets and ends are in ticks of the grid for `beat`, in seconds for `performance`.
     """
@@ -78,11 +78,11 @@ class _Notes(NamedTuple):
     onset_seconds: Floats
     end_seconds: Floats
     velocities: Ints
-    ticks: Floats  # a tick of the score, where the note begins
+    ticks: Floats  # the length of a tick of the score at the onset, in the unit of onsets
 
 
 def round_trip(score: Score, codec: PerformanceCodec | BeatCodec) -> RoundTrip:
-    """Encodes and decodes a score, and compares."""
+    """Encodes and decodes a score, and compares the notes."""
     music: Codec[Score, Any] = codec
     decoded = decode(music, music.encode(score))
     if isinstance(codec, PerformanceCodec):
@@ -99,7 +99,7 @@ def round_trip(score: Score, codec: PerformanceCodec | BeatCodec) -> RoundTrip:
 
 
 def sum_up(trips: Iterable[RoundTrip]) -> Losses:
-    """Returns what many round trips lost in all; a median is over all notes, of ends over all files."""
+    """Adds up many round trips; medians are over all notes, that of ends over all files."""
     listed = list(trips)
     counted = Losses(
         notes=sum(trip.notes for trip in listed),
@@ -127,25 +127,25 @@ def sum_up(trips: Iterable[RoundTrip]) -> Losses:
 
 
 def _compared(before: _Notes, after: _Notes, *, joined: Ints, has_length: NDArray[np.bool_]) -> RoundTrip:
-    """Returns the round trip of notes.
+    """Compares the notes before encoding with the decoded notes.
 
     Args:
-        joined: (kept,) how much of the grid after the onset of each of those after went into it.
-        has_length: (kept,) whether the codec says how long each lasts.
+        joined: (kept,) the length of grid, from the onset of each decoded note, in which notes are joined into it.
+        has_length: (kept,) whether the codec stores the length of each decoded note.
     """
     if not len(after.keys):
         return RoundTrip(len(before.keys), 0, 0, 0, 0, np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64), 0.0)
     nearest = _nearest(before.keys, after.keys)
     first = np.searchsorted(before.keys, before.keys[nearest], side="left")
     stop = np.searchsorted(before.keys, before.keys[nearest] + joined, side="left")
-    ends, end_seconds = _most(before.ends, first, stop), _most(before.end_seconds, first, stop)
-    loudest = _most(before.velocities, first, stop)
-    again = np.minimum(stop, len(before.keys) - 1)  # where the pitch is struck next
-    is_limited = (stop < len(before.keys)) & (before.keys[again] // _PLACE_STRIDE == after.keys // _PLACE_STRIDE)
+    ends, end_seconds = _maxima(before.ends, first, stop), _maxima(before.end_seconds, first, stop)
+    loudest = _maxima(before.velocities, first, stop)
+    again = np.minimum(stop, len(before.keys) - 1)  # the next note of the pitch
+    is_limited = (stop < len(before.keys)) & (before.keys[again] // _STRIDE == after.keys // _STRIDE)
     ends = np.where(is_limited, np.minimum(ends, before.onsets[again]), ends)
     end_seconds = np.where(is_limited, np.minimum(end_seconds, before.onset_seconds[again]), end_seconds)
 
-    half_ticks = before.ticks[nearest] * (0.5 - 1e-9)  # what is between two ticks comes back at neither
+    half_ticks = before.ticks[nearest] * (0.5 - 1e-9)  # below half: between two ticks is exact at neither
     onset_errors = np.abs(after.onsets - before.onsets[nearest])
     length_errors = np.abs(after.ends - after.onsets - (ends - before.onsets[nearest]))
     onset_seconds = before.onset_seconds[nearest]
@@ -167,15 +167,15 @@ def _compared(before: _Notes, after: _Notes, *, joined: Ints, has_length: NDArra
     )
 
 
-def _most(values: _Values, first: Ints, stop: Ints) -> _Values:
-    """Returns the largest of the values in each of (N,) ranges, none of which is empty."""
+def _maxima(values: _Values, first: Ints, stop: Ints) -> _Values:
+    """Returns the maximum of the values in each of (N,) ranges, none of them empty."""
     bounds = np.stack((first, stop), axis=1).ravel()
-    most: _Values = np.maximum.reduceat(np.append(values, values[-1:]), bounds)[::2]
-    return most
+    maxima: _Values = np.maximum.reduceat(np.append(values, values[-1:]), bounds)[::2]
+    return maxima
 
 
 def _in_seconds(score: Score, *, is_drums: bool, cuts: Floats) -> _Notes:
-    """Returns the notes of a score that `performance` takes, by pitch and frame."""
+    """Returns the notes of a score that `performance` encodes, by pitch and frame."""
     tracks = [track for track in score.tracks if track.is_drum == is_drums and track.notes]
     onset_ticks, held_ticks, pitches, velocities = _columns(tracks)
     seconds = score.seconds(onset_ticks)
@@ -183,7 +183,7 @@ def _in_seconds(score: Score, *, is_drums: bool, cuts: Floats) -> _Notes:
     cut = np.concatenate(([0.0], np.cumsum(cuts[:, 1])))
     removed = cut[np.searchsorted(cuts[:, 0] * FRAMES_PER_SECOND, frames + 0.5)]
     onsets, ends = seconds - removed, score.seconds(held_ticks) - removed
-    keys = pitches * _PLACE_STRIDE + np.floor(onsets * FRAMES_PER_SECOND + 0.5).astype(np.int64)
+    keys = pitches * _STRIDE + np.floor(onsets * FRAMES_PER_SECOND + 0.5).astype(np.int64)
     ticks = score.seconds(onset_ticks + 1) - seconds
     return _ordered(_Notes(keys, onsets, ends, onsets, ends, velocities, ticks))
 
@@ -193,7 +193,7 @@ def _in_ticks(score: Score, *, cuts: Ints) -> _Notes:
     tracks = [track for track in score.tracks if track.notes]
     onset_ticks, held_ticks, pitches, velocities = _columns(tracks)
     players = [DRUMS if track.is_drum else track.program for track in tracks]
-    places = np.repeat(np.array(players, np.int64), [len(track.notes) for track in tracks]) << 7 | pitches
+    lanes = np.repeat(np.array(players, np.int64), [len(track.notes) for track in tracks]) << 7 | pitches
     grid = score_grid(score)
     exact = grid.exact(np.stack((onset_ticks, held_ticks, onset_ticks + 1)))
     onsets, ends, following = exact / grid.unit
@@ -203,7 +203,7 @@ def _in_ticks(score: Score, *, cuts: Ints) -> _Notes:
     removed_seconds = np.concatenate(([0.0], np.cumsum(_cut_seconds(score, grid, cuts))))[cut]
     return _ordered(
         _Notes(
-            keys=places * _PLACE_STRIDE + nearest - removed,
+            keys=lanes * _STRIDE + nearest - removed,
             onsets=onsets - removed,
             ends=ends - removed,
             onset_seconds=score.seconds(onset_ticks) - removed_seconds,
@@ -215,7 +215,7 @@ def _in_ticks(score: Score, *, cuts: Ints) -> _Notes:
 
 
 def _cut_seconds(score: Score, grid: Grid, cuts: Ints) -> Floats:
-    """Returns how long each of the (C,) silences was that went before a tick of the grid."""
+    """Returns the lengths in seconds of the (C,) silences that the codec cuts."""
     stops = cuts[:, 0] + EARLY_TICKS
     ticks = grid.score_ticks(np.stack((stops - cuts[:, 1], stops)))
     whole = np.floor(ticks).astype(np.int64)
@@ -225,7 +225,7 @@ def _cut_seconds(score: Score, grid: Grid, cuts: Ints) -> Floats:
 
 
 def _columns(tracks: Sequence[Track]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Returns the onsets of the (N,) notes of tracks, until when they are held, their pitches and velocities."""
+    """Returns the (N,) onsets, ends with pedal, pitches and velocities of the notes of some tracks."""
     if not tracks:
         return (np.zeros(0, np.int64),) * 4
     onsets, _, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
@@ -238,7 +238,7 @@ def _ordered(notes: _Notes) -> _Notes:
 
 
 def _nearest(keys: Ints, wanted: Ints) -> Ints:
-    """Returns where in the ascending `keys` the one nearest to each wanted stands."""
+    """Returns (N,) the indices in the ascending `keys` of those nearest to the wanted ones."""
     right = np.clip(np.searchsorted(keys, wanted), 0, len(keys) - 1)
     left = np.maximum(right - 1, 0)
     return np.where(np.abs(keys[left] - wanted) < np.abs(keys[right] - wanted), left, right)

@@ -1,12 +1,12 @@
-"""Which files a corpus is: files, folders, globs, standard input and built-in names, in a fixed order.
+"""Finds the files of a corpus, given files, folders, globs, standard input and built-in names, in a fixed order.
 
-    an existing path  wins over everything else that its name could mean
-    a folder          is walked by name, deep; what is hidden is left out, and every real folder is entered once, so
-                      that a loop of symbolic links ends
-    a label           is the first sub-folder below the folder that was given
-    a second way to   a file that is already there (a link, a glob that overlaps) is skipped, not read twice
+    an existing path  takes precedence over a glob or a built-in corpus of the same name
+    a folder          is walked with its sub-folders in the order of names; hidden files are left out, and every folder
+                      is entered once, so that a loop of symbolic links ends
+    a label           is the first sub-folder below the given folder
+    a file that is    found a second time, through a link or an overlapping glob, is skipped
 
-What was named by the user and cannot be used is an error; what was merely found is skipped, with the reason.
+If a file that the user named cannot be used, that is an error; a file that was found is skipped, with the reason.
 """
 
 import difflib
@@ -33,24 +33,24 @@ class SourceFile(NamedTuple):
     """A regular file of a corpus."""
 
     path: Path
-    name: str  # as the user would say it
+    name: str  # relative to the path that the user gave
     label: str | None  # the first sub-folder below the given folder
-    is_given: bool  # named by the user, not merely found
-    size: int  # in bytes, when it was found
+    is_given: bool  # whether the user named the file; False for a file found in a folder or by a glob
+    size: int  # in bytes, when the file was found
 
 
 class Skipped(NamedTuple):
-    """Something found that is no file to read."""
+    """A path that was found and is not read."""
 
     name: str
     reason: str
 
 
 class StandardInput:
-    """Standard input, which can be read only once: a file from when it is first asked for until it is closed.
+    """Standard input, copied into a file on first use because it can be read only once.
 
     Args:
-        stream: what is read; by default the standard input of this process.
+        stream: the stream to read; by default the standard input of this process.
     """
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
@@ -58,13 +58,13 @@ class StandardInput:
         self._copy: Path | None = None
 
     def path(self) -> Path:
-        """Returns the file that holds it. Raises CorpusError if it cannot be read or kept."""
+        """Returns the path of the copy. Raises CorpusError if it cannot be read or written."""
         if self._copy is None:
             self._copy = spool(self._stream or standard_input())
         return self._copy
 
     def close(self) -> None:
-        """Removes the file, if there is one."""
+        """Removes the copy, if it exists."""
         if self._copy is not None:
             self._copy.unlink(missing_ok=True)
 
@@ -78,33 +78,35 @@ class Sources:
 
 
 @dataclass(slots=True)
-class _Finding:
+class _Search:
+    """The files found so far."""
+
     stdin: StandardInput
     files: list[SourceFile] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     seen: dict[tuple[int, int], str] = field(default_factory=dict)  # (device, inode) of files and folders
 
     def enter(self, status: os.stat_result, name: str) -> str | None:
-        """Returns the name under which a file or folder was met before, or None and keeps this one."""
-        place = (status.st_dev, status.st_ino)
-        first = self.seen.get(place)
-        self.seen.setdefault(place, name)
+        """Returns the name under which a file or folder was found before; None the first time, and stores its name."""
+        inode = (status.st_dev, status.st_ino)
+        first = self.seen.get(inode)
+        self.seen.setdefault(inode, name)
         return first
 
 
 def find_sources(sources: Sequence[str], stdin: StandardInput) -> Sources:
-    """Returns the files that the given names stand for, in order.
+    """Returns the files of the given sources, in order.
 
     Args:
         sources: files, folders, globs, "-" or names of built-in corpora.
-        stdin: what "-" reads.
+        stdin: the standard input that "-" reads.
 
     Raises:
-        CorpusError: a given name is missing, unreadable, no file, or a folder or glob with nothing in it.
+        CorpusError: a source is missing, unreadable, a device, or a folder or glob without files.
     """
     if list(sources).count("-") > 1:
         raise CorpusError("-: standard input can be given only once")
-    found = _Finding(stdin)
+    found = _Search(stdin)
     for source in sources:
         _find(source, found)
     return Sources(tuple(found.files), tuple(found.skipped))
@@ -119,16 +121,16 @@ def standard_input() -> BinaryIO:
 
 
 def announce_terminal(stream: BinaryIO) -> None:
-    """Says on stderr how to end what someone has to type."""
+    """Writes to stderr how to end the input, if the stream is a terminal."""
     if stream.isatty():
         end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
         print(f"reading {STDIN_NAME}; end it with {end}", file=sys.stderr, flush=True)
 
 
 def spool(stream: BinaryIO) -> Path:
-    """Copies a stream into a file in the cache, whose suffix is .mid if it begins as MIDI does; the caller removes it.
+    """Copies a stream into a file in the cache, with suffix .mid if it begins as MIDI does; the caller removes it.
 
-    Raises CorpusError if it cannot be read or written.
+    Raises CorpusError if the stream cannot be read or the file cannot be written.
     """
     folder = cache_root() / "spool"
     copy: Path | None = None
@@ -139,7 +141,7 @@ def spool(stream: BinaryIO) -> Path:
         with tempfile.NamedTemporaryFile(dir=folder, suffix=suffix, delete=False) as file:
             copy = Path(file.name)
             file.write(block)
-            while len(block) == _BLOCK_BYTES:  # a shorter one is the last: at a terminal another would wait for more
+            while len(block) == _BLOCK_BYTES:  # a shorter block is the last: at a terminal another read would wait
                 block = stream.read(_BLOCK_BYTES)
                 file.write(block)
     except BaseException as err:
@@ -152,26 +154,26 @@ def spool(stream: BinaryIO) -> Path:
 
 
 def is_gone(source: str) -> bool:
-    """Whether what a corpus was read from cannot be read again: standard input, or a name that nothing has now."""
+    """Returns whether a source cannot be read again: standard input, or a name that no longer exists."""
     try:
         return source == "-" or (
             _status(Path(source)) is None
             and builtin_path(source) is None
             and not (glob.has_magic(source) and glob.glob(source, recursive=True))  # noqa: PTH207 - as in _add_glob
         )
-    except CorpusError:  # it is there, and finding it says what is wrong
+    except CorpusError:  # it exists; `find_sources` gives the error
         return False
 
 
 def printable(name: str | Path) -> str:
-    """Returns a file's name with line ends, escapes and undecodable bytes written out."""
+    """Returns a file's name with unprintable characters and undecodable bytes escaped."""
     text = str(name)
-    if text.isprintable():  # as nearly all are, and there may be very many
+    if text.isprintable():  # a fast path, because there may be very many names
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _find(source: str, found: _Finding) -> None:
+def _find(source: str, found: _Search) -> None:
     if source == "-":
         path = found.stdin.path()
         found.files.append(SourceFile(path, STDIN_NAME, None, True, path.stat().st_size))
@@ -188,8 +190,8 @@ def _find(source: str, found: _Finding) -> None:
         raise _missing(source)
 
 
-def _add_given(path: Path, shown: Path, status: os.stat_result, found: _Finding) -> None:
-    """Adds a file or folder that the user named, shown under the name that was used."""
+def _add_given(path: Path, shown: Path, status: os.stat_result, found: _Search) -> None:
+    """Adds a file or folder that the user named, under the name `shown`."""
     if stat.S_ISDIR(status.st_mode):
         num_before = len(found.files) + len(found.skipped)
         _add_folder(path, shown, found)
@@ -202,14 +204,14 @@ def _add_given(path: Path, shown: Path, status: os.stat_result, found: _Finding)
         _add_file(SourceFile(path, printable(shown), None, True, status.st_size), status, found)
 
 
-def _add_file(file: SourceFile, status: os.stat_result, found: _Finding) -> None:
+def _add_file(file: SourceFile, status: os.stat_result, found: _Search) -> None:
     if (first := found.enter(status, file.name)) is None:
         found.files.append(file)
     else:
         found.skipped.append(Skipped(file.name, f"the same file as {first}"))
 
 
-def _add_folder(folder: Path, shown: Path, found: _Finding) -> None:
+def _add_folder(folder: Path, shown: Path, found: _Search) -> None:
     waiting: list[tuple[Path, str, str | None]] = [(folder, printable(shown), None)]
     while waiting:
         path, name, label = waiting.pop()
@@ -234,16 +236,16 @@ def _add_folder(folder: Path, shown: Path, found: _Finding) -> None:
 
 
 def _entries(folder: Path, name: str) -> list[tuple[Path, str]]:
-    """Returns what is in a folder, the last name first, each as it is to be shown."""
+    """Returns the paths in a folder with the names to show, in descending order of names."""
     prefix = "" if name == "." else name.removesuffix(os.sep) + os.sep
     named = sorted(((entry.name, entry) for entry in folder.iterdir()), reverse=True)
     return [(entry, prefix + printable(name)) for name, entry in named if not name.startswith(".")]
 
 
-def _add_glob(pattern: str, found: _Finding) -> None:
+def _add_glob(pattern: str, found: _Search) -> None:
     num_before = len(found.files) + len(found.skipped)
     matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    for match in sorted(matches, key=lambda match: match.replace(os.sep, "/")):  # in one order on every system
+    for match in sorted(matches, key=lambda match: match.replace(os.sep, "/")):  # the same order on every system
         path = Path(match)
         try:
             status = path.stat()
@@ -261,7 +263,7 @@ def _add_glob(pattern: str, found: _Finding) -> None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Returns a path's status, or None if there is no such path. Raises CorpusError if it cannot be looked at."""
+    """Returns a path's status, or None if there is no such path. Raises CorpusError if it cannot be read."""
     try:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError) as err:

@@ -1,4 +1,4 @@
-"""Arrays that are read from a file as they are used."""
+"""Memory-mapped arrays."""
 
 import mmap
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def let_go(array: Any) -> None:
-    """Lets go of the pages of a mapped file that an array, or what it is a part of, has read; other arrays stay.
+    """Frees the pages of a mapped file that an array, or the array that it is a view of, has read.
 
-    They come back when they are used. Else a whole file would count as memory of this process in the end, though the
-    system may take it back.
+    The system reads them again when they are used. Without it, all pages read would count as memory of this process,
+    although the system may free them. Arrays that are not mapped do not change.
     """
     base = array
     while isinstance(base, np.ndarray):

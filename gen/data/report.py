@@ -1,4 +1,4 @@
-"""What was read from a corpus, what was repaired, and what was refused or skipped and why."""
+"""Reports on the files of a corpus: which were read, repaired, refused or skipped, and for what reason."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Status = Literal["kept", "repaired", "refused", "skipped"]
-MAX_PROBLEMS = 3  # that an error names
+MAX_PROBLEMS = 3  # in an error message
 STATUSES: tuple[Status, ...] = ("kept", "repaired", "refused", "skipped")
 
 
@@ -15,12 +15,12 @@ class FileReport:
     """One file of a corpus.
 
     Args:
-        status: kept as it is; repaired: used, after something in it was mended; refused: cannot be used; skipped: not
-            looked into.
-        reason: why it was refused or skipped.
-        findings: counts of what reading it found.
-        documents: how many it gave.
-        way: how they were made of it, where the options do not tell: "rows, column text".
+        status: kept: used unchanged; repaired: used with repairs; refused: cannot be used; skipped: not read.
+        reason: that of a refused or skipped file.
+        findings: the counts of findings in the file.
+        documents: the number of documents in the file.
+        way: the way in which the file was divided into documents, if the options do not determine it: "rows, column
+            text".
     """
 
     name: str
@@ -39,7 +39,7 @@ class FileReport:
 
     @property
     def problem(self) -> str | None:
-        """The reason without what it says of this file alone, in parentheses."""
+        """The reason without details of this file, which are in parentheses."""
         return self.reason and self.reason.split(" (", maxsplit=1)[0]
 
 
@@ -48,30 +48,30 @@ _FIELDS = tuple(field.name for field in fields(FileReport))
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All files of a corpus: first those that were read, in the order of the documents, then those skipped."""
+    """The reports of all files of a corpus: first the files read, in the order of the documents, then the others."""
 
     files: tuple[FileReport, ...]
 
     @property
     def tokens(self) -> int:
-        """All tokens of the corpus."""
+        """The number of tokens of the corpus."""
         return sum(file.tokens for file in self.files)
 
     @property
     def units(self) -> int:
-        """All characters, bytes or notes of the corpus."""
+        """The number of characters, bytes or notes of the corpus."""
         return sum(file.units for file in self.files)
 
     @property
     def findings(self) -> Counter[str]:
-        """What reading all files found."""
+        """The findings of all files."""
         total: Counter[str] = Counter()
         for file in self.files:
             total.update(file.findings)
         return total
 
     def way(self) -> str | None:
-        """Returns how documents were made of files, where the options do not tell: "rows of a.csv, column text"."""
+        """Returns the way in which files were divided into documents, such as "rows of a.csv, column text", or None."""
         ways = Counter(file.way for file in self.files if file.way is not None).most_common()
         if not ways:
             return None
@@ -82,21 +82,21 @@ class Report:
         return way.replace(",", f" of {where},", 1) + more
 
     def count(self, status: Status) -> int:
-        """Returns how many files have a status."""
+        """Returns the number of files with a status."""
         return sum(file.status == status for file in self.files)
 
     def reasons(self) -> Counter[str]:
-        """Returns how often each problem stands for which a file was refused or skipped."""
+        """Returns the number of files that were refused or skipped because of each problem."""
         return Counter(file.problem for file in self.files if file.problem is not None)
 
     def problems(self) -> str:
-        """Returns the commonest problems in a line: "2 empty, 1 binary, not text"; "" where there are none."""
+        """Returns the commonest problems: "2 empty, 1 binary, not text"; "" without problems."""
         counts = self.reasons()
         most = [f"{count} {reason}" for reason, count in counts.most_common(MAX_PROBLEMS)]
         return ", ".join(most + ["..."] * (len(counts) > MAX_PROBLEMS))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the report as JSON data for people's programs, with totals."""
+        """Returns the report with totals as JSON data, for the output of commands."""
         return {
             "tokens": self.tokens,
             "units": self.units,
@@ -106,7 +106,7 @@ class Report:
         }
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Returns the report as JSON data that takes little room, for there may be very many files."""
+        """Returns the report as compact JSON data, because there may be very many files; `report_of` reads it."""
         return [
             (
                 file.name,
@@ -123,14 +123,14 @@ class Report:
 
 
 def counted(count: int, names: str) -> str:
-    """Returns how many of something there are, given its plural: "1 tempo of 0", "2 tempos of 0"."""
+    """Returns a count with a noun, given in the plural: "1 tempo of 0", "2 tempos of 0"."""
     if count == 1 and (plural := next(filter(_is_plural, names.split(" ")), None)):
         names = names.replace(plural, plural.removesuffix("es" if plural.endswith("xes") else "s"), 1)
     return f"{count:,} {names}"
 
 
 def report_of(rows: Iterable[Sequence[Any]]) -> Report:
-    """Returns the report that gave the rows."""
+    """Returns the report of which `Report.rows` are given."""
     return Report(tuple(FileReport(*row) for row in rows))
 
 

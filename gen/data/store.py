@@ -1,17 +1,17 @@
-"""The token ids of a corpus on disk: memory-mapped, kept by the contents that they were made of.
+"""The token ids of a corpus on disk, memory-mapped, in a folder named by a hash of what they were made of.
 
     STORES/KEY/ids.bin       the ids of all documents, one after another, in the narrowest unsigned type
-    STORES/KEY/starts.bin    int64: where each document starts, and where the last one stops
-    STORES/KEY/labels.bin    int32: each document's label; not there without labels
-    STORES/KEY/twins.bin     int32, or int64 beyond 2^31 documents: the first document that is equal to each
-    STORES/KEY/index.json    {"checksum", "index"}: the files, how many documents each of them is, the names of labels,
-                             the hashes of the other files, the codec, the report; the checksum is of the index itself
+    STORES/KEY/starts.bin    int64: the start of each document, and the stop of the last one
+    STORES/KEY/labels.bin    int32: the label of each document; missing without labels
+    STORES/KEY/twins.bin     int32, or int64 from 2^31 documents on: the first document equal to each document
+    STORES/KEY/index.json    {"checksum", "index"}: the files, the number of documents in each, the names of labels, the
+                             hashes of the other files, the codec, the report; the checksum is that of the index
 
-A store is written to a folder beside its place and renamed (`gen.data.store_writer`), so that one under its own name is
-whole. It is checked against its hashes when it is opened: a damaged one is an error, which `gen.corpus.prepare` answers
-by making it again. There may be very many documents: nothing here is an object for each.
+A store is written to a temporary folder and renamed (`gen.data.store_writer`), so a store under its own name is
+complete. It is compared with its hashes when it is opened. A damaged store is an error, and `gen.corpus.prepare` then
+makes it again. There may be very many documents, so there is no object per document.
 
-Stores of format 2, which held all but the ids in their index, are read; every document of theirs is a file.
+Stores of format 2, whose index holds everything but the ids, can be read; each of their documents is a file.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ from gen.files import cache_root
 FORMAT = 3
 IDS, STARTS, LABELS, TWINS, INDEX = "ids.bin", "starts.bin", "labels.bin", "twins.bin", "index.json"
 START_TYPE, LABEL_TYPE = np.dtype("<i8"), np.dtype("<i4")
-CHECKSUM, BODY, TAIL = '{"checksum": "', '", "index": ', "}"  # what stands around the two in the index
-_EVERY_DOCUMENT_IN_INDEX: Final = 2  # the format before
+CHECKSUM, BODY, TAIL = '{"checksum": "', '", "index": ', "}"  # the text around checksum and index
+_EVERY_DOCUMENT_IN_INDEX: Final = 2  # the previous format
 _CHUNK_BYTES: Final = 1 << 18
 
 
 class _Columns(NamedTuple):
-    """What a store says of each document, and of each file; as the fields of `Store`."""
+    """The fields of `Store` that describe its documents and files."""
 
     starts: NDArray[np.int64]
     labels: NDArray[np.int32]
@@ -53,16 +53,16 @@ class Store:
     """A prepared corpus of D documents in F files.
 
     Args:
-        ids: all documents' ids, one after another, without begin and end; read from disk as they are used.
-        starts: (D + 1,) where each document starts; the last is where the last one stops.
+        ids: the ids of all documents, one after another, without begin and end; read from disk when they are used.
+        starts: (D + 1,) the start of each document, and the stop of the last one.
         labels: (D,) 0 for none, k for label_names[k - 1].
-        twins: (D,) the first document of equal contents, itself in most cases.
+        twins: (D,) the first document with equal contents, usually the document itself.
         files: (F,) the names of the files that the documents come from.
         firsts: (F + 1,) the first document of each file, and D.
-        units: how many characters, bytes or notes there are in all.
-        key: the hash of the contents and options that it was made of.
-        paths: (F,) where `gen.corpus.prepare` found the files just now; empty in a store opened by its folder.
-        older_keys: those of the same files, read as before: by earlier versions of the rules for MIDI.
+        units: the number of characters, bytes or notes of the corpus.
+        key: the hash of the contents and options that the store was made of.
+        paths: (F,) the paths at which `gen.corpus.prepare` found the files; empty in a store opened by its folder.
+        older_keys: the keys of stores of the same files made by earlier versions of the rules for MIDI.
     """
 
     folder: Path
@@ -82,16 +82,16 @@ class Store:
 
     @property
     def num_copies(self) -> int:
-        """How many documents are equal to one before them."""
+        """The number of documents that are equal to an earlier one."""
         return int(np.count_nonzero(self.twins != np.arange(len(self.twins))))
 
     @property
     def num_documents(self) -> int:
-        """D."""
+        """The number of documents, D."""
         return len(self.starts) - 1
 
     def name(self, document: int) -> str:
-        """Returns a document's name: that of its file, and its number there if that has several: `names.txt:17`."""
+        """Returns the name of a document: that of its file, with a number if the file has several: `names.txt:17`."""
         file = int(np.searchsorted(self.firsts, document, side="right")) - 1
         is_alone = self.firsts[file + 1] - self.firsts[file] == 1
         return self.files[file] if is_alone else f"{self.files[file]}:{document - self.firsts[file] + 1}"
@@ -107,10 +107,10 @@ def open_store(folder: Path, *, is_checked: bool = True) -> Store:
 
     Args:
         folder: stores_folder() / key.
-        is_checked: whether its files are read through and compared with their hashes (about 1 GB/s).
+        is_checked: whether all files are read and compared with their hashes (about 1 GB/s).
 
     Raises:
-        CorpusError: it is missing, damaged or of another format.
+        CorpusError: the store is missing, damaged or of another format.
     """
     try:
         index = _read_index(folder / INDEX)
@@ -133,12 +133,9 @@ def open_store(folder: Path, *, is_checked: bool = True) -> Store:
 
 
 def file_digest(path: Path) -> str:
-    """Returns the hash of a file; read, not mapped, so that it does not count as our memory."""
-    digest = hashlib.sha256()
+    """Returns the hash of a file. The file is not mapped, so that it does not count as memory of this process."""
     with path.open("rb", buffering=0) as file:
-        while data := file.read(_CHUNK_BYTES):
-            digest.update(data)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _mapped_columns(folder: Path, index: Mapping[str, Any], *, is_checked: bool) -> _Columns:
@@ -170,7 +167,7 @@ def _columns_of_index(folder: Path, index: Mapping[str, Any], *, is_checked: boo
 
 
 def _digests(path: Path, offsets: NDArray[np.int64]) -> list[str]:
-    """Returns the hash of each stretch of a file."""
+    """Returns the hashes of the parts of a file between offsets."""
     digests = []
     with path.open("rb") as file:
         for size in np.diff(offsets).tolist():
@@ -189,7 +186,7 @@ def _labels(path: Path, num_documents: int) -> NDArray[np.int32]:
 
 
 def _no_labels(num_documents: int) -> NDArray[np.int32]:
-    """Returns a zero a document in the memory of one."""
+    """Returns a zero per document, in the memory of a single one."""
     return np.broadcast_to(np.zeros(1, np.int32), (num_documents,))
 
 

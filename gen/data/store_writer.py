@@ -1,4 +1,4 @@
-"""Writes a store of token ids, file by file, in parts that hold the ends of any number of documents."""
+"""Writes a store of token ids, file by file; a file is written in parts, with any number of documents in each."""
 
 import hashlib
 import json
@@ -43,14 +43,14 @@ _ABANDONED_SECONDS: Final = 24 * 3600.0
 
 
 class Written(NamedTuple):
-    """How many documents a file gave."""
+    """The number of documents that were written for a file."""
 
     num_documents: int
-    num_empty: int  # that were left out
+    num_empty: int  # left out
 
 
-class _Place(NamedTuple):
-    """Where the writer stands."""
+class _Mark(NamedTuple):
+    """The state of the writer after the last complete file."""
 
     num_ids: int
     num_documents: int
@@ -58,28 +58,26 @@ class _Place(NamedTuple):
 
 
 class StoreWriter:
-    """Writes a store file by file; used in a `with`, it leaves nothing behind unless `commit` was reached.
+    """Writes a store file by file; a context manager that removes everything on exit unless `commit` has succeeded.
 
     Args:
-        folder: where the store shall be; its name is the key.
-        num_symbols: how many different ids there can be.
+        folder: the final folder of the store; its name is the key.
+        num_symbols: the number of different ids.
 
     Raises:
-        CorpusError: at any call, when the disk is full or cannot be written.
+        CorpusError: at any call, if the disk is full or cannot be written.
     """
 
     def __init__(self, folder: Path, *, num_symbols: int) -> None:
         self._folder = folder
         self._dtype = np.dtype(np.min_scalar_type(max(num_symbols - 1, 0)))
         self._files: list[str] = []
-        self._documents: list[int] = []  # of each file
+        self._documents: list[int] = []  # the number in each file
         self._label_numbers: dict[str | None, int] = {None: 0}
-        self._labels = (
-            bytearray()
-        )  # of each document, by the order in which labels came; shorter where the last have none
+        self._labels = bytearray()  # a label number per document; shorter if the last documents have no label
         self._hashes = DocumentHashes()
-        self._hashed = bytearray()  # the hash of each document
-        self._place = _Place(0, 0, hashlib.sha256())
+        self._hashed = bytearray()  # a hash per document
+        self._mark = _Mark(0, 0, hashlib.sha256())
         with _disk_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(folder.parent)
@@ -93,21 +91,21 @@ class StoreWriter:
 
     def __exit__(self, *_exception: object) -> None:
         for file in self._out.values():
-            with suppress(OSError):  # a full disk again; what it could not write is removed now
+            with suppress(OSError):  # on a full disk, closing fails too; the file is removed below
                 file.close()
         shutil.rmtree(self._beside, ignore_errors=True)
 
     @property
     def num_documents(self) -> int:
-        """How many documents there are of the files that have been closed."""
-        return self._place.num_documents
+        """The number of documents of all closed files."""
+        return self._mark.num_documents
 
     def open_file(self, *, label: str | None) -> None:
-        """Begins a file; its label is that of all its documents that have none of their own."""
+        """Begins a file; its label applies to all its documents without a label of their own."""
         self._begin_file(label)
 
     def add(self, ids: IdArray, ends: NDArray[np.int64] = NO_ENDS, labels: Sequence[str | None] | None = None) -> None:
-        """Appends (N,) ids, among which (E,) documents end, with labels of their own or with that of the file."""
+        """Appends (N,) ids, with (E,) ends of documents among them, and with (E,) labels if they have their own."""
         data = np.ascontiguousarray(ids, self._dtype)
         with _disk_errors(self._folder):
             self._out[IDS].write(data.data)
@@ -118,20 +116,20 @@ class StoreWriter:
         self._num_ids += len(data)
 
     def close_file(self, name: str) -> Written:
-        """Ends the file, and with it its last document."""
+        """Ends the file and its last document."""
         self.add(np.empty(0, self._dtype), np.zeros(int(self._num_ids > self._start), np.int64))
-        num_documents = self._num_documents - self._place.num_documents
+        num_documents = self._num_documents - self._mark.num_documents
         self._files.append(name)
         self._documents.append(num_documents)
-        self._place = _Place(self._num_ids, self._num_documents, self._digest)
+        self._mark = _Mark(self._num_ids, self._num_documents, self._digest)
         return Written(num_documents, self._num_empty)
 
     def drop_file(self) -> None:
-        """Takes back what was added since the file began."""
-        num_documents = self._place.num_documents
+        """Removes what was added since the file began."""
+        num_documents = self._mark.num_documents
         del self._labels[num_documents * LABEL_TYPE.itemsize :], self._hashed[num_documents * _HASH_TYPE.itemsize :]
         sizes = {
-            IDS: self._place.num_ids * self._dtype.itemsize,
+            IDS: self._mark.num_ids * self._dtype.itemsize,
             STARTS: (num_documents + 1) * START_TYPE.itemsize,
         }
         with _disk_errors(self._folder):
@@ -141,9 +139,9 @@ class StoreWriter:
                 self._out[name].truncate()
 
     def commit(self, *, codec_spec: Mapping[str, Any], report: Report) -> Store:
-        """Finishes the store, puts it in its place and opens it.
+        """Finishes the store, renames it to its final folder and opens it.
 
-        Labels count only when at least two are in use.
+        Labels are stored only if at least two are in use.
         """
         with _disk_errors(self._folder):
             for file in self._out.values():
@@ -152,7 +150,7 @@ class StoreWriter:
                 file.close()
             self._write_twins()
             label_names = self._write_labels()
-            digests = {IDS: self._place.digest.hexdigest()}
+            digests = {IDS: self._mark.digest.hexdigest()}
             names = (STARTS, TWINS, *([LABELS] if label_names else []))
             digests |= {name: file_digest(self._beside / name) for name in names}
             _write_index(self._beside / INDEX, self._index(label_names, digests, codec_spec, report))
@@ -161,8 +159,8 @@ class StoreWriter:
 
     def _begin_file(self, label: str | None) -> None:
         self._label = self._number(label)
-        self._num_ids, self._num_documents, digest = self._place
-        self._start = self._num_ids  # of the document that is being written
+        self._num_ids, self._num_documents, digest = self._mark
+        self._start = self._num_ids  # that of the current document
         self._digest = digest.copy()
         self._num_empty = 0
         self._hashes.begin_anew()
@@ -171,7 +169,7 @@ class StoreWriter:
         return self._label_numbers.setdefault(label, len(self._label_numbers))
 
     def _label_column(self, num_documents: int, labels: Sequence[str | None] | None) -> NDArray[np.int32] | None:
-        """Returns the (E,) numbers of the labels of documents, or None where neither they nor their file have any."""
+        """Returns (E,) the label numbers of documents, or None if neither they nor their file have labels."""
         if labels is not None:
             return np.array([self._number(label) for label in labels], LABEL_TYPE)
         return np.full(num_documents, self._label, LABEL_TYPE) if self._label else None
@@ -202,7 +200,7 @@ class StoreWriter:
         _write(self._beside / TWINS, [twins.astype(twins.dtype.newbyteorder("<"), copy=False)])
 
     def _write_labels(self) -> list[str]:
-        """Writes the labels' numbers, in the order of their names, unless there are none; returns the names."""
+        """Writes the labels, numbered in the order of their names, if there are any; returns the names."""
         counts = np.zeros(len(self._label_numbers), np.int64)
         for part in self._numbers():
             counts += np.bincount(part, minlength=len(counts))
@@ -259,7 +257,7 @@ def _write(path: Path, columns: Iterable[NDArray[np.generic]]) -> None:
 
 
 def _write_index(path: Path, index: Mapping[str, Any]) -> None:
-    body = json.dumps(index)  # at once: written piece by piece it takes ten times as long
+    body = json.dumps(index)  # as one string: json.dump, which writes piece by piece, takes ten times as long
     with path.open("w", encoding="ascii") as file:
         for text in (CHECKSUM, hashlib.sha256(body.encode()).hexdigest(), BODY, body, TAIL):
             file.write(text)
@@ -268,7 +266,7 @@ def _write_index(path: Path, index: Mapping[str, Any]) -> None:
 
 
 def _put_in_place(beside: Path, folder: Path) -> None:
-    """Renames a finished store to its place; gives way to a sound one that another process made meanwhile."""
+    """Renames a finished store to its final folder, unless another process has made a valid one there meanwhile."""
     try:
         beside.rename(folder)
         return
@@ -283,7 +281,7 @@ def _put_in_place(beside: Path, folder: Path) -> None:
 
 
 def _remove_abandoned(stores: Path) -> None:
-    """Removes what killed processes left, once it is a day old."""
+    """Removes temporary folders that killed processes left, once they are a day old."""
     for folder in stores.glob(f"{_UNFINISHED}*"):
         if time.time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

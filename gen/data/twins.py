@@ -1,8 +1,8 @@
-"""Which documents of a corpus are equal, found by a hash of 64 bits each, millions of them in little memory.
+"""Finds equal documents (twins) among tens of millions, by a hash of 64 bits each, in little memory.
 
 The hash of the ids x0, x1, ... is the sum of (x_i + 1) r^i modulo 2^64. So all documents of a part are hashed at once:
-each is a sum of terms, divided by the power of r where it starts. Were two documents to share a hash and nothing else,
-they would but fall on the same side of a split.
+the hash of each is a sum of terms, divided by the power of r at its start. If two different documents had the same
+hash, they would only fall into the same part of a split.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +19,10 @@ HashArray = NDArray[np.uint64]
 
 _MODULUS: Final = 1 << 64
 _BASE: Final = 0x9E3779B97F4A7C15  # r; odd, so that it has an inverse
-_HALF: Final = np.uint64(32)  # of the bits
-_BLOCK: Final = 1 << 15  # ids that are hashed at once: their powers stay in the cache
-_BUCKET: Final = 1 << 21  # documents that are compared at once, about
-_THREADS: Final = 2  # numpy lets others run while it sorts
+_HALF: Final = np.uint64(32)  # half of the bits
+_BLOCK: Final = 1 << 15  # ids hashed at once; their powers of r fit the cache
+_BUCKET: Final = 1 << 21  # documents compared at once, about
+_THREADS: Final = 2  # numpy releases the interpreter lock while it sorts
 
 
 def _powers(base: int) -> HashArray:
@@ -33,22 +33,22 @@ def _powers(base: int) -> HashArray:
 
 _POWERS: Final = _powers(_BASE)
 _INVERSES: Final = _powers(pow(_BASE, -1, _MODULUS))
-_ONES: Final = np.concatenate((np.zeros(1, np.uint64), np.cumsum(_POWERS)))  # the hashes of so many zeros
+_ONES: Final = np.concatenate((np.zeros(1, np.uint64), np.cumsum(_POWERS)))  # the hashes of 0, 1, 2, ... ids of 0
 
 
 class DocumentHashes:
-    """Hashes documents as their ids come."""
+    """Hashes documents from a stream of ids."""
 
     def __init__(self) -> None:
         self._terms = np.empty(_BLOCK + 1, np.uint64)
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Forgets what has come of a document that has not ended."""
+        """Discards the ids of a document that has not ended."""
         self._sum, self._length = 0, 0
 
     def push(self, ids: IdArray, ends: NDArray[np.int64]) -> HashArray:
-        """Takes (N,) ids, in which documents end at (E,) places; returns the (E,) hashes of these."""
+        """Takes (N,) ids, among which documents end at (E,) indices; returns the (E,) hashes of these documents."""
         if len(ids) <= _BLOCK:
             return self._push_block(ids, ends)
         found = []
@@ -60,13 +60,13 @@ class DocumentHashes:
 
     def _push_block(self, ids: IdArray, ends: NDArray[np.int64]) -> HashArray:
         num_ids = len(ids)
-        if not len(ends):  # in the middle of a long document, in half the time
+        if not len(ends):  # the middle of a long document, for which this takes half the time
             self._add(int(np.einsum("i,i", ids, _POWERS[:num_ids])) + int(_ONES[num_ids]), num_ids)
             return np.empty(0, np.uint64)
         terms = self._terms[: num_ids + 1]
         terms[:-1] = ids
         terms[:-1] *= _POWERS[:num_ids]
-        terms[-1] = 0  # where a document may begin of which nothing has come
+        terms[-1] = 0  # the term of a document that begins after the last id
         bounds = np.empty(len(ends) + 2, np.int64)
         bounds[0], bounds[1:-1], bounds[-1] = 0, ends, num_ids
         starts = bounds[:-1]
@@ -87,7 +87,7 @@ class DocumentHashes:
 
 
 def _mixed_(hashes: HashArray) -> HashArray:
-    """Makes every bit of hashes count, equal ones staying so: short documents have small sums. Returns them."""
+    """Mixes the bits of hashes in place, because the sums of short documents are small; returns the hashes."""
     hashes ^= hashes >> _HALF
     hashes *= np.uint64(_BASE)
     hashes ^= hashes >> _HALF
@@ -95,11 +95,11 @@ def _mixed_(hashes: HashArray) -> HashArray:
 
 
 def first_equals(hashes: HashArray) -> IndexArray:
-    """Returns (D,) the first document with the same hash as each has, itself in most cases; as narrow as D allows."""
+    """Returns (D,) the first document with the same hash as each document, usually itself."""
     firsts = np.arange(len(hashes), dtype=index_type(len(hashes)))
     num_buckets = min(256, 1 << (len(hashes) // _BUCKET).bit_length())
     buckets = np.empty(len(hashes), np.uint8)
-    for start in range(0, len(hashes), CHUNK):  # by their first bits, and in parts, to take no memory for all
+    for start in range(0, len(hashes), CHUNK):  # by the first bits of the hash; in parts, to save memory
         buckets[start : start + CHUNK] = (hashes[start : start + CHUNK] >> _HALF) * np.uint64(num_buckets) >> _HALF
     with ThreadPoolExecutor(_THREADS) as threads:
         for copies, originals in threads.map(partial(_copies, hashes, buckets, num_buckets), range(num_buckets)):
@@ -110,25 +110,25 @@ def first_equals(hashes: HashArray) -> IndexArray:
 def _copies(
     hashes: HashArray, buckets: NDArray[np.uint8], num_buckets: int, bucket: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns where the documents of a bucket are that have a hash which came before, and where it came first."""
-    places = np.flatnonzero(buckets == bucket)
-    order, in_order = _sorted(hashes[places], num_buckets)
+    """Returns the documents of a bucket whose hash occurred before, and the documents where it occurred first."""
+    documents = np.flatnonzero(buckets == bucket)
+    order, in_order = _sorted(hashes[documents], num_buckets)
     copies = 1 + np.flatnonzero(in_order[1:] == in_order[:-1])
     leaders = np.arange(len(order))
     leaders[copies] = 0
     np.maximum.accumulate(leaders, out=leaders)
-    return places[order[copies]], places[order[leaders[copies]]]
+    return documents[order[copies]], documents[order[leaders[copies]]]
 
 
 def _sorted(hashes: HashArray, num_buckets: int) -> tuple[NDArray[np.int64], HashArray]:
-    """Returns the order of (N,) hashes of one bucket, equal ones in theirs, and the hashes in it.
+    """Returns a stable order of (N,) hashes of one bucket, and the hashes in that order.
 
-    What is sorted are hashes with their places instead of their last bits, in a tenth of the time that sorting places
-    by their hashes takes. Hashes that differ in these bits alone, which is rare, are put in order after that.
+    It sorts numbers that hold the first bits of a hash and its index in place of the last bits: this takes a tenth of
+    the time of `np.argsort`. Hashes that differ only in the last bits, which is rare, are sorted afterwards.
     """
     bits = np.uint64(len(hashes).bit_length())
     last_bits = (np.uint64(1) << bits) - np.uint64(1)
-    keys = hashes << np.uint64(num_buckets.bit_length() - 1)  # less the first bits, which are those of the bucket
+    keys = hashes << np.uint64(num_buckets.bit_length() - 1)  # without the first bits, which are equal in a bucket
     keys &= ~last_bits
     keys |= np.arange(len(hashes), dtype=np.uint64)
     keys.sort()

@@ -179,20 +179,17 @@ def from_json(kind: type[Data], data: Mapping[str, Any], *, prefix: str = "", re
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """Returns a value of a field's type; JSON may write a whole float as an integer. Raises SettingError."""
-    if is_dataclass(kind) and isinstance(value, Mapping):
-        return from_json(cast(type, kind), value, prefix=f"{name}.")
-    if get_origin(kind) is Literal:
-        is_right = value in get_args(kind)
-    elif get_origin(kind) is tuple:
-        is_right = isinstance(value, list | tuple) and all(isinstance(item, get_args(kind)[0]) for item in value)
-        value = tuple(value) if is_right else value
-    else:
-        parts = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-        kinds = tuple(get_origin(part) or part for part in parts)
-        is_right = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
-    if not is_right:
-        raise SettingError(f"{name} is {str(value)[:40]}")
-    return value
+    for part in get_args(kind) if isinstance(kind, UnionType) else (kind,):
+        origin, arguments = get_origin(part) or part, get_args(part)
+        if is_dataclass(origin) and isinstance(value, Mapping):
+            return from_json(cast(type, origin), value, prefix=f"{name}.")
+        if origin is Literal and value in arguments:
+            return value
+        if origin is tuple and isinstance(value, list | tuple) and all(isinstance(v, arguments[0]) for v in value):
+            return tuple(value)
+        if origin not in (Literal, tuple) and isinstance(value, int | float if origin is float else origin):
+            return value
+    raise SettingError(f"{name} is {str(value)[:40]}")
 
 
 def _check_encoding(encoding: str) -> None:

@@ -4,11 +4,10 @@ The vocabulary of the new run is the union of both, and so are its labels and co
 corpus lacks keep their weights, so the model can still draw the symbols and be asked for the labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gen.codec import Codec
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.codecs.text.char import CharCodec
@@ -22,49 +21,32 @@ class Base:
     """The run that another one starts from.
 
     Args:
-        spec: of its codec.
-        label_names: of its labels.
+        codec: the spec of its codec.
+        labels: names of its labels.
         can_end: True if it has learnt to end documents.
     """
 
-    spec: Mapping[str, Any]
-    label_names: tuple[str, ...]
+    codec: dict[str, Any]
+    labels: tuple[str, ...]
     can_end: bool
-
-    @property
-    def codec(self) -> Codec[Any, Any]:
-        """The codec. Raises CheckpointError if the spec describes none."""
-        return load_codec(self.spec)
 
     @property
     def alphabet(self) -> str:
         """The characters in the vocabulary of a `char` codec; empty for other codecs."""
-        codec = self.codec
+        codec = load_codec(self.codec)
         return codec.alphabet if isinstance(codec, CharCodec) else ""
 
     @property
     def normalize(self) -> Normalize:
         """The normal form of Unicode of the texts."""
-        return normalize_of(self.spec)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the base as JSON data."""
-        return {"codec": dict(self.spec), "labels": list(self.label_names), "can_end": self.can_end}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Base":
-        """Returns the base whose JSON data is given. Raises SettingError if the data describes none."""
-        try:
-            return cls(dict(data["codec"]), tuple(data["labels"]), bool(data["can_end"]))
-        except (KeyError, TypeError, ValueError) as err:
-            raise SettingError(f"base: describes no run to start from ({err})") from err
+        return normalize_of(self.codec)
 
     def codec_name(self, asked: str, run: str) -> str:
         """Returns the name of the codec for a run that starts from this one.
 
         Raises SettingError if `asked` is another codec.
         """
-        own = self.codec.name
+        own = load_codec(self.codec).name
         if asked not in ("auto", own):
             raise SettingError(
                 f"--codec: {asked} cannot go on from {run}, whose codec is {own}", hint="leave out --codec, or --from"
@@ -73,9 +55,9 @@ class Base:
 
     def controls(self, asked: Sequence[str]) -> tuple[str, ...]:
         """Returns the controls for a run that starts from this one: the union of its own and `asked`."""
-        own = self.codec.controls
+        own = load_codec(self.codec).controls
         return ordered_controls((*(own.names if own else ()), *asked))
 
-    def labels(self, found: Sequence[str]) -> tuple[str, ...]:
+    def all_labels(self, found: Sequence[str]) -> tuple[str, ...]:
         """Returns the labels for a run that starts from this one: its own, then the new ones of `found`."""
-        return (*self.label_names, *(name for name in found if name not in self.label_names))
+        return (*self.labels, *(name for name in found if name not in self.labels))

@@ -128,8 +128,7 @@ class RunHeader:
     @property
     def logit_scale(self) -> float:
         """The factor on the logits from the end of training (`gen.analysis.calibrate`); 1 before that."""
-        scale: float = self.result.get("logit_scale", 1.0)
-        return scale
+        return float(self.result.get("logit_scale", 1.0))
 
     @property
     def base(self) -> Base:

@@ -104,10 +104,10 @@ def _begin(start: _Start, options: CorpusOptions, given: Mapping[str, Any], from
             raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
         if from_run is not None and peers.is_first:
             source = read_run_file(find_model_file(from_run), "model")
-    base = peers.first(lambda: source and source[1].base.to_json())
+    base = peers.first(lambda: source and to_json(source[1].base))
     with peers.together():
         if base is not None:
-            options = _based(options, Base.from_json(base), str(from_run))
+            options = _based(options, from_json(Base, base), str(from_run))
     try:
         material = _open_corpus(start, options)
     except CorpusError as err:

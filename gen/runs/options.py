@@ -59,7 +59,7 @@ class CorpusOptions:
         names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
         options = {name: getattr(self, name) for name in names} | to_json(self.reading)
         if self.base is not None:
-            options["base"] = self.base.to_json()
+            options["base"] = to_json(self.base)
         return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
 
 
@@ -69,6 +69,4 @@ def options_from_json(data: Mapping[str, Any], *, required: Sequence[str]) -> Co
     parts = {name: data[name] for name in data if name not in READING_FIELDS}
     reading = {name: data[name] for name in data if name in READING_FIELDS}
     parts["reading"] = from_json(Reading, reading, prefix=prefix, required=required)
-    if "base" in data:
-        parts["base"] = Base.from_json(data["base"])
     return from_json(CorpusOptions, parts, prefix=prefix, required=required)

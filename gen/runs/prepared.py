@@ -218,7 +218,7 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
     codec = load_codec(store.codec_spec).fitted(store.ids)
     if options.base is None:
         return codec, store.label_names
-    return codec.merged_with(options.base.spec), options.base.labels(store.label_names)
+    return codec.merged_with(options.base.codec), options.base.all_labels(store.label_names)
 
 
 def _parts(

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from gen.config import TrainingConfig
 from gen.errors import CheckpointError, SettingError
+from gen.runs.base import Base
 from gen.runs.checkpoint import Kind, read_header
 from gen.runs.header import RunHeader, read_run_file, read_run_header, write_run_file
 from gen.runs.opening import train
@@ -66,6 +67,17 @@ def test_a_header_of_an_older_version_is_written_as_it_was_read(run: str, kind: 
     data = raw(OLD_RUNS / run, kind)
 
     assert json.dumps(RunHeader.from_json(data, kind).to_json()) == json.dumps(data)
+
+
+def test_the_run_that_a_run_starts_from_is_in_its_training_checkpoint_alone(folder: Path) -> None:
+    data = raw(folder, "training")
+    data["corpus"]["options"]["base"] = {"codec": {"name": "byte", "version": 1}, "labels": ["a"], "can_end": True}
+
+    header = RunHeader.from_json(data, "training")
+
+    assert header.corpus.options.base == Base({"name": "byte", "version": 1}, ("a",), True)
+    assert json.loads(json.dumps(header.to_json())) == data
+    assert "base" not in header.corpus.to_json("model")["options"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

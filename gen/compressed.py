@@ -28,10 +28,7 @@ _FIRST_BYTES: tuple[tuple[bytes, Compression], ...] = (
     (b"\xfd7zXZ\0", "xz"),
     (b"\x5d\0\0", "xz"),  # LZMA as it was before xz
 )
-_BZIP2_BLOCKS = (
-    b"\x31\x41\x59\x26\x53\x59",
-    b"\x17\x72\x45\x38\x50\x90",
-)  # of the first block, or of the end of an empty file
+_BZIP2_MARKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")  # of a first block, or of the end
 _UNPACKING_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 
 
@@ -45,7 +42,7 @@ class Head(NamedTuple):
 def compression_of(head: bytes) -> Compression | None:
     """Returns the compression of a file with these first bytes, or None."""
     for first, compression in _FIRST_BYTES:
-        if head.startswith(first) and (compression != "bzip2" or head[4:10] in _BZIP2_BLOCKS):
+        if head.startswith(first) and (compression != "bzip2" or head[4:10] in _BZIP2_MARKS):
             return compression
     return None
 

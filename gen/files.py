@@ -93,7 +93,7 @@ class FolderLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether the lock excludes other processes."""
+        """True if the lock excludes other processes, False on a disk without locks."""
         return self._handle is not None
 
     def check(self) -> None:

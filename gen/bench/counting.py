@@ -1,8 +1,8 @@
-"""How much arithmetic, and how many weights, one token takes.
+"""Counts the arithmetic operations, and the bytes of weights, that one token needs.
 
-Counted are the products with the weight matrices alone, two operations a multiply-add: looking up an embedding costs
-none, and gates, softmax and optimiser are left out, so what is reached of a machine's products is the whole program's
-share.
+Only products with weight matrices count, with two operations per multiply-add. Looking up an embedding counts as none;
+gates, softmax and optimiser are left out. So the share of the machine's product speed that a program reaches is a
+share of the whole program.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ class Matrix(NamedTuple):
 def training_flops(config: ModelConfig) -> int:
     """Returns the operations of training on one token: 3 * 2 * (sum over layers of G*H*(in + H), and out*V).
 
-    Three products of the same size a matrix: forward, the gradient of its input, the gradient of its weights. A tied
-    output is out = E wide and has the projection H*E before it.
+    Each matrix takes part in three products of the same size: the forward pass, the gradient of its input, and the
+    gradient of its weights. A tied output has out = E inputs, after a projection of H*E weights.
     """
     return 3 * 2 * sum(matrix.num_weights for matrix in training_matrices(config))
 
@@ -42,12 +42,12 @@ def stepping_flops(config: ModelConfig) -> int:
 
 
 def stepping_bytes(config: ModelConfig, precision: StepPrecision = "fp32") -> int:
-    """Returns the bytes of weights that the stepper reads for one token, or for one token of each of several rows."""
+    """Returns the bytes of weights that the stepper reads to advance any number of rows by one token."""
     return BYTES_A_WEIGHT[precision] * sum(matrix.num_weights for matrix in stepping_matrices(config))
 
 
 def training_matrices(config: ModelConfig) -> list[Matrix]:
-    """Returns the matrices of a model, the embedding apart."""
+    """Returns the weight matrices of a model, without the embedding."""
     gates = CELLS[config.cell].num_gates * config.hidden_size
     sizes = [config.embedding_size] + [config.hidden_size] * config.num_layers
     matrices = [Matrix(gates, size + config.hidden_size) for size in sizes[:-1]]
@@ -59,7 +59,7 @@ def training_matrices(config: ModelConfig) -> list[Matrix]:
 
 
 def stepping_matrices(config: ModelConfig) -> list[Matrix]:
-    """Returns what is left of them for one token: layer 0's input product and a projection are folded away."""
+    """Returns the weight matrices of the stepper, which folds the input product of layer 0 and a projection away."""
     gates = CELLS[config.cell].num_gates * config.hidden_size
     layers = [Matrix(gates, config.hidden_size * (1 if n == 0 else 2)) for n in range(config.num_layers)]
     return [*layers, Matrix(config.vocab_size, config.hidden_size)]

@@ -1,10 +1,10 @@
-"""What the machine can give at best, by the simplest programs that ask for nothing else.
+"""The limits of the machine: the speeds of big matrix products and of reading memory, without any other work.
 
-Of several programs for the same thing the fastest counts, and of several rounds the best: a limit is what was reached
-once. Measured on one core of a Zen 5 for 4 MB, which its third cache holds: a sum of float32 84 GB/s, of int64 85, the
-greatest of float32 81, a matrix-vector product 72, a dot product 56; for 16 MB 96, 97, 73, 64, 52. So the first three
-stand here, and where kernels are compiled one that reads as the stepper does: which of them is the fastest changes with
-size and machine.
+A limit is the best speed reached: that of the fastest of several programs, in the best of several rounds. On one core
+of a Zen 5, programs read 4 MB, which fit its third cache, at these speeds: a sum of float32 84 GB/s, of int64 85, a
+maximum of float32 81, a matrix-vector product 72, a dot product 56. For 16 MB they are 96, 97, 73, 64 and 52. So the
+first three are measured here and, with compiled kernels, a program that reads as the stepper does. The fastest of them
+depends on size and machine.
 """
 
 from collections.abc import Callable
@@ -19,17 +19,17 @@ from gen.kernels.stepping import has_step_kernel, read_weights, weights_to_read
 from gen.models.packed import packed_product
 from gen.training.trainer import DTYPES
 
-PRODUCT_SIZE_CPU, PRODUCT_SIZE_GPU = 1024, 8192  # n of the (n, n) matrices: enough to hide what a call costs
-COPIED_BYTES = 1 << 28  # on a GPU: more than its caches hold
-MIN_BYTES_A_CALL = 1 << 20  # on a CPU: below it the call itself would be measured
+PRODUCT_SIZE_CPU, PRODUCT_SIZE_GPU = 1024, 8192  # n of (n, n) matrices, large enough to hide the cost of a call
+COPIED_BYTES = 1 << 28  # on a GPU: more than its caches
+MIN_BYTES_PER_CALL = 1 << 20  # on a CPU: with fewer, the cost of the call would dominate
 
 
 def product_limit(device: torch.device, precision: Precision, *, may_use_tf32: bool = False) -> Contender:
-    """Returns a big matrix product, counted in operations.
+    """Returns a contender that multiplies big matrices and counts operations.
 
     Args:
-        precision: fp32 on a CPU is also tried with the weights packed once, as the stepper has them.
-        may_use_tf32: on CUDA, let fp32 be what cuDNN's recurrent layers take it for.
+        precision: for fp32 on a CPU, packed weights as in the stepper are tried too.
+        may_use_tf32: whether fp32 on CUDA may be TF32, as in cuDNN's recurrent layers.
     """
     size = PRODUCT_SIZE_CPU if device.type == "cpu" else PRODUCT_SIZE_GPU
     generator = torch.Generator().manual_seed(0)
@@ -44,7 +44,7 @@ def product_limit(device: torch.device, precision: Precision, *, may_use_tf32: b
 
 
 def reading_limit(device: torch.device, num_bytes: int) -> Contender:
-    """Returns what reads so many bytes over and over, counted in bytes; on a GPU a copy, both ways counted."""
+    """Returns a contender that reads the same bytes again and again; on a GPU it copies, and counts both directions."""
     if device.type != "cpu":
         source = torch.zeros(COPIED_BYTES // 4, device=device)
         return Contender("copy", (_copy(source, torch.empty_like(source)),))
@@ -56,7 +56,7 @@ def _multiply(x: Tensor, product: Callable[[Tensor], Tensor]) -> Work:
 
     def multiply() -> float:
         product(x)
-        synchronize(x.device)  # else a thousand products would wait in its queue
+        synchronize(x.device)  # otherwise a thousand products would wait in the queue of a GPU
         return operations
 
     return multiply
@@ -80,16 +80,16 @@ def _copy(source: Tensor, target: Tensor) -> Work:
 
 
 def _readings(num_bytes: int) -> list[Work]:
-    """Returns programs that read every byte and write next to nothing; little is read several times in a call."""
+    """Returns programs that read every byte and write almost nothing; few bytes are read several times per call."""
     floats = torch.ones(max(1, -(-num_bytes // 8)) * 2)  # an even number, for the view as int64
     integers = floats.view(torch.int64)
-    times = -(-MIN_BYTES_A_CALL // floats.nbytes)
+    times = -(-MIN_BYTES_PER_CALL // floats.nbytes)
     views = floats.expand(times, -1), integers.expand(times, -1)  # the same memory, however many times
     programs = (views[0].sum, views[1].sum, views[0].amax)
     works: list[Work] = [partial(_read, program, float(times * floats.nbytes)) for program in programs]
     if has_step_kernel():
         weights = weights_to_read(num_bytes)
-        works.append(lambda: float(read_weights(weights, -(-MIN_BYTES_A_CALL // weights.nbytes))))
+        works.append(lambda: float(read_weights(weights, -(-MIN_BYTES_PER_CALL // weights.nbytes))))
     return works
 
 

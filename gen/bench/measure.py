@@ -1,7 +1,7 @@
-"""What the program can do on this machine, beside torch's own modules and beside the machine's limits.
+"""Measures the speed of training and sampling, and compares it with plain torch and with the limits of the machine.
 
-Contenders take turns, some rounds of them. A rate is the median of its rounds, a limit the best of them. Weights and
-text are random, from a fixed seed: speed does not depend on what was learnt. Nothing is written to disk.
+Contenders take turns in several rounds. A rate is the median of the rounds, a limit the best of them. Weights and text
+are random, from a fixed seed, because speed does not depend on what a model has learnt. Nothing is written to disk.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,16 +26,16 @@ from gen.models.stepper import Stepper, StepPrecision
 TRAINING_TURNS = 3  # in a round
 SAMPLING_TURNS: Mapping[StepPrecision, int] = MappingProxyType({"fp32": 5, "int8": 4})
 
-OnTurn = Callable[[str, int, int], None]  # what is measured now, how many measurements are done, and of how many
+OnTurn = Callable[[str, int, int], None]  # the current measurement, the number of measurements done, and of all
 
 
 def num_measurements(plan: Plan) -> int:
-    """Returns how many measurements `measure` takes, each of `plan.seconds` and a little."""
+    """Returns the number of measurements of `measure`, each of which takes a little more than `plan.seconds`."""
     return 1 + ROUNDS * (TRAINING_TURNS + sum(SAMPLING_TURNS[p] for p in _precisions(plan)) * len(plan.rows))
 
 
 def measure(plan: Plan, on_turn: OnTurn) -> Report:
-    """Measures everything; torch has as many threads afterwards as before."""
+    """Measures everything; restores the number of torch's threads."""
     total, done = num_measurements(plan), 0
 
     def count(part: str, contender: str) -> None:
@@ -48,8 +48,8 @@ def measure(plan: Plan, on_turn: OnTurn) -> Report:
 
     with num_threads(plan.threads):
         ours = Contender("gen", (train_ours(plan),))
-        watch("training").turn(ours)  # alone in memory, and warm from here on
-        most, most_of_device = peak_bytes(), peak_device_bytes(plan.device)
+        watch("training").turn(ours)  # measures memory before other contenders use any, and warms up
+        process_peak, device_peak = peak_bytes(), peak_device_bytes(plan.device)
         training = _training(plan, ours, watch("training"))
         model = new_model(plan)
         steppers = [Stepper(model, precision) for precision in _precisions(plan)]
@@ -66,8 +66,8 @@ def measure(plan: Plan, on_turn: OnTurn) -> Report:
                 for stepper in steppers
             ),
             memory=Memory(
-                process_bytes=most,
-                device_bytes=most_of_device,
+                process_bytes=process_peak,
+                device_bytes=device_peak,
                 parameter_bytes=sum(parameter.nbytes for parameter in model.parameters()),
             ),
         )
@@ -118,5 +118,5 @@ def _sampling(plan: Plan, stepper: Stepper, rows: int, watch: Stopwatch) -> Samp
 
 
 def _precisions(plan: Plan) -> tuple[StepPrecision, ...]:
-    """Returns those that the stepper has here."""
+    """Returns the precisions of the stepper on this device."""
     return ("fp32", "int8") if plan.device.type == "cpu" and has_step_kernel() else ("fp32",)

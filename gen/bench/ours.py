@@ -1,4 +1,4 @@
-"""The program's own contenders: the whole trainer, the stepper and the loop that draws."""
+"""The contenders of gen: the whole trainer, the stepper and the loop that draws tokens."""
 
 from dataclasses import replace
 from itertools import islice
@@ -18,25 +18,25 @@ from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import Stepper
 from gen.training.trainer import Trainer
 
-NUM_WINDOWS = 128  # of a row, in an epoch of random ids
+NUM_WINDOWS = 128  # per row and epoch of random ids
 
 
 def new_model(plan: Plan) -> RecurrentLM:
-    """Returns a model of the plan's sizes with fresh weights, on its device."""
+    """Returns a model of the plan's sizes with random weights, on the plan's device."""
     model = RecurrentLM(plan.model)
     randomise_(model, plan.model)
     return model.to(plan.device)
 
 
 def train_ours(plan: Plan) -> Work:
-    """Returns a step of the whole trainer on random ids, its batches among it; counts tokens."""
+    """Returns a function that trains for one step on random ids, including making the batch; it counts tokens."""
     config = replace(plan.training, learning_rate=LEARNING_RATE, seed=SEED, steps=None, epochs=None, minutes=None)
     steps = Trainer(new_model(plan), _batches(plan, config), config).run()
     return lambda: float(next(steps).num_tokens)
 
 
 def step_ours(stepper: Stepper, num_rows: int) -> Work:
-    """Returns what advances all rows by one token; counts the tokens of all rows."""
+    """Returns a function that advances all rows by one token; it counts the tokens of all rows."""
     tokens = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
     state = stepper.initial_state(tokens)
 
@@ -49,7 +49,7 @@ def step_ours(stepper: Stepper, num_rows: int) -> Work:
 
 
 def draw_ours(plan: Plan, stepper: Stepper, num_rows: int) -> Work:
-    """Returns what draws a token of every row as `gen sample` does, grammar and all; counts the tokens of all rows."""
+    """Returns a function that draws a token for every row as `gen sample` does, with the grammar; it counts tokens."""
     drawn = generate(
         stepper,
         prompt=(),

@@ -1,4 +1,4 @@
-"""What one writes without gen: torch's own modules, a training loop of a dozen lines, one token at a time."""
+"""The contenders of plain torch: a model of its own modules, a short training loop, and one token at a time."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from gen.config import CellName, ModelConfig
 from gen.models.cells import CELLS, Memory
 from gen.training.trainer import DTYPES
 
-LEARNING_RATE = 1e-4  # random ids have nothing to teach: what is learnt stays calm
+LEARNING_RATE = 1e-4  # low, so that training on random ids stays stable
 SEED = 0
 MODULES: Mapping[CellName, Callable[..., nn.RNNBase]] = MappingProxyType(
     {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -21,7 +21,7 @@ MODULES: Mapping[CellName, Callable[..., nn.RNNBase]] = MappingProxyType(
 
 
 class Peer(nn.Module):
-    """The sizes of a `RecurrentLM` in torch's own modules, with torch's dropout and without labels."""
+    """A model of torch's own modules with the sizes of a `RecurrentLM`, with torch's dropout and without labels."""
 
     def __init__(self, config: ModelConfig, device: torch.device) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ class Peer(nn.Module):
 
 
 def randomise_(module: nn.Module, config: ModelConfig) -> None:
-    """Draws all weights anew: in no time, whatever their sizes, and small enough for every precision."""
+    """Draws all weights from a range that is small enough for every precision; fast even for large models."""
     generator, bound = torch.Generator().manual_seed(SEED), config.hidden_size**-0.5
     for parameter in module.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
 
 def train_peer(plan: Plan) -> Work:
-    """Returns a step of the bare loop, on one batch that never leaves the device; counts tokens."""
+    """Returns a function that trains for one step, always on the same batch; it counts tokens."""
     config, device = plan.training, plan.device
     peer = Peer(plan.model, device).train()
     is_fused = device.type in ("cpu", "cuda")
@@ -95,7 +95,7 @@ def train_peer(plan: Plan) -> Work:
 
 
 def step_peer(plan: Plan, num_rows: int) -> Work:
-    """Returns what advances all rows by one token; counts the tokens of all rows."""
+    """Returns a function that advances all rows by one token; it counts the tokens of all rows."""
     peer = Peer(plan.model, plan.device).eval()
     tokens = torch.zeros(1, num_rows, dtype=torch.int64, device=plan.device)
     memory = peer.initial_memory(num_rows)

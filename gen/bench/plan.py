@@ -1,4 +1,4 @@
-"""What is measured, and for how long: the sizes of a run, or those that `gen train` would choose here."""
+"""Plans of a measurement: the sizes of a run, or those that `gen train` would choose on this machine."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,30 +14,30 @@ from gen.runs.run import load
 from gen.training.recipe import CorpusSummary, choose_recipe
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
-MIN_VOCAB, MAX_VOCAB = 3, 1 << 24  # begin, end and something to say
+MIN_VOCAB, MAX_VOCAB = 3, 1 << 24  # at least begin, end and one symbol
 MAX_SECONDS, MAX_THREADS = 600, 1024
-CORPUS_TOKENS = 1 << 20  # of the text that the recipe is asked about
+CORPUS_TOKENS = 1 << 20  # the corpus size for which the recipe is chosen
 SIZES = ("cell", "num_layers", "hidden_size", "embedding_size")
 OPTIONS = {"num_layers": "layers", "hidden_size": "hidden", "embedding_size": "embedding", "vocab_size": "vocab"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured.
+    """A measurement: sizes, device and time.
 
     Raises SettingError if a number is out of range.
     """
 
     model: ModelConfig
-    training: TrainingConfig  # its rate, seed and limits count nothing
+    training: TrainingConfig  # without effect: learning rate, seed and limits
     device: torch.device
-    run: str | None = None  # whose sizes these are
-    begin: int | None = None  # the id before the first; None for the last but one
+    run: str | None = None  # the run that has these sizes
+    begin: int | None = None  # the first input; None for the last id but one
     new_grammar: Callable[[], Grammar | None] = lambda: None
     rows: tuple[int, ...] = (1, 8, 64)  # samples drawn side by side
-    few_rows: int = 8  # below it one thread samples, unless `threads` says otherwise
-    threads: int | None = None  # None for what torch chooses
-    seconds: float = 0.8  # of one turn of one contender
+    few_rows: int = 8  # fewer rows are sampled on one thread, unless `threads` is given
+    threads: int | None = None  # None for torch's own number
+    seconds: float = 0.8  # for one turn of one contender
 
     def __post_init__(self) -> None:
         _check("vocab", self.model.vocab_size, MIN_VOCAB, MAX_VOCAB)
@@ -50,10 +50,10 @@ class Plan:
 
 
 def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: Any) -> Plan:
-    """Returns the plan for what `gen train` would choose here for a text of a million characters, without dropout.
+    """Returns the plan for the sizes that `gen train` would choose for a text of a million characters, without dropout.
 
     Args:
-        given: fields of ModelConfig and TrainingConfig that win over the choice.
+        given: fields of ModelConfig and TrainingConfig that replace the chosen ones.
         device: "auto", "cpu", "cuda" or "mps".
         options: fields of Plan.
 
@@ -70,11 +70,11 @@ def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: 
 
 
 def plan_of_run(name: str, given: Mapping[str, Any], *, device: str = "auto", **options: Any) -> Plan:
-    """Returns the plan for a run: its sizes, batches and grammar, in the precision that suits this machine.
+    """Returns the plan for the sizes, batches and grammar of a run, in the best precision of this machine.
 
     Args:
         name: the name of a folder under checkpoints/, a path to one, or a model.safetensors.
-        given: batch_size, bptt or precision, which win over the run's.
+        given: batch_size, bptt or precision that replace those of the run.
         device: "auto", "cpu", "cuda" or "mps".
         options: fields of Plan.
 

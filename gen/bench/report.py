@@ -1,4 +1,4 @@
-"""The figures that are measured, and those that follow from them."""
+"""The measured figures, and figures derived from them."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """Tokens a second of the whole trainer, and the arithmetic in them."""
+    """The speed of the whole trainer, in tokens and in arithmetic."""
 
     batch_size: int
     bptt: int
@@ -15,21 +15,21 @@ class Training:
     tokens_per_second: float
     peer_tokens_per_second: float  # of torch's own modules in a bare loop
     flops_per_token: int
-    limit_gflops: float  # a second, of a big product in the same precision
+    limit_gflops: float  # of a big product in the same precision
 
     @property
     def ratio(self) -> float:
-        """How many times the peer's rate."""
+        """The speed as a multiple of the peer's."""
         return self.tokens_per_second / self.peer_tokens_per_second
 
     @property
     def gflops(self) -> float:
-        """Operations a second, in thousands of millions."""
+        """The arithmetic, in 10^9 operations per second."""
         return self.tokens_per_second * self.flops_per_token / 1e9
 
     @property
     def share(self) -> float:
-        """Of the limit."""
+        """The arithmetic as a share of the limit."""
         return self.gflops / self.limit_gflops
 
     def to_json(self) -> dict[str, Any]:
@@ -39,47 +39,50 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Tokens a second of all rows together, one token after another, and what of the machine that takes."""
+    """The speed of sampling, one token at a time, and its share of the machine's limits; tokens are those of all rows.
+
+    The bytes are those of the weights, which the stepper reads once for a token of every row.
+    """
 
     rows: int
     precision: str  # of the stepper's weights
     threads: int
     tokens_per_second: float  # of the stepper
-    generate_tokens_per_second: float  # of the loop that draws
+    generate_tokens_per_second: float  # of the loop that draws tokens
     peer_tokens_per_second: float  # of torch's own modules
-    weight_bytes: int  # read for one token of every row
-    limit_gigabytes_per_second: float  # of reading as much over and over; on a GPU of a copy
+    weight_bytes: int
+    limit_gigabytes_per_second: float  # of reading the same number of bytes; on a GPU, of a copy
     flops_per_token: int
-    limit_gflops: float | None  # a second, of a big product in float32; None for int8
+    limit_gflops: float | None  # of a big product in float32; None for int8
 
     @property
     def ratio(self) -> float:
-        """How many times the peer's rate the stepper reaches."""
+        """The speed of the stepper as a multiple of the peer's."""
         return self.tokens_per_second / self.peer_tokens_per_second
 
     @property
     def generate_ratio(self) -> float:
-        """How many times the peer's rate is left with the draws."""
+        """The speed of the loop that draws tokens as a multiple of the peer's."""
         return self.generate_tokens_per_second / self.peer_tokens_per_second
 
     @property
     def gigabytes_per_second(self) -> float:
-        """Of weights that the stepper reads."""
+        """The bytes read by the stepper."""
         return self.tokens_per_second / self.rows * self.weight_bytes / 1e9
 
     @property
     def bytes_share(self) -> float:
-        """Of the limit of reading."""
+        """The bytes read as a share of the limit."""
         return self.gigabytes_per_second / self.limit_gigabytes_per_second
 
     @property
     def gflops(self) -> float:
-        """Operations a second of the stepper, in thousands of millions."""
+        """The arithmetic of the stepper, in 10^9 operations per second."""
         return self.tokens_per_second * self.flops_per_token / 1e9
 
     @property
     def flops_share(self) -> float | None:
-        """Of the limit of arithmetic, where there is one."""
+        """The arithmetic as a share of the limit; None without a limit."""
         return None if self.limit_gflops is None else self.gflops / self.limit_gflops
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +93,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The most memory that training had held before any peer was there; None where the system does not tell."""
+    """The peak of memory of training, measured before other contenders used any; None if the system has no figure."""
 
     process_bytes: int | None
     device_bytes: int | None
@@ -99,9 +102,9 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that was measured."""
+    """All figures of a measurement."""
 
-    run: str | None  # whose sizes these are
+    run: str | None  # the run that has these sizes
     machine: dict[str, Any]
     model: dict[str, Any]
     rounds: int
@@ -112,13 +115,5 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Returns JSON data."""
-        return {
-            "run": self.run,
-            "machine": self.machine,
-            "model": self.model,
-            "rounds": self.rounds,
-            "seconds": self.seconds,
-            "training": self.training.to_json(),
-            "sampling": [rows.to_json() for rows in self.sampling],
-            "memory": asdict(self.memory),
-        }
+        nested = {"training": self.training.to_json(), "sampling": [rows.to_json() for rows in self.sampling]}
+        return asdict(self) | nested

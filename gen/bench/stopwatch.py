@@ -1,4 +1,4 @@
-"""Rates measured turn about, so that whatever else a machine does troubles all alike."""
+"""Measures the rates of contenders in turns, so that other load on the machine affects all alike."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 
 ROUNDS = 3
-WARM_UP_CALLS = 2  # before each measurement: the contender before it has emptied the caches
+WARM_UP_CALLS = 2  # before each measurement, because the contender before it has evicted the caches
 
-Work = Callable[[], float]  # does something once and returns how much: tokens, operations or bytes
+Work = Callable[[], float]  # does some work and returns its amount in tokens, operations or bytes
 
 
 class Contender(NamedTuple):
-    """What is measured: one work, or several ways to do the same, of which the fastest counts."""
+    """One or several functions that do the same work; the rate of a contender is that of its fastest function."""
 
     name: str
     works: tuple[Work, ...]
@@ -26,10 +26,10 @@ class Stopwatch:
     """Measures contenders.
 
     Args:
-        device: that is waited for at both ends of a measurement.
-        seconds: of a turn.
-        on_turn: told what is measured now.
-        now: seconds; only differences count.
+        device: the device that a measurement waits for at its start and at its end.
+        seconds: the time of a turn.
+        on_turn: called with the name of a contender before its turn.
+        now: a clock in seconds, with any beginning.
     """
 
     device: torch.device
@@ -38,12 +38,12 @@ class Stopwatch:
     now: Callable[[], float] = time.perf_counter
 
     def rounds(self, contenders: Sequence[Contender]) -> list[list[float]]:
-        """Returns the rates of each contender, one a round."""
+        """Returns the rates of each contender, one per round."""
         rounds = [[self.turn(contender) for contender in contenders] for _ in range(ROUNDS)]
         return [list(rates) for rates in zip(*rounds, strict=True)]
 
     def turn(self, contender: Contender) -> float:
-        """Returns how much the contender does in a second."""
+        """Returns the amount of work per second of a contender."""
         self.on_turn(contender.name)
         seconds = self.seconds / len(contender.works)
         return max(self._rate(work, seconds) for work in contender.works)
@@ -62,14 +62,14 @@ class Stopwatch:
 
 
 def synchronize(device: torch.device) -> None:
-    """Waits until the device has done what it was given."""
+    """Waits until the device has finished its work."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 @contextmanager
 def num_threads(count: int | None) -> Iterator[None]:
-    """Lets torch use so many threads; None changes nothing."""
+    """Sets the number of torch's threads for the body of the `with`; None changes nothing."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)

@@ -145,7 +145,7 @@ def _compared(before: _Notes, after: _Notes, *, joined: Ints, has_length: NDArra
     ends = np.where(is_limited, np.minimum(ends, before.onsets[again]), ends)
     end_seconds = np.where(is_limited, np.minimum(end_seconds, before.onset_seconds[again]), end_seconds)
 
-    half_ticks = before.ticks[nearest] * (0.5 - 1e-9)  # below half: between two ticks is exact at neither
+    half_ticks = before.ticks[nearest] * (0.5 - 1e-9)  # less than half: between two ticks, neither is exact
     onset_errors = np.abs(after.onsets - before.onsets[nearest])
     length_errors = np.abs(after.ends - after.onsets - (ends - before.onsets[nearest]))
     onset_seconds = before.onset_seconds[nearest]

@@ -34,7 +34,7 @@ class FileReport:
 
     @property
     def is_used(self) -> bool:
-        """Whether its tokens are in the corpus."""
+        """True if the tokens of the file are in the corpus."""
         return self.status in ("kept", "repaired")
 
     @property

@@ -1,7 +1,7 @@
 """Encodes the files of a corpus in worker processes, and yields the results in the order of the files.
 
-Each file has a limit of processor time and memory (`gen.corpus.resource_limits`). So a file that exceeds it, because it
-is hostile or because of a bug of ours, is refused like any other bad file, and the preparation goes on: another worker
+Each file has a limit of processor time and memory (`gen.corpus.resource_limits`). A file that exceeds it, because it is
+hostile or because of a bug of ours, is refused like any other bad file. The preparation continues: another worker
 replaces the one that died, and takes over its remaining files. If a worker dies within its limits, the file may not be
 the cause, so the file is tried once more.
 

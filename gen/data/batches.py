@@ -7,10 +7,10 @@ equal rows, and a folder of tunes stays one tune at a time.
 
 A model must write well from every beginning. With carried state alone a network sees a fresh state about B times an
 epoch, and some beginnings then put it into a state that it never leaves. So a share of the windows, `reset_rate`, also
-starts from a fresh state although the segment goes on. Where a document was cut, `begin` means "what went before is not
-known": it is the first input of each segment and of half of the resets; the first input of the other half is the token
-before, as in the windows of an evaluation. Where documents are whole, `begin` means "a document starts", and every
-reset begins with the token before.
+starts from a fresh state although the segment continues. Where a document was cut, `begin` means "the text before is
+unknown": it is the first input of each segment and of half of the resets; the first input of the other half is the
+token before, as in the windows of an evaluation. Where documents are whole, `begin` means "a document starts", and
+every reset begins with the token before.
 
 In each epoch each segment may be read in a variation of its own, such as another key. A variation is a table from ids
 to ids. A plain epoch draws its variations from another function, so that a run can end on the corpus as it is.
@@ -86,7 +86,7 @@ class Batches:
         excerpt: the part of a corpus to read; it has at least one target.
         batch_size: the number of rows, B.
         bptt: the length of a window, T.
-        reset_rate: the share of windows that start from a fresh state although their segment goes on.
+        reset_rate: the share of windows that start from a fresh state although their segment continues.
         seed: the source of all randomness.
         vary: draws the variation of a segment in an epoch; None to read the ids unchanged.
         vary_plainly: the same for plain epochs.

@@ -1,7 +1,7 @@
 """The order of an epoch: stretches are cut into segments, segments are dealt to rows, and every row is shuffled.
 
 An epoch may have tens of millions of segments, such as the lines of a file. So there is no object per segment: a row is
-an array of indices of segments, and the fields of segments stand in arrays. If no stretch is cut, these are the columns
+an array of indices of segments, and the fields of segments are arrays too. If no stretch is cut, these are the columns
 of the stretches themselves.
 """
 

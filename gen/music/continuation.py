@@ -148,7 +148,7 @@ def _joined(home: Track, track: Track) -> Track:
 
 
 def _merged(changes: Iterable[_Change], added: Iterable[_Change]) -> tuple[_Change, ...]:
-    """Returns all changes in order; where both have one at a tick, that of `changes` counts."""
+    """Returns all changes in order; of two changes at one tick, that of `changes` counts."""
     by_tick = {change.onset_ticks: change for change in added} | {change.onset_ticks: change for change in changes}
     return tuple(by_tick[tick] for tick in sorted(by_tick))
 

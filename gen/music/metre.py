@@ -52,7 +52,7 @@ class Metre(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """The bars of a piece; the bars of a metre end where the next metre starts."""
+    """The bars of a piece; the last bar of a metre ends at the start of the next metre."""
 
     metres: tuple[Metre, ...]  # at least one, each with at least one bar
     num_bars: int

@@ -1,6 +1,6 @@
 """Pairs note-ons with note-offs, for all notes of a file at once.
 
-The rules stand in `gen.music.midi.rules`, under "Repaired while reading".
+`gen.music.midi.rules` describes the rules, under "Repaired while reading".
 """
 
 from collections import Counter

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import argument, given, option
 
 if TYPE_CHECKING:
     from gen.bench.plan import Plan
@@ -77,21 +77,19 @@ def bench(
     from gen.cli.console import write_json
     from gen.cli.sampling import FEW_SAMPLES
 
-    given = {
-        "cell": cell,
-        "num_layers": layers,
-        "hidden_size": hidden,
-        "embedding_size": embedding,
-        "vocab_size": vocab,
-        "batch_size": batch_size,
-        "bptt": bptt,
-        "precision": precision,
-    }
-    given = {name: value for name, value in given.items() if value not in (None, "auto")}
-    options: dict[str, Any] = {"device": device, "threads": threads, "seconds": seconds, "few_rows": FEW_SAMPLES}
-    if num_samples:
-        options["rows"] = tuple(num_samples)
-    plan = plan_of_sizes(given, **options) if run is None else plan_of_run(run, given, **options)
+    sizes = given(
+        cell=cell,
+        num_layers=layers,
+        hidden_size=hidden,
+        embedding_size=embedding,
+        vocab_size=vocab,
+        batch_size=batch_size,
+        bptt=bptt,
+        precision=None if precision == "auto" else precision,
+    )
+    rows = tuple(num_samples) if num_samples else None
+    options = given(device=device, threads=threads, seconds=seconds, few_rows=FEW_SAMPLES, rows=rows)
+    plan = plan_of_sizes(sizes, **options) if run is None else plan_of_run(run, sizes, **options)
     with turn_display(plan) as on_turn:
         report = measure(plan, on_turn)
     if json:

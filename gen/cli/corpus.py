@@ -8,12 +8,12 @@ from gen.cli.parameters import (
     CodecName,
     Documents,
     Encoding,
+    Json,
     LabelColumn,
     Labels,
     Normalize,
     TextColumn,
     argument,
-    option,
     separator,
 )
 
@@ -41,7 +41,7 @@ def corpus(
     documents: Documents = "auto",
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
+    json: Json = False,
 ) -> None:
     """Show which files of a corpus were read, repaired or refused.
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from gen.cli.parameters import argument, given, option
+from gen.cli.parameters import RunName, argument, given, option
 from gen.errors import SettingError
 
 MAX_SHOWN = 5  # unknown characters
 
 
 def evaluate(
-    run: Annotated[str, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")],
+    run: RunName,
     corpus: Annotated[
         list[str],
         argument(metavar="CORPUS|valid|test", help="Measure on a corpus, or on a part that the run kept"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import SoundFont, argument, option
 
 if TYPE_CHECKING:
     from gen.codecs.export import Differences
@@ -19,10 +19,7 @@ def export(
         Path,
         option("--out", metavar="FILE", help="Write this file; its suffix chooses: .mid .wav .png .svg .json .txt"),
     ],
-    soundfont: Annotated[
-        Path | None,
-        option("--soundfont", metavar="FILE", help="Play a .wav from this .sf2 or .sf3  [default one that is found]"),
-    ] = None,
+    soundfont: SoundFont = None,
 ) -> None:
     """Turn a MIDI file or a file of token ids into another format.
 

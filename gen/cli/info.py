@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from gen.cli.parameters import argument, option
+from gen.cli.parameters import Json, RunName
 
 if TYPE_CHECKING:
     from gen.codec import Codec
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def info(
-    run: Annotated[str, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")],
-    json: Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")] = False,
+    run: RunName,
+    json: Json = False,
 ) -> None:
     """Show a run's sizes, cell, codec, labels, history and versions."""
     from gen.cli.console import write_json

@@ -5,6 +5,7 @@ The help line itself names range and default.
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -15,6 +16,13 @@ option = partial(typer.Option, show_default=False)
 argument = partial(typer.Argument, show_default=False)
 
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\"}
+
+RunName = Annotated[str, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")]
+Json = Annotated[bool, option("--json", help="Print everything as one JSON object on stdout")]
+SoundFont = Annotated[
+    Path | None,
+    option("--soundfont", metavar="FILE", help="Play a .wav from this .sf2 or .sf3  [default one that is found]"),
+]
 
 # Of `gen train` and `gen corpus`.
 CodecName = Annotated[
@@ -70,6 +78,11 @@ TopP = Annotated[
 ]
 MinP = Annotated[
     float | None, option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]")
+]
+
+Key = Annotated[
+    str | None,
+    option("--key", metavar="KEY", help='Ask for a key, or for several from points in seconds: "0:C 60s:Am"'),
 ]
 
 

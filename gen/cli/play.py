@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, given, option, parse_length
+from gen.cli.parameters import Key, MinP, Temperature, TopK, TopP, argument, given, option, parse_length
 from gen.config import SamplingConfig
 
 
@@ -41,10 +41,7 @@ def play(
             help='Ask for notes a second until a knob sets them: one value, or points in seconds: "0:2 30s:8"',
         ),
     ] = None,
-    key: Annotated[
-        str | None,
-        option("--key", metavar="KEY", help='Ask for a key, or for several from points in seconds: "0:C 60s:Am"'),
-    ] = None,
+    key: Key = None,
     prompt_file: Annotated[
         Path | None,
         option("--prompt-file", metavar="FILE", help="Play this .mid first, - for stdin, and go on from it"),

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gen.cli.parameters import MinP, Temperature, TopK, TopP, argument, given, option, parse_length
+from gen.cli.parameters import Key, MinP, RunName, SoundFont, Temperature, TopK, TopP, given, option, parse_length
 from gen.config import SamplingConfig
 
 
 def sample(
-    run: Annotated[str, argument(metavar="RUN", help="Take a run's name, its folder, or a model.safetensors")],
+    run: RunName,
     prompt: Annotated[str | None, option("--prompt", metavar="TEXT", help="Go on from this text")] = None,
     prompt_file: Annotated[
         Path | None,
@@ -66,10 +66,7 @@ def sample(
             help='Ask for notes a second, one value or points in seconds: "0:2 30s:8"; rounded to one in the corpus',
         ),
     ] = None,
-    key: Annotated[
-        str | None,
-        option("--key", metavar="KEY", help='Ask for a key, or for several from points in seconds: "0:C 60s:Am"'),
-    ] = None,
+    key: Key = None,
     stop: Annotated[
         list[str] | None,
         option("--stop", metavar="TEXT", help="Stop before this text would be written; of several, before the first"),
@@ -81,10 +78,7 @@ def sample(
             "--out", metavar="FILE", help="Write a file; its suffix chooses: .txt .mid .wav .png .svg .json (token ids)"
         ),
     ] = None,
-    soundfont: Annotated[
-        Path | None,
-        option("--soundfont", metavar="FILE", help="Play a .wav from this .sf2 or .sf3  [default one that is found]"),
-    ] = None,
+    soundfont: SoundFont = None,
     roll: Annotated[bool, option("--roll", help="Show music as a piano roll that scrolls while it is drawn")] = False,
     stats: Annotated[
         bool, option("--stats", help="End with a line on stderr: tokens, seconds, tokens/s, bits, seed")

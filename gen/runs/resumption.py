@@ -99,12 +99,13 @@ class Resumption:
 
         The new run starts from the weights of this one, unless a changed setting belongs to the weights.
         """
-        name = next(f"{self._folder.name}-{number}" for number in count(2) if not _is_there(self._folder, number))
+        names = (f"{self._folder.name}-{number}" for number in count(2))
+        name = next(name for name in names if not self._folder.with_name(name).exists())
         words = ["gen", "train", *self._options.sources]
         if not changed.keys() & set(OF_WEIGHTS):
             words += ["--from", _as_source(self._folder)]
         words += ["--run", name, *_out(self._folder)]
-        default = CorpusOptions(()).to_json()
+        default = CorpusOptions().to_json()
         reading = {name: value for name, value in self._options.to_json().items() if value != default.get(name)}
         left_out = {"codec", "controls"}.union(*(INSTEAD_OF.get(name, ()) for name in changed))
         kept = {name: reading[name] for name in READING_OPTIONS if name in reading and name not in left_out}
@@ -153,10 +154,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(value) or "none"
     return "none" if value is None else str(value)
-
-
-def _is_there(folder: Path, number: int) -> bool:
-    return folder.with_name(f"{folder.name}-{number}").exists()
 
 
 def _words(name: str, value: Any) -> list[str]:

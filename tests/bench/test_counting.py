@@ -1,4 +1,4 @@
-"""The arithmetic of a token, against numbers worked out by hand and against torch's own count of a plain loop."""
+"""The arithmetic per token, compared with numbers worked out by hand and with torch's count of a plain loop."""
 
 import pytest
 import torch

@@ -7,7 +7,7 @@ CPU = torch.device("cpu")
 
 
 class FakeTime:
-    """A clock that only works move on."""
+    """A clock that only the works advance."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

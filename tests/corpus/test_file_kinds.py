@@ -1,4 +1,4 @@
-"""Which files of a corpus are read: texts, or MIDI."""
+"""The choice between the texts and the MIDI files of a corpus."""
 
 import gzip
 from pathlib import Path

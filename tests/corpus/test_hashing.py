@@ -1,4 +1,4 @@
-"""What is known of files when they are hashed."""
+"""Hashes of files, and byte order marks inside them."""
 
 import codecs
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From files to a store."""
+"""The preparation of a corpus, from files to a store."""
 
 import itertools
 import os
@@ -294,7 +294,7 @@ def test_a_character_that_a_given_codec_lacks_is_an_error_even_in_a_folder(here:
 
 
 def made_at(store: Store) -> int:
-    """Returns what differs when a store was made again."""
+    """Returns a number that changes if the store is made again."""
     return (store.folder / "ids.bin").stat().st_ino
 
 
@@ -352,7 +352,7 @@ def test_an_error_leaves_nothing_in_the_cache(here: Path) -> None:
 
 
 class MeddlingCodec(CharCodec):
-    """A codec in whose time the file that is read changes or vanishes."""
+    """A codec that changes or removes the file that it reads."""
 
     def encode_file(self, path: Path) -> Iterator[Part]:
         yield from super().encode_file(path)

@@ -1,4 +1,4 @@
-"""Which files a corpus is."""
+"""The files that sources stand for."""
 
 import io
 import os

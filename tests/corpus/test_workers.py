@@ -1,4 +1,4 @@
-"""Processes that encode the files of a corpus."""
+"""Worker processes that encode the files of a corpus."""
 
 import os
 import signal
@@ -71,7 +71,7 @@ def hashed(name: str) -> list[HashedFile]:
 
 
 def children(process: int) -> list[int]:
-    """Returns the processes that a process started and that still run."""
+    """Returns the running child processes of a process."""
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
@@ -197,12 +197,12 @@ def test_a_killed_worker_is_replaced_and_the_store_is_the_same(here: Path, monke
 
 
 def pile(size: int) -> bytes:
-    """Returns a MIDI file of so many bytes, all of them notes that never end."""
+    """Returns a MIDI file of about `size` bytes, all of them notes that never end."""
     return midi("00 90 3c 40" + "00 3c 40" * (size // 3))
 
 
 def reasons(folder: str, limits: ResourceLimits) -> list[str | None]:
-    """Returns why each file of a folder is refused, or None, where one worker reads them under the given limits."""
+    """Returns the reason for which one worker refuses each file of a folder under the given limits, or None."""
     files = hashed(folder)
     found: list[str | None] = []
     with Workers(PerformanceCodec(), files, num_workers=1, limits=limits) as workers:
@@ -267,7 +267,7 @@ def test_a_file_whose_workers_are_killed_is_refused_and_the_run_goes_on(here: Pa
 
 
 def kill_twice() -> None:
-    """Kills the one worker of this process, then the one that takes its place."""
+    """Kills the one worker of this process, then its replacement."""
     killed: list[int] = []
     while len(killed) < 2:
         for child in children(os.getpid()):

@@ -1,4 +1,4 @@
-"""The order of an epoch, made segment by segment: what `gen.data.epoch` does with columns."""
+"""The order of an epoch, made segment by segment, to compare with `gen.data.epoch`, which uses arrays."""
 
 import heapq
 from typing import Any, NamedTuple

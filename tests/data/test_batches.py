@@ -155,7 +155,7 @@ def test_a_batch_depends_on_seed_epoch_and_window_alone(changes: dict[str, Any])
 
 
 def rotated(ids: np.ndarray, rng: np.random.Generator) -> Reading:
-    """A table that moves the ids of a segment among themselves, as far as chance wants; all others stay."""
+    """Returns a table that permutes the ids of a segment by a random shift and keeps all other ids."""
     table = np.arange(END + 1)
     table[ids] = np.roll(ids, rng.integers(1, len(ids)) if len(ids) > 1 else 0)
     return Reading(table, is_varied=True)

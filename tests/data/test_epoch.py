@@ -1,4 +1,4 @@
-"""The order of an epoch is that which the naive version gives, draw for draw."""
+"""The order of an epoch equals that of the naive version, draw for draw."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The report of what was read."""
+"""The report on the files of a corpus."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""How a corpus is split into training and validation."""
+"""Splits of a corpus into training, validation and test."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def split_documents(
 
 
 def drawn_one_by_one(twins: list[int], wanted: int, seed: int) -> set[int]:
-    """Returns the documents of the validation: groups of equal ones in random order, while there is room."""
+    """Returns the documents of the validation part: groups of equal documents in random order, while there is room."""
     groups, sizes = np.unique(twins, return_counts=True)
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist()
     drawn: list[int] = []

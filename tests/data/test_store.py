@@ -176,7 +176,7 @@ def test_a_damaged_store_is_refused_and_replaced(damage: Callable[[Path], object
 
 
 def test_a_store_of_format_2_is_read_and_its_damage_seen(tmp_path: Path) -> None:
-    """Those held all but the ids in their index."""
+    """The index of such a store holds everything but the ids."""
     folder = tmp_path / "KEY"
     written = write_store(folder)
     for name in ("starts.bin", "labels.bin", "twins.bin"):

@@ -1,4 +1,4 @@
-"""Stretches as a table are the same as the tuple of them."""
+"""A table of stretches behaves as a tuple of them."""
 
 import numpy as np
 import pytest

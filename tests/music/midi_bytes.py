@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def hexdump(text: str) -> bytes:
-    """Returns the bytes of a hexdump; what follows a # in a line is a comment."""
+    """Returns the bytes of a hexdump, in which # begins a comment."""
     return bytes.fromhex("".join(line.split("#")[0] for line in text.splitlines()))
 
 
@@ -18,7 +18,7 @@ def midi(*tracks: str, kind: int = 1, division: int = 480, promised: int | None 
 
 
 def saved(folder: Path, data: bytes) -> Path:
-    """Writes the bytes of a MIDI file; returns where."""
+    """Writes the bytes of a MIDI file; returns its path."""
     path = folder / "x.mid"
     path.write_bytes(data)
     return path

@@ -1,4 +1,4 @@
-"""Random MIDI files written by mido, and what mido reads in a file: a reader that shares nothing with ours."""
+"""Random MIDI files written by mido, and a naive reader of mido's messages that shares no code with gen."""
 
 import io
 from collections import Counter, defaultdict, deque
@@ -74,7 +74,7 @@ tracks = st.lists(events, max_size=25).map(mido.MidiTrack)
 
 @st.composite
 def mido_files(draw: st.DrawFn) -> mido.MidiFile:
-    """Files of type 0 or 1 with everything that mido can write; less than a day long, perhaps without a note."""
+    """Draws files of type 0 or 1 with all events that mido can write, shorter than a day, perhaps without notes."""
     kind = draw(st.sampled_from((0, 1)))
     return mido.MidiFile(
         type=kind,
@@ -118,7 +118,7 @@ told_tracks = st.lists(st.one_of(routing, routing, programs_in_banks, programs_a
 
 @st.composite
 def routed_files(draw: st.DrawFn) -> mido.MidiFile:
-    """Files of several ports whose channels change between programs, drums and melody."""
+    """Draws files of several ports whose channels change between programs, drums and melody."""
     kind = draw(st.sampled_from((0, 1)))
     tracks = draw(st.lists(told_tracks, min_size=1, max_size=1 if kind == 0 else 3))
     gaps = iter(lambda: draw(st.integers(0, 1)), None)
@@ -131,7 +131,7 @@ def routed_files(draw: st.DrawFn) -> mido.MidiFile:
 
 
 def as_bytes(file: mido.MidiFile) -> bytes:
-    """Returns what mido writes."""
+    """Returns the bytes that mido writes."""
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
@@ -150,7 +150,7 @@ class Sounded(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What a file says, by mido's messages and the rules of `gen.music.midi.rules`, one note at a time."""
+    """The contents of a file, by mido's messages and the rules of `gen.music.midi.rules`, one note at a time."""
 
     notes: Counter[Sounded]
     tempos: list[tuple[int, int]]
@@ -202,7 +202,11 @@ Address = tuple[str, int, int]  # device, port, channel; a system exclusive mess
 
 
 def addresses(track: mido.MidiTrack, *, is_one: bool) -> list[Address]:
-    """Returns where each message of a track goes; `is_one`: the file has one track, so prefixes tell channels apart."""
+    """Returns the address of each message of a track.
+
+    Args:
+        is_one: whether the file has one track, in which a channel prefix limits a port to that channel.
+    """
     ports: dict[int, tuple[str, int]] = dict.fromkeys(range(-1, 16), ("", 0))
     prefix = None
     found = []
@@ -222,7 +226,7 @@ def addresses(track: mido.MidiTrack, *, is_one: bool) -> list[Address]:
 
 
 def drum_changes(file: mido.MidiFile, addressed: list[list[Address]]) -> defaultdict[Address, list[tuple[int, bool]]]:
-    """Returns when each channel is said to play drums or not, in order of time; naively, event by event."""
+    """Returns the ticks at which each channel is set to drums or to melody, in order, naively event by event."""
     timed = [
         (tick, number, place, message, address)
         for number, (track, channels_of) in enumerate(zip(file.tracks, addressed, strict=True))
@@ -276,7 +280,7 @@ def drum_at(changes: list[tuple[int, bool]], tick: int, address: Address) -> boo
 def pair(
     track: mido.MidiTrack, channels_of: list[Address], ticks_per_beat: int
 ) -> tuple[list[tuple[Address, int, int, int, int]], int, int]:
-    """Returns address, onset, end, pitch and velocity of the notes; then the stray offs and the notes without end."""
+    """Returns address, onset, end, pitch and velocity of the notes; then the numbers of stray offs and of endless notes."""
     timed = with_ticks(track)
     waiting: defaultdict[tuple[Address, int], deque[tuple[int, int]]] = defaultdict(deque)
     last_offs: dict[tuple[Address, int], int] = {}
@@ -304,7 +308,7 @@ def pair(
 
 
 def program_changes(file: mido.MidiFile, addressed: list[list[Address]]) -> defaultdict[Address, list[tuple[int, int]]]:
-    """Returns tick and program of each change by channel, of equal ticks those of earlier tracks first."""
+    """Returns tick and program of each change by channel, sorted by tick, then by track."""
     changes: defaultdict[Address, list[tuple[int, int]]] = defaultdict(list)
     for track, channels_of in zip(file.tracks, addressed, strict=True):
         for (tick, message), address in zip(with_ticks(track), channels_of, strict=True):
@@ -332,7 +336,7 @@ def last_of_each_tick(file: mido.MidiFile, kind: str) -> list[tuple[int, Any]]:
 
 
 def exact_seconds(tick: int, tempos: list[tuple[int, int]], ticks_per_beat: int) -> Fraction:
-    """Returns when a tick sounds, without any rounding."""
+    """Returns the time of a tick in seconds, without rounding."""
     total, at, tempo = Fraction(0), 0, 500_000
     for start, following in tempos:
         if start >= tick:

@@ -1,4 +1,4 @@
-"""The events that mido finds in a file, by the names that `gen corpus` has for them."""
+"""Counts of the events that mido reads in a file, by the names of `gen corpus`."""
 
 from collections import Counter
 
@@ -61,13 +61,13 @@ CONTROLLERS = {
 
 
 def mido_counts(file: mido.MidiFile) -> Counter[str]:
-    """Returns how many events of each kind mido finds, beside note-ons, note-offs and ends of tracks."""
+    """Returns the number of events of each kind that mido reads, without note-ons, note-offs and ends of tracks."""
     messages = [message for track in file.tracks for message in track]
     return Counter(kind for kind in map(kind_of, messages) if kind is not None)
 
 
 def kind_of(message: mido.Message | mido.MetaMessage) -> str | None:
-    """Returns the kind of a message; None of a note or the end of a track."""
+    """Returns the kind of a message; None for a note or the end of a track."""
     if message.type in ("note_on", "note_off", "end_of_track"):
         return None
     if message.type == "control_change":

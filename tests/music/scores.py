@@ -11,7 +11,7 @@ latin_names = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_si
 
 @st.composite
 def tracks(draw: st.DrawFn, *, is_drum: bool = False) -> Track:
-    """Tracks with at least one note, in which no pitch sounds twice at once."""
+    """Draws tracks with at least one note, in which no pitch sounds twice at once."""
     notes = []
     for pitch in draw(st.sets(st.integers(0, 127), min_size=1, max_size=5)):
         tick = 0
@@ -28,7 +28,7 @@ def tracks(draw: st.DrawFn, *, is_drum: bool = False) -> Track:
 
 @st.composite
 def scores(draw: st.DrawFn) -> Score:
-    """Scores with one to three pitched tracks, perhaps drums, and a tempo map that starts at 0."""
+    """Draws scores with one to three pitched tracks, perhaps drums, and a tempo map that starts at 0."""
     drums = draw(st.lists(tracks(is_drum=True), max_size=1))
     changes = sorted(draw(st.sets(st.integers(1, 9000), max_size=4)) | {0})
     return Score(

@@ -1,4 +1,4 @@
-"""A piece up to one of its bars, by hand."""
+"""Primers, compared with pieces cut by hand."""
 
 import pytest
 

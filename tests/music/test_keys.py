@@ -9,7 +9,7 @@ HARMONIC_MINOR_SCALE = (0, 2, 3, 5, 7, 8, 11)
 
 
 def weights(*pitch_classes: int) -> np.ndarray:
-    """Returns how long each pitch class sounds where each of these sounds once."""
+    """Returns the (12,) durations of pitch classes in a piece in which each of the given ones sounds once."""
     return np.bincount(np.array(pitch_classes) % 12, minlength=12).astype(np.float64)[None]
 
 

@@ -1,4 +1,4 @@
-"""Bars as all count them."""
+"""Bars are counted alike by pictures, the terminal and the beat codec."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def starts(*signatures: TimeSignature, quarters: int = 36, ticks_per_beat: int =
 
 
 def drawn_bars(score: Score) -> int:
-    """Returns the number of the last bar that the terminal shows, of a score of one track at 120."""
+    """Returns the number of the last bar that the terminal shows of a score of one track at 120 beats a minute."""
     roll = ScrollingRoll(ticks_per_beat=score.ticks_per_beat)
     notes = [
         NoteEvent(onset / score.ticks_per_beat / 2, length / score.ticks_per_beat / 2, pitch, velocity)
@@ -91,7 +91,7 @@ def test_a_signature_that_is_none_is_refused(numerator: int, denominator: int) -
 
 @st.composite
 def metric_pieces(draw: st.DrawFn) -> Score:
-    """Pieces of quarters at 120, in metres that change anywhere, after the last note too."""
+    """Draws pieces of quarters at 120 beats a minute, in metres that change anywhere, even after the last note."""
     ticks_per_beat = draw(st.sampled_from((1, 24, 96, 100, 480, 1024)))
     quarters = draw(st.integers(1, 40))
     places = [0, *sorted(draw(st.lists(st.integers(0, 45 * ticks_per_beat), max_size=4)))]
@@ -120,7 +120,7 @@ def test_a_primer_ends_where_the_bar_begins_that_a_picture_numbers(score: Score,
 
 @given(st.lists(st.tuples(st.integers(0, 80), st.integers(1, 8), st.sampled_from((4, 8))), max_size=4))
 def test_the_beat_codec_has_the_bars_that_a_picture_shows(changes: list[tuple[int, int, int]]) -> None:
-    """Where it has signatures for them: here metres begin anywhere on eighths."""
+    """The metres begin on eighths, so that the codec has signatures for all bars."""
     changes = [(0, 4, 4), *sorted(changes)]
     score = a_piece(*(TimeSignature(eighth * QUARTER // 2, *metre) for eighth, *metre in changes), quarters=40)
     shown = rule(score).bars[:-1]

@@ -1,4 +1,4 @@
-"""The events of a file by kind, against what mido counts."""
+"""Counts of events by kind, compared with those of mido."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the tracks of a MIDI file stand, whatever it says about lengths."""
+"""The tracks of a MIDI file are found, also where its lengths are wrong."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ HEADER = midi(promised=3)
 
 
 def track(events: str, *, length: int | None = None) -> bytes:
-    """Returns a chunk that may lie about its length."""
+    """Returns a chunk whose length may be wrong."""
     body = hexdump(events)
     return b"MTrk" + (len(body) if length is None else length).to_bytes(4) + body
 

@@ -1,4 +1,4 @@
-"""Copies of MIDI files, event by event against mido."""
+"""Copies of MIDI files, compared event by event through mido."""
 
 import tempfile
 from collections import Counter
@@ -25,7 +25,7 @@ def messages(path: Path) -> list[list[tuple[int, list[int]]]]:
 
 
 def check_copy(path: Path, folder: Path) -> Counter[str]:
-    """Copies a file and compares; notes without an end may gain a note-off."""
+    """Copies a file and compares the two; notes without a note-off may gain one."""
     mended = copy_midi(path, folder / "copy.mid")
     before, after = mido.MidiFile(path), mido.MidiFile(folder / "copy.mid")
     assert (before.type, before.ticks_per_beat) == (after.type, after.ticks_per_beat)

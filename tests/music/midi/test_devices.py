@@ -10,7 +10,7 @@ NOTE = "00 90 3c 40  60 80 3c 00"  # middle C on channel 1, for 96 ticks
 
 
 def programs(folder: Path, *tracks: str, kind: int = 1) -> list[tuple[int, int | None]]:
-    """Returns program and channel of each track that is read."""
+    """Returns program and channel of each track of a file."""
     score, _ = read_midi(saved(folder, midi(*tracks, kind=kind)))
     return [(track.program, track.channel) for track in score.tracks]
 

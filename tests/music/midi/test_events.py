@@ -1,4 +1,4 @@
-"""The parser of MIDI files against mido's, on files that mido wrote and on real ones."""
+"""The reader of events, compared with mido on files that mido wrote and on real ones."""
 
 import io
 from pathlib import Path
@@ -51,14 +51,14 @@ def systems(events: Events) -> list[System]:
 
 
 def written(kind: int, data: bytes) -> bytes:
-    """Returns a meta or system event as mido gives its bytes."""
+    """Returns the bytes of a meta or system event as mido writes them."""
     if kind < 0x100:
         return bytes(mido.MetaMessage.from_bytes([0xFF, kind, *number(len(data)), *data]).bytes())
     return bytes([kind >> 8]) + data
 
 
 def number(value: int) -> bytes:
-    """Returns a number as a file has it."""
+    """Returns a number in the variable-length form of MIDI files."""
     return (bytes([0x80 | value >> 7]) if value > 127 else b"") + bytes([value & 0x7F])
 
 

@@ -1,4 +1,4 @@
-"""Drums that are not on channel 10, and melody that is."""
+"""Drums on other channels than channel 10, and melody on it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.music.midi_bytes import hexdump, midi, saved
 
 
 def sysex(text: str) -> str:
-    """Returns a system exclusive message at once; `text` is what follows its status."""
+    """Returns a system exclusive message with delta time 0; `text` is its bytes after the status."""
     data = hexdump(text)
     return f"00 f0 {len(data):02x} {data.hex()} "
 
@@ -21,12 +21,12 @@ ON_11, ON_10 = "00 9a 24 40  60 8a 24 00", "00 99 24 40  60 89 24 00"  # a note 
 
 
 def bank(channel: int, number: int) -> str:
-    """Returns the selection of a bank and its first program."""
+    """Returns events that select a bank and its first program."""
     return f"00 b{channel:x} 00 {number:02x}  00 c{channel:x} 00 "
 
 
 def flags(folder: Path, *tracks: str) -> list[bool]:
-    """Returns of each note, in order of time, whether it is a drum."""
+    """Returns whether each note is a drum, in order of time."""
     path = saved(folder, midi(*tracks))
     notes = [(note.onset_ticks, track.is_drum) for track in read_midi(path)[0].tracks for note in track.notes]
     assert may_have_pitched_notes(path) or all(is_drum for _, is_drum in notes)

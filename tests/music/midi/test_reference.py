@@ -1,4 +1,4 @@
-"""The reader of MIDI files against a naive one on mido's messages; and against files that nobody wrote."""
+"""The reader of MIDI files, compared with a naive reader of mido's messages, and run on random bytes."""
 
 import tempfile
 from collections import Counter
@@ -26,7 +26,7 @@ def sounded(score: Score) -> Counter[Sounded]:
 
 
 def check_against_mido(path: Path) -> None:
-    """Compares all that is read of a file; without notes it must be refused."""
+    """Compares the two readings of a file; a file without notes must be refused."""
     expected = read_reference(path)
     if not expected.notes:
         with pytest.raises(MidiError, match="no notes"):
@@ -96,7 +96,7 @@ edits = st.tuples(
 
 
 def mutated(data: bytes, changes: list[tuple[str, float, bytes, int]]) -> bytes:
-    """Returns the data after some accidents."""
+    """Returns the data with random damage."""
     result = bytearray(data)
     for kind, part, value, size in changes:
         place = int(part * len(result))
@@ -116,7 +116,7 @@ def mutated(data: bytes, changes: list[tuple[str, float, bytes, int]]) -> bytes:
 
 
 def check_read_or_refused(data: bytes) -> None:
-    """Reads bytes of any kind; all that they may cause is a refusal in one line."""
+    """Reads arbitrary bytes; they may cause nothing but a refusal in one line."""
     with tempfile.TemporaryDirectory() as folder:
         path = saved(Path(folder), data)
         score, refusal = None, f"{path}: "

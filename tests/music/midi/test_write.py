@@ -130,7 +130,7 @@ def test_twenty_tracks_share_channels_by_program(tmp_path: Path) -> None:
 
 
 def played(path: Path) -> list[tuple[int, bool, int, int, int, int]]:
-    """Returns program, whether it is a drum, onset, length, pitch and velocity of the notes, as a player has them.
+    """Returns (program, is_drum, onset, duration, pitch, velocity) of the notes of a file, as a player plays them.
 
     It takes the messages of all tracks in order of time, then of the tracks; a note-off ends the oldest note.
     """
@@ -155,7 +155,7 @@ def played(path: Path) -> list[tuple[int, bool, int, int, int, int]]:
 
 
 def written(score: Score, folder: Path) -> list[tuple[int, bool, int, int, int, int]]:
-    """Returns the notes of the file that a score becomes, as a player has them, and compares with what it should."""
+    """Writes a score, compares the notes of the file with those of the score, and returns them."""
     write_midi(folder / "x.mid", score)
     found = played(folder / "x.mid")
     wanted = sorted((track.program, track.is_drum, *note) for track in score.tracks for note in track.notes)

@@ -1,4 +1,4 @@
-"""Bends, controllers and pedals of a MIDI file, measured in the sound that it becomes."""
+"""Bends, controllers and pedals of a MIDI file, measured in the rendered sound."""
 
 import wave
 from pathlib import Path
@@ -37,7 +37,7 @@ def hertz(samples: NDArray[np.float64], start: float, stop: float) -> float:
 
 
 def semitones(samples: NDArray[np.float64], plain: NDArray[np.float64], start: float = 0.2, stop: float = 0.9) -> float:
-    """Returns how much higher one sounds than the other."""
+    """Returns the interval from the plain sound to the other in semitones."""
     return float(12 * np.log2(hertz(samples, start, stop) / hertz(plain, start, stop)))
 
 

@@ -25,7 +25,7 @@ def test_a_picture_of_the_kind_of_its_suffix_is_written(tmp_path: Path, suffix: 
 
 
 def texts(path: Path, score: Score) -> list[str]:
-    """Returns what is written in the picture of a score."""
+    """Returns the texts in the picture of a score."""
     write_pianoroll(path / "x.svg", score)
     root = ET.parse(path / "x.svg").getroot()  # noqa: S314 - we wrote it
     return [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]

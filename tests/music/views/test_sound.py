@@ -19,7 +19,7 @@ ORGAN = 16  # which sounds as long as its key is down
 
 @pytest.fixture(autouse=True)
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whatever fonts this machine has, the tests hear the one in pretty_midi."""
+    """Selects the font of pretty_midi, whatever fonts this machine has."""
     monkeypatch.delenv(audio.FONT_VARIABLE, raising=False)
     monkeypatch.setattr(audio, "_FOLDERS", (str(tmp_path / "fonts"),))
 
@@ -33,7 +33,7 @@ def rendered(path: Path, *tracks: Track, tempos: tuple[Tempo, ...] = ()) -> NDAr
 
 
 def loudness(samples: NDArray[np.float64], start: float, stop: float) -> float:
-    """Returns the root of the mean square between two seconds; past the end there is silence."""
+    """Returns the root mean square of the samples between two seconds; after the end it is 0."""
     part = samples[round(start * SAMPLE_RATE) : round(stop * SAMPLE_RATE)]
     return float(np.sqrt(np.sum(part**2) / (2 * SAMPLE_RATE * (stop - start))))
 
@@ -45,7 +45,7 @@ def loudest_hertz(samples: NDArray[np.float64], start: float, stop: float) -> fl
 
 
 def onset_seconds(samples: NDArray[np.float64], after: float) -> float:
-    """Returns when it first gets loud after a time, in windows of 5 ms."""
+    """Returns the time of the first loud window of 5 ms after a time."""
     window = SAMPLE_RATE // 200
     first = round(after * SAMPLE_RATE)
     parts = samples[first : first + (len(samples) - first) // window * window].reshape(-1, window * 2)
@@ -96,7 +96,7 @@ def test_drums_are_played_by_drums(tmp_path: Path) -> None:
 
 
 def flatness(samples: NDArray[np.float64]) -> float:
-    """Returns the geometric by the arithmetic mean of the power spectrum: 1 is noise, 0 a tone."""
+    """Returns the geometric divided by the arithmetic mean of the power spectrum: 1 for noise, 0 for a tone."""
     power = np.abs(np.fft.rfft(samples[: SAMPLE_RATE // 5].sum(axis=1))) ** 2 + 1e-12
     return float(np.exp(np.log(power).mean()) / power.mean())
 

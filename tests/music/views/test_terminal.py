@@ -13,7 +13,7 @@ EIGHTH = 0.125  # seconds a line where no tempo is told
 
 
 def lines(pieces: Iterable[Piece], *, width: int = 80) -> list[str]:
-    """Returns the lines of notes, without those that name instruments and octaves."""
+    """Returns the lines of notes, without those with names of instruments and octaves."""
     roll = ScrollingRoll(width=width, ticks_per_beat=480)
     drawn = [line for piece in pieces for line in roll.push(piece)]
     return [line for line in [*drawn, *roll.finish()] if line[6:7] == "\u2502"]

@@ -280,7 +280,7 @@ def drum_at(changes: list[tuple[int, bool]], tick: int, address: Address) -> boo
 def pair(
     track: mido.MidiTrack, channels_of: list[Address], ticks_per_beat: int
 ) -> tuple[list[tuple[Address, int, int, int, int]], int, int]:
-    """Returns address, onset, end, pitch and velocity of the notes; then the numbers of stray offs and of endless notes."""
+    """Returns address, onset, end, pitch and velocity of the notes; then the counts of stray offs and endless notes."""
     timed = with_ticks(track)
     waiting: defaultdict[tuple[Address, int], deque[tuple[int, int]]] = defaultdict(deque)
     last_offs: dict[tuple[Address, int], int] = {}

@@ -17,7 +17,7 @@ import numpy as np
 
 from gen.codec import NOTHING_ASKED, Adapted, BoolArray, Envelope, IdArray, Part, Variation, Vocab, stream
 from gen.codecs.beat.bars import own_signatures
-from gen.codecs.beat.continuation import further, placed
+from gen.codecs.beat.continuation import beyond_opening, in_score_time
 from gen.codecs.beat.controls import with_control_ids
 from gen.codecs.beat.decoder import BeatDecoder, Piece
 from gen.codecs.beat.grammar import EVERYTHING, BeatGrammar, Limits
@@ -176,8 +176,8 @@ class BeatCodec(MusicCodec):
         read = self.adapted(prompt).whole
         start = self.encode(read).tolist()
         opening = list(stream(self, start))
-        pieces = further(list(stream(self, [*start, *tokens])), opening)
-        added = placed(self.join(pieces), opening, led_to_stop(read, is_drum=True), factor=refinement(prompt))
+        pieces = beyond_opening(list(stream(self, [*start, *tokens])), opening)
+        added = in_score_time(self.join(pieces), opening, led_to_stop(read, is_drum=True), factor=refinement(prompt))
         return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:

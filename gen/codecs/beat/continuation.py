@@ -1,7 +1,7 @@
-"""What goes on from a score, from the grid of the beat codec back to the ticks of the score.
+"""Converts the continuation of a score from the grid of the beat codec back to the ticks of the score.
 
-The silences that the layout cut are there again, and note values, metre and tempo are those of the score, so a note
-that goes on stands on the score's own beat.
+It restores the silences that the layout cut and takes the note values, the metre and the tempo of the score, so that
+added notes are on the score's own beat.
 """
 
 import math
@@ -22,10 +22,10 @@ MAX_NUMERATOR = 255  # in a MIDI file
 Ints = NDArray[np.int64]
 
 
-def further(pieces: Sequence[Piece], opening: Sequence[Piece]) -> list[Piece]:
-    """Returns the notes beyond those of an opening, and all tempos and signatures.
+def beyond_opening(pieces: Sequence[Piece], opening: Sequence[Piece]) -> list[Piece]:
+    """Returns the notes after those of an opening, and all tempos and signatures.
 
-    The last note of an opening may be longer among the pieces; it is still that note.
+    Notes of the opening are told by their number, because the last one may have become longer.
     """
     num_left = sum(isinstance(piece, NoteEvent) for piece in opening)
     kept: list[Piece] = []
@@ -37,35 +37,36 @@ def further(pieces: Sequence[Piece], opening: Sequence[Piece]) -> list[Piece]:
     return kept
 
 
-def placed(added: Score, opening: Sequence[Piece], score: Score, *, factor: int) -> Score:
-    """Returns what goes on from a score at its place in it.
+def in_score_time(added: Score, opening: Sequence[Piece], score: Score, *, factor: int) -> Score:
+    """Returns the continuation of a score in the ticks of that score.
 
     Args:
-        added: on the grid; its first tempos and time signatures are those of the opening, which are left out.
-        opening: what the codec says of the score.
+        added: the continuation in ticks of the grid, with the tempos and time signatures of the opening, which are left
+            out.
+        opening: the pieces of the score itself.
         score: as the model reads it.
         factor: ticks of the result to one of the score.
     """
-    places = _Places.of(score, factor)
+    time = _ScoreTime.of(score, factor)
     num_tempos = sum(isinstance(piece, Tempo) for piece in opening)
     num_signatures = sum(isinstance(piece, TimeSignature) for piece in opening)
     return Score(
-        tuple(places.track(track) for track in added.tracks),
+        tuple(time.track(track) for track in added.tracks),
         score.ticks_per_beat * factor,
-        tuple(places.tempo(tempo) for tempo in added.tempos[num_tempos:]),
-        tuple(places.signatures(added.time_signatures[num_signatures:])),
+        tuple(time.tempo(tempo) for tempo in added.tempos[num_tempos:]),
+        tuple(time.signatures(added.time_signatures[num_signatures:])),
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Places:
-    """Where ticks of the codec lie in a score.
+class _ScoreTime:
+    """A map from the ticks of the codec to those of a score.
 
     Args:
         grid: of the score.
-        moved: how much the silences that were cut took, in ticks of the grid.
+        moved: length of all silences that were cut, in ticks of the grid.
         factor: ticks of the result to one of the score.
-        halvings: how often the grid halves lengths where the score ends; below 0, doubles.
+        halvings: of the part of the grid in which the score ends.
     """
 
     grid: Grid
@@ -74,13 +75,13 @@ class _Places:
     halvings: int
 
     @classmethod
-    def of(cls, score: Score, factor: int) -> "_Places":
+    def of(cls, score: Score, factor: int) -> "_ScoreTime":
         if not has_notes(score):
             return cls(score_grid(score), 0, factor, 0)
         layout = lay_out_beats(score)
         moved = int(layout.cuts[:, 1].sum())
         end = (int(layout.notes.onsets[-1]) + moved) * layout.grid.unit
-        part = int(np.searchsorted(layout.grid.places, end, side="right")) - 1
+        part = int(np.searchsorted(layout.grid.unit_starts, end, side="right")) - 1
         return cls(layout.grid, moved, factor, int(layout.grid.halvings[max(part, 0)]))
 
     def ticks(self, grid_ticks: Ints) -> Ints:
@@ -100,7 +101,7 @@ class _Places:
         return Tempo(self.tick(tempo.onset_ticks), min(max(tempo_us, 1), MAX_TEMPO))
 
     def signatures(self, signatures: Iterable[TimeSignature]) -> Iterator[TimeSignature]:
-        """Yields the signatures in the note values of the score, but for those that a MIDI file cannot say."""
+        """Yields the signatures in the note values of the score, without those that a MIDI file cannot hold."""
         for tick, numerator, denominator in signatures:
             length = Fraction(numerator, denominator) * Fraction(2) ** self.halvings
             values = [value for value in DENOMINATORS if (length * value).denominator == 1]

@@ -1,9 +1,8 @@
-"""Where a stream of beat ids stands: the one reading of them, which the decoder and the grammar share.
+"""The state of a stream of beat ids, which the decoder and the grammar share.
 
-It takes any ids, also those that no grammar made, and reads of them only what makes sound music: a symbol that says
-nothing where it stands is passed over (a Duration without a Pitch, a Position past the bar's end or before the last
-note, a TimeSignature within a bar), and so is a Pitch that its program still sounds. A Pitch without a Duration lasts
-one position.
+It takes any ids, also those that no grammar made. A symbol without a meaning in its state is passed over: a Duration
+without a Pitch, a Position past the bar's end or before the last note, a TimeSignature within a bar, a Pitch that its
+program still sounds. A Pitch without a Duration lasts one position.
 """
 
 from dataclasses import dataclass, field
@@ -47,20 +46,20 @@ _DEFAULT_LEVEL: Final = NUM_VELOCITIES // 2  # until the first Velocity
 
 
 class Phase(IntEnum):
-    """What the last id was, as far as it decides what may follow."""
+    """The kind of the last id, as far as it decides which ids may follow."""
 
-    START = 0  # there was none
+    START = 0  # no id so far
     BAR = 1
     METRE = 2  # a TimeSignature
     OPENED = 3  # a Tempo at a bar's start
     POSITION = 4
-    BEHIND = 5  # a Position that needs a MicroTiming to be later than the last note
+    BEHIND = 5  # a Position that is later than the last note only with a MicroTiming
     MICRO_TIMING = 6
     TEMPO = 7  # at a position
     PROGRAM = 8
     VELOCITY = 9
     PITCH = 10
-    LONG = 11  # a Duration_96, to which more may be added
+    LONG = 11  # a Duration_96, after which another Duration may come
     NOTE = 12  # a whole note
 
 
@@ -79,23 +78,23 @@ Event = BeatNote | Tempo | TimeSignature
 
 @dataclass(slots=True)
 class BeatCursor:
-    """What the ids so far said; times are ticks of the grid."""
+    """The music so far; times are ticks of the grid."""
 
     phase: Phase = Phase.START
     bar_start: int = 0
     bar_length: int = bar_ticks(SIGNATURES.index((4, 4)))
     signature: int | None = None
     tempo: int | None = None
-    time: int = -1  # of what was said last
-    is_open: bool = False  # notes may be added at that time
+    time: int = -1  # of the last Position, with its MicroTiming
+    is_open: bool = False  # whether notes may be added at that time
     program: int | None = None
-    level: int = -1  # the velocity that was said for the next note
-    has_program: bool = False  # before that velocity
+    level: int = -1  # the velocity of the next note, after a Velocity
+    has_program: bool = False  # whether a Program came right before that Velocity
     last_player: int = -1  # a program or DRUMS: of the last note at that time
     last_pitch: int = -1  # of that note
-    positions: int = 0  # of the note that is being said
+    positions: int = 0  # length so far of the note that is not finished
     silent_bars: int = 0  # in a row, right before this one
-    has_onset: bool = False  # a note begins in this bar
+    has_onset: bool = False  # whether a note begins in this bar
     last_end: int = 0  # of all notes
     levels: list[int] = field(default_factory=lambda: [-1] * NUM_PLAYERS)  # the last velocities; -1 until the first
     ends: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # by player: (128,) by pitch
@@ -104,17 +103,17 @@ class BeatCursor:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing begins or sounds in this bar so far."""
+        """True if nothing begins or sounds in this bar so far."""
         return not self.has_onset and self.last_end <= self.bar_start
 
     def silent_pitches(self, player: int) -> NDArray[np.bool_]:
-        """Returns (128,) which pitches a program, or drums, does not sound at `time`."""
+        """Returns (128,) True for each pitch that a player does not sound at `time`."""
         if player not in self.ends:
             return np.ones(NUM_PITCHES, np.bool_)
         return self.ends[player] <= self.time
 
     def advance(self, token: int) -> tuple[Event, ...]:
-        """Takes an id; returns what it makes certain."""
+        """Takes an id; returns the events that it makes certain."""
         if token >= NUM_SYMBOLS:
             return ()
         if token >= DURATION:
@@ -144,14 +143,14 @@ class BeatCursor:
         return ended
 
     def finish(self) -> tuple[Event, ...]:
-        """Ends the note that is being said, if there is one, and returns it."""
+        """Ends the note that is not finished, if there is one, and returns it."""
         if self.phase not in (Phase.PITCH, Phase.LONG):
             return ()
         length = max(self.positions, 1) * POSITION_TICKS
         self.phase = Phase.NOTE
-        return (self._said(length),)
+        return (self._last_note(length),)
 
-    def _said(self, length: int) -> BeatNote:
+    def _last_note(self, length: int) -> BeatNote:
         level = self.levels[self.last_player]
         velocity = level_velocity(_DEFAULT_LEVEL if level < 0 else level)
         return BeatNote(self.time, length, self.last_player, self.last_pitch, velocity)
@@ -177,7 +176,7 @@ class BeatCursor:
         self.has_onset = True
         if player == DRUMS:
             self._sound_until(self.time + DRUM_TICKS)
-            return (self._said(DRUM_TICKS),)
+            return (self._last_note(DRUM_TICKS),)
         self.program = player
         self.phase = Phase.PITCH
         self.positions = 0

@@ -1,8 +1,8 @@
 """Turns the ids of metric music into notes, tempo and metre, as they come and in order of time.
 
-It takes any ids, as `gen.codecs.beat.cursor` reads them. A note's length in seconds is at the tempo of its onset, for
-what the tempo will be later is not known when it is heard. Tempo and metre wait for the first note that is no earlier:
-a note just before the bar line belongs to the bar after it, and after the last note they say nothing.
+It takes any ids, as `gen.codecs.beat.cursor` reads them. A note's length in seconds is at the tempo of its onset,
+because later tempos are unknown when it is heard. A tempo or a time signature is held back until a note that is no
+earlier comes: a note just before the bar line belongs to the bar after it. Those after the last note mean nothing.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class BeatDecoder:
         self._cursor = BeatCursor()
         self._tempo = _Since(0, 0, DEFAULT_TEMPO)
         self._waiting: list[Tempo | TimeSignature] = []
-        self._num_spoken = 0  # of those that wait, the first ones, which stand before a note among the ids
+        self._num_before_note = 0  # of those that wait, the first ones, which stand before a note among the ids
 
     def push(self, token: int) -> tuple[Piece, ...]:
         """Takes one id; returns the pieces that are now certain, in order of time."""
@@ -34,7 +34,7 @@ class BeatDecoder:
     def finish(self) -> tuple[Piece, ...]:
         """Returns what was still held back."""
         pieces = self._pieces(self._cursor.finish())
-        return (*pieces, *self._waiting[: self._num_spoken])
+        return (*pieces, *self._waiting[: self._num_before_note])
 
     def _pieces(self, events: Iterable[Event]) -> tuple[Piece, ...]:
         pieces: list[Piece] = []
@@ -42,13 +42,13 @@ class BeatDecoder:
             if isinstance(event, BeatNote):
                 pieces += self._released(event.onset)
                 pieces.append(self._note(event))
-                self._num_spoken = len(self._waiting)
+                self._num_before_note = len(self._waiting)
             else:
                 self._waiting.append(event)
         return tuple(pieces)
 
     def _released(self, until: int) -> list[Piece]:
-        """Takes from what waits that which is no later than a tick."""
+        """Removes and returns the waiting pieces that are no later than a tick."""
         released: list[Piece] = []
         while self._waiting and self._waiting[0].onset_ticks <= until:
             piece = self._waiting.pop(0)
@@ -70,7 +70,7 @@ class BeatDecoder:
 
 
 class _Since(NamedTuple):
-    """A tempo, and how much time had gone when it began: exact, in ticks times microseconds a quarter."""
+    """A tempo and the time of its onset: exact, in ticks times microseconds a quarter."""
 
     ticks: int
     elapsed_before: int

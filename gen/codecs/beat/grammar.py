@@ -1,4 +1,4 @@
-"""Which token of metric music may come next: an automaton for exactly what the encoder writes.
+"""The grammar of metric music: an automaton that allows exactly the documents that the encoder writes.
 
 The language: Bar, in the first bar and where it changes TimeSignature, then likewise Tempo. Then, at ascending times,
 Position and perhaps MicroTiming, perhaps a new Tempo (not at the bar line, not with a MicroTiming), and notes in order
@@ -7,18 +7,18 @@ of the program's note before, Pitch, and Durations: Duration_96 as often as it f
 Velocity where it is not that of the Drum before, and Drum. No pitch begins while its program sounds it, no more
 programs play than MIDI has channels, and no more bars in a row are silent than the limit. A document ends with a note.
 
-Fitted to a corpus, it has no metre, tempo, program or drum that is not there, and no note longer than nearly all there.
+Fitted to a corpus, it allows no metre, tempo, program or drum that the corpus lacks, and no note longer than nearly all
+of its notes.
 
-With controls, C of them, their tokens stand right after each Bar: always all, in their order, with the values that are
-asked for from outside.
+With C controls, all their tokens stand right after each Bar, in their order, with the values that are asked for.
 
-One exception: a document may be cut after anything that leaves no note unfinished, so also after a Bar or one of its
-controls, which then say nothing.
+One exception: a document may be cut after any id that leaves no note unfinished, so also after a Bar or one of its
+controls, which then have no effect.
 
-The budget. What begins a note can be finished in so many ids: Position, MicroTiming where there must be one, Program
-and Velocity where they must be, Pitch and Duration, or Drum. All else is whole with each id, and a Bar may follow until
-the bars are silent for too long. So b ids can be filled if as many Bars with their controls may be written, or if b is
-enough for a note. Where k of a bar's controls are due, they are k of the b.
+The budget. A note that is begun takes up to these ids: Position, MicroTiming if it needs one, Program and Velocity if
+it needs them, Pitch and Duration, or Drum. After any other id the document may be cut, and a Bar may follow until too
+many bars are silent. So b ids can be filled if as many Bars with their controls may be written, or if b is enough for a
+note. If k of a bar's controls are due, they are k of the b.
 """
 
 from collections.abc import Callable
@@ -62,13 +62,13 @@ _OPENING = (Phase.BAR, Phase.METRE, Phase.OPENED)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Limits:
-    """What a grammar allows of what the codec can say.
+    """The symbols of the codec that a grammar allows, as masks.
 
     Args:
-        signatures: (78,) which of `SIGNATURES`; one at least.
-        tempos: (176,) which levels; one at least.
-        programs: (128,) which programs.
-        drums: (128,) which drums; if none, one program at least.
+        signatures: (78,) of `SIGNATURES`; at least one.
+        tempos: (176,) of levels; at least one.
+        programs: (128,)
+        drums: (128,); if none, at least one program.
         longest_note: positions, >= 1.
     """
 
@@ -90,11 +90,11 @@ EVERYTHING = Limits(
 class BeatGrammar:
     """The automaton; a new one stands after `begin`.
 
-    `advance` also takes ids that the language lacks, as a prompt may have them, and goes on from what `BeatCursor`
-    makes of them. A budget too small for a state that such ids left is taken as the least that suffices.
+    `advance` also takes ids that the language lacks, which a prompt may have, as `BeatCursor` reads them. A budget too
+    small for a state after such ids is taken as the least that suffices.
 
     Args:
-        vocab_size: with what the codec adds to the symbols.
+        vocab_size: with controls, Begin and End.
         choosers: for each control a function from the seconds since the start to the id that is asked for.
     """
 
@@ -109,11 +109,11 @@ class BeatGrammar:
         self._num_written = len(choosers)  # controls of this bar
         self._tempo = Tempo(0, DEFAULT_TEMPO)
         self._tempo_seconds = 0.0  # when it began
-        # By player, (129,), drums last:
+        # (129,) by player, drums last:
         self._may_play = np.append(limits.programs, limits.drums.any())
-        self._free_from = np.zeros(NUM_PLAYERS, np.int64)  # when a pitch of each is silent
-        # How many ids a note takes: Program but for the last one, Velocity until there was one, Pitch and Duration; or
-        # Velocity likewise and Drum.
+        self._free_from = np.zeros(NUM_PLAYERS, np.int64)  # the first tick at which one of its pitches is silent
+        # The ids of a note: Program if it changes, Velocity until there was one, Pitch, Duration; of a drum: Velocity
+        # until there was one, and Drum.
         self._costs = np.append(np.full(NUM_PROGRAMS, 4), 2)
 
     def allowed(self, budget: int | None) -> BoolArray:
@@ -135,7 +135,7 @@ class BeatGrammar:
             self._allow_loud_pitches(room)
         else:
             self._allow_notes_and_time(room)
-        if not mask.any():  # after ids that the language lacks: all is taken, and only a bar leads on
+        if not mask.any():  # after ids that the language lacks: all pitches sound, and only a bar may follow
             mask[BAR] = True
         return mask
 
@@ -175,7 +175,7 @@ class BeatGrammar:
                 return 0
 
     def _has_played(self, player: int) -> None:
-        """Takes in that a player has a note: what the next one costs, and when it can be."""
+        """Updates the ids that the next note of a player takes, and the tick from which it can begin."""
         cursor, costs, ends = self._cursor, self._costs, self._cursor.ends
         if player == DRUMS:
             costs[DRUMS] = 1 + (cursor.levels[DRUMS] < 0)
@@ -186,20 +186,20 @@ class BeatGrammar:
         self._free_from[player] = ends[player].min()
         if len(ends) - (DRUMS in ends) >= MAX_PROGRAMS:
             is_playing = np.isin(np.arange(NUM_PROGRAMS), [*ends])
-            can_go_on = self._may_play[:DRUMS] & is_playing
-            # A primer may be of programs that the corpus lacks; then they go on.
-            self._may_play[:DRUMS] = can_go_on if can_go_on.any() or not self._limits.programs.any() else is_playing
+            allowed = self._may_play[:DRUMS] & is_playing
+            # A primer may have only programs that the corpus lacks; then these remain allowed.
+            self._may_play[:DRUMS] = allowed if allowed.any() or not self._limits.programs.any() else is_playing
 
     def _allow_opening(self, room: int) -> None:
-        """Allows what follows a bar, its metre or its tempo."""
+        """Allows the ids that may follow a bar, its metre or its tempo."""
         cursor, limits, mask = self._cursor, self._limits, self._mask
-        may_go_on = self._can_fill(room)
-        if cursor.phase == Phase.BAR and (may_go_on or cursor.signature is None):
+        may_change = self._can_fill(room)
+        if cursor.phase == Phase.BAR and (may_change or cursor.signature is None):
             mask[TIME_SIGNATURE:TEMPO] = limits.signatures
             if cursor.signature is None:
                 return
             mask[TIME_SIGNATURE + cursor.signature] = False
-        if cursor.phase != Phase.OPENED and (may_go_on or cursor.tempo is None):
+        if cursor.phase != Phase.OPENED and (may_change or cursor.tempo is None):
             mask[TEMPO:POSITION] = limits.tempos
             if cursor.tempo is None:
                 mask[TIME_SIGNATURE:TEMPO] = False
@@ -243,7 +243,7 @@ class BeatGrammar:
         self._mask[ids[ids >= 0]] = True
 
     def _allow_notes(self, room: int) -> None:
-        """Allows what begins a note at the time where the stream stands."""
+        """Allows the ids that begin a note at the present time."""
         cursor, mask = self._cursor, self._mask
         can_play = self._may_play & (self._free_from <= cursor.time) & (self._costs <= room + 1)
         can_play[: max(cursor.last_player, 0)] = False
@@ -282,7 +282,7 @@ class BeatGrammar:
         return is_for_drums and bool(self._pitches(DRUMS).any())
 
     def _pitches(self, player: int) -> BoolArray:
-        """Returns (128,) which pitches a player may begin now."""
+        """Returns (128,) True for each pitch that a player may begin now."""
         cursor = self._cursor
         pitches = cursor.silent_pitches(player)
         if player == DRUMS:
@@ -298,7 +298,7 @@ class BeatGrammar:
         return len(self._choosers) - self._num_written
 
     def _seconds(self, ticks: int) -> float:
-        """Returns when a tick sounds that is not before the last tempo."""
+        """Returns the time of a tick that is not before the last tempo."""
         us_a_tick = self._tempo.tempo_us_per_beat / GRID_TICKS
         return self._tempo_seconds + (ticks - self._tempo.onset_ticks) * us_a_tick / 1e6
 
@@ -313,7 +313,7 @@ class BeatGrammar:
         return bool(np.count_nonzero(tempos) > tempos[cursor.tempo])
 
     def _tokens_to_note(self) -> int:
-        """Returns how many ids a note takes after a Position and perhaps a MicroTiming; 1, a Bar, if none can be."""
+        """Returns the ids of the shortest note after a Position or a MicroTiming; 1, a Bar, if no note can be."""
         cursor = self._cursor
         here = self._cost_at(cursor.time) if cursor.phase != Phase.BEHIND else _NO_LIMIT
         moved = 1 + self._cost_at(cursor.position + LATEST) if cursor.phase != Phase.MICRO_TIMING else _NO_LIMIT
@@ -321,12 +321,12 @@ class BeatGrammar:
         return least if least < _NO_LIMIT else 1
 
     def _cost_at(self, time: int) -> int:
-        """Returns how many ids a note takes at a time."""
+        """Returns the ids of the shortest note at a time."""
         costs = self._costs[self._may_play & (self._free_from <= time)]
         return int(costs.min()) if len(costs) else _NO_LIMIT
 
     def _free_at(self, room: int) -> int:
-        """Returns from when on a note of at most `room` ids can be written."""
+        """Returns the first tick at which a note of at most `room` ids can be written."""
         free_from = self._free_from[self._may_play & (self._costs <= room)]
         return int(free_from.min()) if len(free_from) else _NO_LIMIT
 

@@ -1,10 +1,10 @@
-"""The ids of a layout in bars: what the beat codec writes, and the numbers that can be read off it."""
+"""The ids of a layout in bars, and the lengths of notes among ids: the arithmetic of the beat codec on arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.codecs.beat.layout import EARLY_TICKS, BeatLayout, Notes
+from gen.codecs.beat.layout import EARLY_TICKS, BeatLayout, GridNotes
 from gen.codecs.beat.vocab import (
     BAR,
     DRUM,
@@ -26,7 +26,7 @@ from gen.music.metre import POSITION_TICKS
 from gen.music.score import differences
 
 _NONE = -1
-# What a bar, a tempo or a note writes, from left to right; each leaves out most of it.
+# Columns of a table with a row for each bar, tempo and note; its ids are the columns that are filled, left to right.
 _BAR, _METRE, _TEMPO, _POSITION, _MICRO_TIMING, _TEMPO_HERE, _PROGRAM, _VELOCITY, _PITCH, _LONG, _REST = range(11)
 
 Ints = NDArray[np.int64]
@@ -42,9 +42,9 @@ def layout_ids(layout: BeatLayout) -> IdArray:
     ticks = np.concatenate((bars.starts, tempo_ticks[~opens_bar] + EARLY_TICKS, notes.onsets + EARLY_TICKS))
     ranks = np.concatenate((np.zeros(num_bars, np.int64), np.ones(num_tempos, np.int64), _ranks(notes) + 2))
     order = np.argsort(ticks << 16 | ranks)
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    at_bars, at_tempos, at_notes = places[:num_bars], places[num_bars:][:num_tempos], places[num_bars + num_tempos :]
+    rows = np.empty_like(order)
+    rows[order] = np.arange(len(order))
+    at_bars, at_tempos, at_notes = rows[:num_bars], rows[num_bars:][:num_tempos], rows[num_bars + num_tempos :]
 
     table = np.full((11, len(order)), _NONE, np.int16)
     table[_BAR, at_bars] = BAR
@@ -55,17 +55,17 @@ def layout_ids(layout: BeatLayout) -> IdArray:
     num_longest = _fill_notes_(table, at_notes, notes)
     _fill_positions_(table, ticks[order])
 
-    is_said = table.T != _NONE
-    ids: IdArray = table.T[is_said].astype(np.uint16)
+    is_filled = table.T != _NONE
+    ids: IdArray = table.T[is_filled].astype(np.uint16)
     if num_longest.max() > 1:
         repeats = np.ones((len(order), 11), np.int64)
         repeats[at_notes, _LONG] = np.maximum(num_longest, 1)
-        ids = np.repeat(ids, repeats[is_said])
+        ids = np.repeat(ids, repeats[is_filled])
     return ids
 
 
 def note_positions(ids: IdArray) -> Ints:
-    """Returns how many positions each of the (N,) pitched notes of ids lasts; ids begin and end between notes."""
+    """Returns the lengths in positions of the (N,) pitched notes of ids, which begin and end between notes."""
     is_duration = (ids >= DURATION) & (ids < NUM_SYMBOLS)
     starts = np.flatnonzero(is_duration & np.concatenate(([True], ~is_duration[:-1])))
     if not len(starts):
@@ -73,13 +73,13 @@ def note_positions(ids: IdArray) -> Ints:
     return np.add.reduceat(np.where(is_duration, ids.astype(np.int64) - DURATION + 1, 0), starts)
 
 
-def _ranks(notes: Notes) -> Ints:
-    """Returns the place of each of (N,) notes among those of its onset."""
+def _ranks(notes: GridNotes) -> Ints:
+    """Returns the rank of each of (N,) notes among those of its onset."""
     return notes.programs << 7 | notes.pitches
 
 
-def _fill_notes_(table: NDArray[np.int16], at: Ints, notes: Notes) -> Ints:
-    """Writes at (N,) places what each note says but its time; returns how many Duration_96 come before its last one."""
+def _fill_notes_(table: NDArray[np.int16], at: Ints, notes: GridNotes) -> Ints:
+    """Fills the (N,) rows `at` with notes, without times; returns the number of Duration_96 before each last one."""
     is_pitched = notes.programs != DRUMS
     programs = notes.programs[is_pitched]
     is_new_program = differences(programs, before=-1) != 0
@@ -96,7 +96,7 @@ def _fill_notes_(table: NDArray[np.int16], at: Ints, notes: Notes) -> Ints:
 
 
 def _fill_positions_(table: NDArray[np.int16], ticks: Ints) -> None:
-    """Writes Position and MicroTiming where a time is first spoken of; `ticks` are (N,) and EARLY_TICKS ahead."""
+    """Writes Position and MicroTiming at the first row of each time; `ticks` are those of the rows plus EARLY_TICKS."""
     is_bar = table[_BAR] != _NONE
     starts = np.maximum.accumulate(np.where(is_bar, ticks, 0))
     is_first = ~is_bar & ((differences(ticks, before=-1) != 0) | np.concatenate(([False], is_bar[:-1])))

@@ -1,6 +1,6 @@
-"""A score as the beat codec can say it: notes of programs in bars, with tempo, and what that changed.
+"""The layout of a score for the beat codec: notes of programs in bars, tempos, and counts of what was changed.
 
-The rules, beside those for bars in `gen.codecs.beat.bars`; each that bears on a file is counted by the name in quotes:
+The rules, beside those for bars in `gen.codecs.beat.bars`; each change of a score is counted under the name in quotes:
 
 - Onsets are rounded to the nearest of 384 ticks a quarter, which is exact for a file of 24, 48, 96, 192 or 384 ticks
   and for its triplets in any other: "onsets rounded".
@@ -10,7 +10,7 @@ The rules, beside those for bars in `gen.codecs.beat.bars`; each that bears on a
   `MAX_POSITIONS`: "notes shortened".
 - Drums have no length, for a drum rings as it does however long its key is down; the decoder gives each
   `DRUM_TICKS`. This is not counted.
-- All tracks of a program are one, and so are all tracks of drums. Notes of one pitch that begin too close for the
+- All tracks of a program are one, and so are all tracks of drums. GridNotes of one pitch that begin too close for the
   shortest length (a position; drums `DRUM_TICKS`) become one, the loudest, that lasts as long as the longest: "unisons
   joined". A pitch struck while it sounds ends the note before: "overlapping notes cut", or "notes cut by another
   voice" where the two are of different tracks.
@@ -31,7 +31,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codecs.beat.bars import SIGNATURES_MOVED, SIGNATURES_REPLACED, stretches
+from gen.codecs.beat.bars import SIGNATURES_MOVED, SIGNATURES_REPLACED, equal_bars
 from gen.codecs.beat.grid import Grid, grid_of
 from gen.codecs.beat.vocab import DRUMS, LEVEL_US, MAX_BAR_POSITIONS, bar_ticks, note_values, tempo_levels
 from gen.errors import MidiError
@@ -65,52 +65,52 @@ Ints = NDArray[np.int64]
 
 
 class Bars(NamedTuple):
-    """(B,) arrays, one of each bar: where it starts, how long it is, the place of its signature in `SIGNATURES`."""
+    """(B,) arrays, one number a bar: its start and its length in ticks, the index of its signature in `SIGNATURES`."""
 
     starts: Ints
     lengths: Ints
     signatures: Ints
 
     def of(self, ticks: Ints) -> Ints:
-        """Returns the place of the bar that holds each of (N,) ticks."""
+        """Returns the index of the bar that holds each of (N,) ticks."""
         return np.searchsorted(self.starts, ticks, side="right") - 1
 
 
-class Notes(NamedTuple):
+class GridNotes(NamedTuple):
     """(N,) arrays in ascending order of onset, program and pitch; no pitch of a program sounds twice at once."""
 
     onsets: Ints  # ticks of the grid
-    positions: Ints  # that each lasts; 0 for drums
+    positions: Ints  # of their lengths; 0 for drums
     programs: Ints  # of each, or DRUMS
     pitches: Ints
     velocities: Ints
 
     @property
     def ends(self) -> Ints:
-        """Where each ends, in ticks of the grid."""
+        """The end of each, in ticks of the grid."""
         return self.onsets + np.where(self.programs == DRUMS, DRUM_TICKS, self.positions * POSITION_TICKS)
 
 
 @dataclass(frozen=True, slots=True)
 class BeatLayout:
-    """A score in the terms of the codec.
+    """A score on the grid.
 
     Args:
-        grid: how the score lies on it, before silences were cut.
-        tempos: (T, 2) where each begins and its level, ascending; the first at 0, no two neighbours equal.
-        cuts: (C, 2) silences that were cut: a tick of the score on the grid, and how much went before it.
+        grid: of the score before silences were cut.
+        tempos: (T, 2) onset and level of each, ascending; the first at 0, no two neighbours equal.
+        cuts: (C, 2) silences that were cut: a tick on the grid before cuts, and the ticks that were cut before it.
     """
 
     grid: Grid
     bars: Bars
-    notes: Notes
+    notes: GridNotes
     tempos: Ints
     cuts: Ints
     findings: Counter[str]
 
 
 def lay_out_beats(score: Score) -> BeatLayout:
-    """Returns a score with at least one note by the rules above. Raises MidiError where it has too many bars."""
+    """Returns the layout of a score with at least one note. Raises MidiError if it has too many bars."""
     findings: Counter[str] = Counter()
     tracks = _kept(score, findings)
     grid = score_grid(score)
@@ -123,7 +123,7 @@ def lay_out_beats(score: Score) -> BeatLayout:
 
 
 def score_grid(score: Score) -> Grid:
-    """Returns how a score lies on the grid, as far as the codec takes it."""
+    """Returns the grid of a score, up to the last tick that the codec takes."""
     return grid_of(score, most_ticks=_MAX_TICKS)
 
 
@@ -133,7 +133,7 @@ def has_notes(score: Score) -> bool:
 
 
 def _kept(score: Score, findings: Counter[str]) -> list[Track]:
-    """Returns the tracks with notes, of as many programs as the codec takes."""
+    """Returns the tracks with notes, of at most `MAX_PROGRAMS` programs."""
     tracks = [track for track in score.tracks if len(track.notes)]
     counts: Counter[int] = Counter()
     for track in tracks:
@@ -146,7 +146,7 @@ def _kept(score: Score, findings: Counter[str]) -> list[Track]:
     return [track for track in tracks if track.is_drum or track.program in chosen]
 
 
-def _settled(tracks: list[Track], grid: Grid, findings: Counter[str]) -> Notes:
+def _settled(tracks: list[Track], grid: Grid, findings: Counter[str]) -> GridNotes:
     """Returns the notes on the grid, unisons joined and each cut at the next of its pitch and program."""
     onset_ticks, durations, pitches, velocities = np.concatenate([track.columns for track in tracks], axis=1)
     sizes = [len(track.notes) for track in tracks]
@@ -156,20 +156,20 @@ def _settled(tracks: list[Track], grid: Grid, findings: Counter[str]) -> Notes:
     onsets, ends, _ = grid.nearest(exact)
     lengths, held = exact[1:] - exact[0]
 
-    places = programs << 7 | pitches
-    order = np.argsort(places << 48 | onsets, kind="stable")
-    columns = (places, onsets, ends, lengths, held, velocities, np.repeat(np.arange(len(tracks)), sizes))
-    places, onsets, ends, lengths, held, velocities, voices = (a[order] for a in columns)
-    is_first = _is_first(places, onsets)
+    keys = programs << 7 | pitches
+    order = np.argsort(keys << 48 | onsets, kind="stable")
+    columns = (keys, onsets, ends, lengths, held, velocities, np.repeat(np.arange(len(tracks)), sizes))
+    keys, onsets, ends, lengths, held, velocities, voices = (a[order] for a in columns)
+    is_first = _is_first(keys, onsets)
     if not is_first.all():
         first = np.flatnonzero(is_first)
         findings[UNISONS] = len(onsets) - len(first)
-        places, onsets, voices = places[first], onsets[first], voices[first]
+        keys, onsets, voices = keys[first], onsets[first], voices[first]
         ends, lengths, held, velocities = (np.maximum.reduceat(a, first) for a in (ends, lengths, held, velocities))
 
-    is_pitched = places < DRUMS << 7
+    is_pitched = keys < DRUMS << 7
     limits = np.full_like(onsets, _NEVER)
-    limits[:-1][places[1:] == places[:-1]] = onsets[1:][places[1:] == places[:-1]]  # the pitch is struck again
+    limits[:-1][keys[1:] == keys[:-1]] = onsets[1:][keys[1:] == keys[:-1]]  # the pitch is struck again
     cut = np.flatnonzero((ends > limits) & is_pitched)
     findings[OVERLAPS] = int(np.count_nonzero(voices[cut] == voices[np.minimum(cut + 1, len(voices) - 1)]))
     findings[VOICE_CUTS] = len(cut) - findings[OVERLAPS]
@@ -177,16 +177,16 @@ def _settled(tracks: list[Track], grid: Grid, findings: Counter[str]) -> Notes:
     positions = _positions(np.where(is_pitched, held, 0), room, grid, findings)
     findings[PEDALLED] = int(np.count_nonzero(is_pitched & (np.minimum(held, room * grid.unit) > lengths)))
     positions[~is_pitched] = 0
-    programs, pitches = places >> 7, places & 127
-    order = np.argsort(onsets << 15 | places)
-    return Notes(*(a[order] for a in (onsets, positions, programs, pitches, velocities)))
+    programs, pitches = keys >> 7, keys & 127
+    order = np.argsort(onsets << 15 | keys)
+    return GridNotes(*(a[order] for a in (onsets, positions, programs, pitches, velocities)))
 
 
 def _positions(held: Ints, room: Ints, grid: Grid, findings: Counter[str]) -> Ints:
-    """Returns how many positions each of (N,) notes lasts.
+    """Returns the lengths of (N,) notes in positions.
 
     Args:
-        held: how long each is held, in units of the grid; 0 for drums.
+        held: lengths in units of the grid; 0 for drums.
         room: ticks of the grid until its pitch is struck again.
     """
     positions = np.minimum(grid.nearest(held, ticks=POSITION_TICKS), room // POSITION_TICKS)
@@ -197,35 +197,35 @@ def _positions(held: Ints, room: Ints, grid: Grid, findings: Counter[str]) -> In
     return np.clip(positions, 1, MAX_POSITIONS)
 
 
-def _is_first(places: Ints, onsets: Ints) -> NDArray[np.bool_]:
-    """Returns which of (N,) notes, ordered by place and onset, are not joined to one before them."""
-    least = np.where(places >> 7 == DRUMS, DRUM_TICKS, POSITION_TICKS)
-    is_first: NDArray[np.bool_] = (differences(places, before=-1) != 0) | (differences(onsets) >= least)
+def _is_first(keys: Ints, onsets: Ints) -> NDArray[np.bool_]:
+    """Returns which of (N,) notes, ordered by key and onset, are not joined to one before them."""
+    least = np.where(keys >> 7 == DRUMS, DRUM_TICKS, POSITION_TICKS)
+    is_first: NDArray[np.bool_] = (differences(keys, before=-1) != 0) | (differences(onsets) >= least)
     if is_first.all():
         return is_first
     # Where three or more stand close together, the third may be far enough from the first.
     last = 0
-    for place in np.flatnonzero(~is_first).tolist():
-        last = place - 1 if is_first[place - 1] else last
-        if onsets[place] - onsets[last] >= least[place]:
-            is_first[place] = True
+    for index in np.flatnonzero(~is_first).tolist():
+        last = index - 1 if is_first[index - 1] else last
+        if onsets[index] - onsets[last] >= least[index]:
+            is_first[index] = True
     return is_first
 
 
-def _bars(score: Score, grid: Grid, notes: Notes, findings: Counter[str]) -> Bars:
+def _bars(score: Score, grid: Grid, notes: GridNotes, findings: Counter[str]) -> Bars:
     """Returns the bars up to the one that holds the last onset."""
-    found, said = stretches(score, grid, until=int(notes.onsets[-1]) + EARLY_TICKS)
-    num_bars = sum(stretch.num_bars for stretch in found)
+    found, bar_findings = equal_bars(score, grid, until=int(notes.onsets[-1]) + EARLY_TICKS)
+    num_bars = sum(bars.num_bars for bars in found)
     if num_bars > MAX_BARS:
         raise MidiError(f"score: more than {MAX_BARS} bars ({num_bars})")
-    findings += said
-    signatures = np.repeat([stretch.signature for stretch in found], [stretch.num_bars for stretch in found])
-    lengths = np.repeat([bar_ticks(stretch.signature) for stretch in found], [stretch.num_bars for stretch in found])
+    findings += bar_findings
+    signatures = np.repeat([bars.signature for bars in found], [bars.num_bars for bars in found])
+    lengths = np.repeat([bar_ticks(bars.signature) for bars in found], [bars.num_bars for bars in found])
     return Bars(np.cumsum(lengths) - lengths, lengths, signatures)
 
 
-def _tempos(score: Score, grid: Grid, notes: Notes, bars: Bars, findings: Counter[str]) -> Ints:
-    """Returns where each tempo begins, and its level, as in `BeatLayout`."""
+def _tempos(score: Score, grid: Grid, notes: GridNotes, bars: Bars, findings: Counter[str]) -> Ints:
+    """Returns onset and level of each tempo, as in `BeatLayout`."""
     onset_ticks, tempos_us = score.tempo_changes()
     halvings = note_values(tempos_us)
     findings[TEMPOS_IN_OTHER_VALUES] = int(np.count_nonzero(halvings))
@@ -237,8 +237,8 @@ def _tempos(score: Score, grid: Grid, notes: Notes, bars: Bars, findings: Counte
     findings[TEMPOS_MOVED] = int(np.count_nonzero(positions * (POSITION_TICKS * grid.unit) != exact))
     is_used = starts <= max(notes.onsets[-1], bars.starts[-1])
     is_used[:-1] &= starts[1:] != starts[:-1]
-    is_said = np.arange(len(starts)) >= len(starts) - len(score.tempos)  # before the first there may be that of MIDI
-    findings[TEMPOS_LEFT_OUT] = int(np.count_nonzero(~is_used & is_said))
+    is_written = np.arange(len(starts)) >= len(starts) - len(score.tempos)  # the first may be the default of MIDI
+    findings[TEMPOS_LEFT_OUT] = int(np.count_nonzero(~is_used & is_written))
     starts, levels = starts[is_used], levels[is_used]
     is_new = differences(levels, before=-1) != 0
     return np.stack((starts[is_new], levels[is_new]), axis=1)
@@ -253,7 +253,7 @@ def _without_silences(layout: BeatLayout) -> BeatLayout:
     kept = _kept_bars(bars, notes, onset_bars)
     lengths = bars.lengths[kept]
     starts = np.cumsum(lengths) - lengths
-    moves = bars.starts[kept] - starts  # how much went before each bar that is kept
+    moves = bars.starts[kept] - starts  # ticks that were cut before each bar that is kept
     tempos = _moved_tempos(layout.tempos, bars, kept, starts)
     is_cut = differences(moves) > 0
     return BeatLayout(
@@ -266,24 +266,24 @@ def _without_silences(layout: BeatLayout) -> BeatLayout:
     )
 
 
-def _kept_bars(bars: Bars, notes: Notes, onset_bars: Ints) -> NDArray[np.bool_]:
-    """Returns which bars are not silent, or among the first of a silence; `onset_bars` is (N,) that of each note."""
+def _kept_bars(bars: Bars, notes: GridNotes, onset_bars: Ints) -> NDArray[np.bool_]:
+    """Returns which bars are not silent, or among the first of a silence; `onset_bars` (N,) are those of the notes."""
     num_bars = len(bars.starts)
     has_onset = np.bincount(onset_bars, minlength=num_bars) > 0
     last_ends = np.concatenate(([0], np.maximum.accumulate(notes.ends)))
     sounds = last_ends[np.searchsorted(notes.onsets + EARLY_TICKS, bars.starts)] > bars.starts
     is_silent = ~(has_onset | sounds)
-    places = np.arange(num_bars)
-    last_loud = np.maximum.accumulate(np.where(is_silent, -1, places))
-    return ~is_silent | (places - last_loud <= MAX_SILENT_BARS)
+    indices = np.arange(num_bars)
+    last_loud = np.maximum.accumulate(np.where(is_silent, -1, indices))
+    return ~is_silent | (indices - last_loud <= MAX_SILENT_BARS)
 
 
 def _moved_tempos(tempos: Ints, bars: Bars, kept: NDArray[np.bool_], starts: Ints) -> Ints:
-    """Returns the tempos where bars were left out: one that began there begins with the next bar that is kept."""
+    """Returns the tempos after bars were cut; a tempo of a cut bar begins with the next bar that is kept."""
     at, levels = tempos.T
-    places = bars.of(at)
-    new_places = np.minimum(np.cumsum(kept)[places] - kept[places], len(starts) - 1)
-    at = starts[new_places] + np.where(kept[places], at - bars.starts[places], 0)
+    of_bar = bars.of(at)
+    new_bars = np.minimum(np.cumsum(kept)[of_bar] - kept[of_bar], len(starts) - 1)
+    at = starts[new_bars] + np.where(kept[of_bar], at - bars.starts[of_bar], 0)
     is_last = np.append(at[1:] != at[:-1], True)
     at, levels = at[is_last], levels[is_last]
     is_new = differences(levels, before=-1) != 0

@@ -1,17 +1,17 @@
-"""The symbols of the beat codec and where each kind of them starts.
+"""The symbols of the beat codec, and the first id of each kind.
 
     Bar                a bar begins
     TimeSignature_n/d  its metre, where it changes
     Tempo_x            quarters a minute: 35 levels an octave, 2 % apart, from 15 to 480
-    Position_k         what follows is k 24ths of a quarter after the bar line
-    MicroTiming_x      moved by x ticks, 16 of which are a position: -8 to 7, never 0
-    Program_p          who plays the pitches that follow
+    Position_k         the next events are k 24ths of a quarter after the bar line
+    MicroTiming_x      and moved by x ticks, 16 of which are a position: -8 to 7, never 0
+    Program_p          the instrument of the pitches that follow
     Velocity_v         MIDI velocity 4 v to 4 v + 3 of the program of the next Pitch, or of drums
     Pitch_p            a note begins
     Drum_p             a drum is struck, the one that this pitch is on the drum channel
-    Duration_d         the note lasts d 24ths of a quarter; to Duration_96, a whole note, more may be added
+    Duration_d         the note lasts d 24ths of a quarter; after Duration_96, a whole note, another may be added
 
-Then come what a codec adds to them, `Begin` and `End`.
+Then come the symbols of controls, `Begin` and `End`.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ from gen.music.score import TimeSignature
 
 NUM_PITCHES: Final = 128
 NUM_PROGRAMS: Final = 128
-DRUMS: Final = 128  # where players are counted, drums come after all programs
+DRUMS: Final = 128  # the number of drums among players, after all programs
 NUM_PLAYERS: Final = NUM_PROGRAMS + 1
 VELOCITY_WIDTH: Final = 4  # MIDI velocities to a symbol
 NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
-MAX_DURATION: Final = 96  # positions that one symbol says
+MAX_DURATION: Final = 96  # positions of one symbol
 MAX_BAR_POSITIONS: Final = 8 * POSITIONS  # 4/2
 DENOMINATORS: Final = (1, 2, 4, 8, 16, 32)
 _MAX_NUMERATOR = 24
@@ -54,7 +54,7 @@ VELOCITY: Final = PROGRAM + NUM_PROGRAMS
 PITCH: Final = VELOCITY + NUM_VELOCITIES
 DRUM: Final = PITCH + NUM_PITCHES
 DURATION: Final = DRUM + NUM_PITCHES  # the id of Duration_1; d positions are DURATION + d - 1
-NUM_SYMBOLS: Final = DURATION + MAX_DURATION  # without what a codec adds
+NUM_SYMBOLS: Final = DURATION + MAX_DURATION  # without controls, Begin and End
 LAST_DURATION: Final = NUM_SYMBOLS - 1
 
 _MIN_BPM = 15
@@ -63,14 +63,14 @@ _BPM = [_MIN_BPM * 2 ** (level / _LEVELS_AN_OCTAVE) for level in range(NUM_TEMPO
 LEVEL_US: Final = np.array([round(60e6 / bpm) for bpm in _BPM])  # microseconds a quarter of each level, descending
 _HALF_A_LEVEL = 2 ** (0.5 / _LEVELS_AN_OCTAVE)
 MICRO_TIMINGS: Final = tuple(ticks for ticks in range(EARLIEST, LATEST + 1) if ticks)
-# By ticks less EARLIEST; 0 has none.
+# By ticks less EARLIEST; -1 for 0 ticks, which has no symbol.
 MICRO_TIMING_IDS: Final = np.array(
     [MICRO_TIMING + ticks - EARLIEST - (ticks > 0) if ticks else -1 for ticks in range(EARLIEST, LATEST + 1)]
 )
 
 
 def beat_vocab(added: Sequence[str] = ()) -> Vocab:
-    """Returns the vocabulary, with what a codec adds to it."""
+    """Returns the vocabulary, with added symbols before Begin and End."""
     return Vocab(
         (
             "Bar",
@@ -98,20 +98,20 @@ def tempo_levels(tempos_us: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[
 
 
 def note_values(tempos_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns how often notes at each of (N,) tempos are halved, so that it is within the levels; below 0, doubled."""
+    """Returns how often note values are halved so that each of (N,) tempos has a level; negative for doubled."""
     halved = np.ceil(np.log2(LEVEL_US[-1] / _HALF_A_LEVEL / tempos_us))
     doubled = np.ceil(np.log2(tempos_us / (LEVEL_US[0] * _HALF_A_LEVEL)))
     return np.asarray(np.maximum(halved, 0) - np.maximum(doubled, 0), dtype=np.int64)
 
 
 def bar_ticks(signature: int) -> int:
-    """Returns how many ticks of the grid a bar has, given the place of its signature in `SIGNATURES`."""
+    """Returns the ticks of the grid in a bar; `signature` is an index into `SIGNATURES`."""
     numerator, denominator = SIGNATURES[signature]
     return numerator * 4 * GRID_TICKS // denominator
 
 
 def signature_at(onset_ticks: int, signature: int) -> TimeSignature:
-    """Returns a signature by its place in `SIGNATURES` as a piece of a score."""
+    """Returns the time signature at an index of `SIGNATURES`."""
     return TimeSignature(onset_ticks, *SIGNATURES[signature])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gen.codecs.beat.bars import SIGNATURES_MOVED, SIGNATURES_REPLACED, Stretch, stretches
+from gen.codecs.beat.bars import SIGNATURES_MOVED, SIGNATURES_REPLACED, EqualBars, equal_bars
 from gen.codecs.beat.layout import score_grid
 from gen.codecs.beat.vocab import SIGNATURES, bar_ticks
 from gen.music.metre import GRID_TICKS, bars_before
@@ -19,9 +19,9 @@ FAST = Tempo(0, 60_000)  # 1000 quarters a minute: a quarter becomes a 16th
 
 def read(
     *signatures: TimeSignature, until: int, ticks_per_beat: int = QUARTER, tempos: tuple[Tempo, ...] = ()
-) -> tuple[list[Stretch], Counter[str]]:
+) -> tuple[list[EqualBars], Counter[str]]:
     score = Score((), ticks_per_beat, tempos, signatures)
-    return stretches(score, score_grid(score), until=until)
+    return equal_bars(score, score_grid(score), until=until)
 
 
 def bars(
@@ -114,7 +114,7 @@ def test_every_bar_is_of_whole_positions_and_has_192_at_most() -> None:
 
 
 def test_a_stretch_ends_after_its_bars() -> None:
-    assert Stretch(100, 2, SIGNATURES.index((3, 4))).end == 100 + 6 * QUARTER
+    assert EqualBars(100, 2, SIGNATURES.index((3, 4))).end == 100 + 6 * QUARTER
 
 
 @st.composite
@@ -132,7 +132,7 @@ def metric_scores(draw: st.DrawFn) -> Score:
 
 @given(metric_scores(), st.integers(8, 1 << 20))
 def test_bars_follow_one_another_without_a_gap(score: Score, until: int) -> None:
-    listed, _ = stretches(score, score_grid(score), until=until)
+    listed, _ = equal_bars(score, score_grid(score), until=until)
     assert [stretch.start for stretch in listed] == [0, *(stretch.end for stretch in listed[:-1])]
     assert listed[-1].start <= until < listed[-1].end
     assert all(stretch.num_bars > 0 for stretch in listed)
@@ -141,7 +141,7 @@ def test_bars_follow_one_another_without_a_gap(score: Score, until: int) -> None
 @given(metric_scores(), st.integers(8, 1 << 16))
 def test_every_bar_line_of_a_score_is_within_half_a_32nd_one_of_the_codec(score: Score, until: int) -> None:
     grid = score_grid(score)
-    listed, findings = stretches(score, grid, until=until)
+    listed, findings = equal_bars(score, grid, until=until)
     if findings[SIGNATURES_REPLACED]:  # what it has nothing for is filled with others
         return
     ours = np.concatenate(
@@ -149,5 +149,5 @@ def test_every_bar_line_of_a_score_is_within_half_a_32nd_one_of_the_codec(score:
     )
     counted = bars_before(score, max(int(grid.score_ticks(np.array([until]))[0]), 1))
     bars = range(1, min(counted.num_bars, 300) + 1)
-    theirs = np.array([float(grid.place_of(counted.start_of(bar))) for bar in bars])
+    theirs = np.array([float(grid.grid_tick(counted.start_of(bar))) for bar in bars])
     assert np.abs(ours[:, None] - theirs[None]).min(axis=0).max() <= 24

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 IdArray = NDArray[np.unsignedinteger[Any]]
 BoolArray = NDArray[np.bool_]
 
-# What is asked of a control, by the seconds from the start of a document: a number, a name, None for no matter what.
+# The value that is asked of a control at a time in seconds from the start: a number, a name, or None for any value.
 Envelope = Callable[[float], float | str | None]
 NOTHING_ASKED: Mapping[str, Envelope] = MappingProxyType({})
 
@@ -34,15 +34,15 @@ Piece = TypeVar("Piece")
 Piece_co = TypeVar("Piece_co", covariant=True)
 
 
-class Reading(NamedTuple):
-    """How a segment is read in training."""
+class IdTable(NamedTuple):
+    """A map of ids to ids, through which a segment is read in training."""
 
-    table: NDArray[np.int64]  # (V,) what each id becomes
-    is_varied: bool  # whether that is another piece than the corpus holds
+    table: NDArray[np.int64]  # (V,) the id that each becomes
+    is_varied: bool  # whether the result is another piece than the corpus holds
 
 
-# Draws how a segment is read, from its (N,) ids and a source of chance.
-Variation = Callable[[IdArray, np.random.Generator], Reading]
+# Draws a table for a segment, by its (N,) ids.
+Variation = Callable[[IdArray, np.random.Generator], IdTable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class Vocab:
 
 
 class Part(NamedTuple):
-    """A stretch of one encoded file, and what reading it found.
+    """A part of an encoded file, with the findings of reading it.
 
-    A text comes in many parts, so that a gigabyte never stands in memory; a MIDI file in one. The end of a file ends
-    its last document; a file of several documents says where the others end.
+    A text comes in many parts, so that a gigabyte is never in memory at once; a MIDI file is one part. The end of a
+    file ends its last document; `ends` are those of the others.
     """
 
     ids: IdArray
-    findings: Mapping[str, int]  # additive counts: {"notes": 812, "overlaps cut": 3}; {} when nothing to say
+    findings: Mapping[str, int]  # additive counts: {"notes": 812, "overlaps cut": 3}
     ends: NDArray[np.int64] = NO_ENDS  # (E,) ascending: ids[:end] are of documents that end here or before
     labels: Sequence[str | None] | None = None  # of these E documents; None for that of the file
 
@@ -96,7 +96,7 @@ class Adapted(NamedTuple, Generic[Whole]):
 
 
 class StreamDecoder(Protocol[Piece_co]):
-    """Turns token ids into pieces as they come."""
+    """Turns token ids into pieces, one id at a time."""
 
     def push(self, token: int) -> tuple[Piece_co, ...]:
         """Takes one id (never `begin` or `end`); returns the pieces that are now certain, in time order."""
@@ -108,7 +108,7 @@ class StreamDecoder(Protocol[Piece_co]):
 
 
 class Grammar(Protocol):
-    """An automaton over token ids that knows which id may come next."""
+    """An automaton over token ids that allows the ids which may come next."""
 
     def allowed(self, budget: int | None) -> BoolArray:
         """Returns the (V,) mask of ids that may come next; at least one is allowed. Not to be modified or kept.
@@ -116,7 +116,7 @@ class Grammar(Protocol):
         Args:
             budget: how many more ids will be drawn at most, this one included (>= 1); None for no limit. The mask
                 only allows ids after which the document can still be closed within the budget. `end` counts as no
-                id: a document cut by the budget is closed without it.
+                id: a document that ends with its budget is closed without it.
         """
         ...
 
@@ -158,7 +158,7 @@ class Codec(Protocol[Whole, Piece]):
 
     @property
     def unit(self) -> str:
-        """What bits are divided by: "char", "byte" or "note"."""
+        """The unit of lengths, by which bits are divided: "char", "byte" or "note"."""
         ...
 
     @property
@@ -250,7 +250,7 @@ AnyCodec = Codec[Any, Any]
 
 
 def stream(codec: Codec[Any, Piece], tokens: Iterable[int]) -> Iterator[Piece]:
-    """Decodes ids as they come, up to the end of the document."""
+    """Yields the pieces of ids one by one, up to the end of the document."""
     decoder = codec.decoder()
     for token in tokens:
         if token == codec.vocab.end:

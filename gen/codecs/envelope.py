@@ -1,7 +1,8 @@
-"""What is asked of a control over time: `4`, or points as in `0:2 30s:8`.
+"""Envelopes of controls: a value over time, given as `4`, or as points in `0:2 30s:8`.
 
-A point is TIME:VALUE, the time in seconds from the start of the piece, ascending. Before the first point its value
-holds, after the last one the last's. Numbers go from point to point in a line; names, and `any`, hold until the next.
+A point is TIME:VALUE, the time in seconds from the start of the piece, ascending. The value of the first point holds
+before it, that of the last point after it. Numbers are interpolated linearly between points; names, and `any`, hold
+until the next point.
 """
 
 import math
@@ -14,7 +15,7 @@ from gen.errors import SettingError
 from gen.music.keys import key_number
 
 ANY = "any"
-CONTROLS = ("density", "key")  # all that there are, in the order of their tokens
+CONTROLS = ("density", "key")  # in the order of their tokens
 
 
 def read_envelopes(given: Mapping[str, Envelope | str | float], trained: Controls | None) -> dict[str, Envelope]:
@@ -40,22 +41,22 @@ def read_envelopes(given: Mapping[str, Envelope | str | float], trained: Control
 
 
 def read_envelope(name: str, text: str) -> Envelope:
-    """Returns the envelope that a text describes. Raises SettingError, which tells the place."""
+    """Returns the envelope that a text describes. Raises SettingError, which names the point."""
     read_value = _READERS[name]
     words = text.split()
     if len(words) == 1 and ":" not in text:
         return _Points((0.0,), (read_value(words[0]),))
     times: list[float] = []
     values: list[float | str | None] = []
-    for place, word in enumerate(words, 1):
+    for number, word in enumerate(words, 1):
         time, colon, value = word.partition(":")
         seconds = _number(time.removesuffix("s"))
         if not colon or seconds is None or seconds < 0:
             raise SettingError(
-                f"--{name}: point {place} is not TIME:VALUE ({word})", hint='as in "0:2 30s:8", in seconds'
+                f"--{name}: point {number} is not TIME:VALUE ({word})", hint='as in "0:2 30s:8", in seconds'
             )
         if times and seconds <= times[-1]:
-            raise SettingError(f"--{name}: point {place} is not after the one before ({word})")
+            raise SettingError(f"--{name}: point {number} is not after the one before ({word})")
         times.append(seconds)
         values.append(read_value(value))
     if not times:
@@ -65,25 +66,25 @@ def read_envelope(name: str, text: str) -> Envelope:
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """An envelope through points: numbers in a line from one to the next, what is no number held."""
+    """An envelope through points: numbers are interpolated, other values hold until the next point."""
 
     times: tuple[float, ...]
     values: tuple[float | str | None, ...]
 
     def __call__(self, seconds: float) -> float | str | None:
-        place = bisect_right(self.times, seconds)
-        before = self.values[max(place - 1, 0)]
-        if place in (0, len(self.times)):
+        index = bisect_right(self.times, seconds)
+        before = self.values[max(index - 1, 0)]
+        if index in (0, len(self.times)):
             return before
-        after = self.values[place]
+        after = self.values[index]
         if not isinstance(before, float) or not isinstance(after, float):
             return before
-        share = (seconds - self.times[place - 1]) / (self.times[place] - self.times[place - 1])
+        share = (seconds - self.times[index - 1]) / (self.times[index] - self.times[index - 1])
         return before + share * (after - before)
 
 
 def _number(text: str) -> float | None:
-    """Returns the finite number that a text is, or None."""
+    """Returns the finite number in a text, or None."""
     try:
         number = float(text)
     except ValueError:

@@ -1,7 +1,7 @@
 """The part that the codecs of music share: controls, limits of what is sampled, and their place in specs.
 
-A spec leaves out what is as by default. So the spec of a codec without controls, from which keys of stores are made, is
-that of the versions before there were any.
+A spec leaves out settings at their defaults. So the spec of a codec without controls, which keys of stores contain, is
+that of the versions before there were controls.
 """
 
 import math
@@ -35,7 +35,7 @@ class MusicCodec(ABC):
             are read whatever their notes last.
         pitches: the lowest and the highest that a transposition in training may reach.
         control_names: in the order of their tokens.
-        densities: levels of that control that may be asked for; () for all.
+        densities: the levels of this control that a model knows; () for all.
     """
 
     longest_note: int | None = None
@@ -58,7 +58,7 @@ class MusicCodec(ABC):
 
     @property
     def has_key(self) -> bool:
-        """Whether its notes are in a key: False for drums alone."""
+        """True if its notes are in a key; False for drums alone."""
         return True
 
     @property

@@ -1,4 +1,4 @@
-"""Instruments of a primer that a model does not know, and which of those that it knows goes on in place of each."""
+"""Replaces the instruments of a primer that a model does not know by instruments that it knows."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,16 +9,16 @@ from gen.codec import Adapted
 from gen.music.score import Score, Track
 from gen.music.views.instruments import instrument_name
 
-FAMILY: Final = 8  # General MIDI names its programs in families of so many
+FAMILY: Final = 8  # programs, as General MIDI groups them
 _DRUMS = "drums"
 _MAX_NAMED = 3
 
 
 def played_by(score: Score, *, programs: Collection[int], has_drums: bool) -> Adapted[Score]:
-    """Returns a score played by what a model knows.
+    """Returns a score for the instruments that a model knows.
 
-    A program that it lacks becomes the nearest that it has. If it has none at all, what is pitched is left out, and so
-    are drums if it has no drums; but where that would leave nothing, all stays as it is.
+    An unknown program becomes the nearest known one. If no program is known, pitched notes are left out; if drums are
+    unknown, drums are. A score that would become empty stays unchanged.
 
     Args:
         score: any.
@@ -52,8 +52,8 @@ def _lines(substitutes: Mapping[int, int], left_out: Sequence[str]) -> Iterator[
     for program, substitute in substitutes.items():
         by_substitute[substitute].append(instrument_name(program))
     for substitute, names in by_substitute.items():
-        place = "its place" if len(names) == 1 else "their place"
-        yield f"{_listed(names)}: {instrument_name(substitute)} goes on in {place}"
+        whose = "its" if len(names) == 1 else "their"
+        yield f"{_listed(names)}: {instrument_name(substitute)} goes on in {whose} place"
     if left_out:
         yield f"{_listed(left_out)}: it goes on without"
 

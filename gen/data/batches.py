@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import IdArray, Reading, Variation
+from gen.codec import IdArray, IdTable, Variation
 from gen.data.epoch import EpochOrder, order_epoch
 from gen.data.indices import indices_where
 from gen.data.mapped import let_go
@@ -177,7 +177,7 @@ class Batches:
         tables = np.stack([reading.table for reading in readings])
         return tables[which[..., None], ids], np.array([reading.is_varied for reading in readings])[which]
 
-    def _reading(self, epoch: int, segment: int, vary: Variation) -> Reading:
+    def _reading(self, epoch: int, segment: int, vary: Variation) -> IdTable:
         columns = self._order_of(epoch).segments(np.array([segment]))
         ids = self._ids[columns.starts[0] : columns.stops[0]]
         return vary(ids, np.random.default_rng((self._seed, 2, epoch, segment)))

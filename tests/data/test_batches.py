@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gen.codec import Reading, Variation
+from gen.codec import IdTable, Variation
 from gen.data.batches import IGNORED, Batches
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
@@ -154,11 +154,11 @@ def test_a_batch_depends_on_seed_epoch_and_window_alone(changes: dict[str, Any])
     assert not np.array_equal(reseeded.batch(0, 0).targets, straight.batch(0, 0).targets)
 
 
-def rotated(ids: np.ndarray, rng: np.random.Generator) -> Reading:
+def rotated(ids: np.ndarray, rng: np.random.Generator) -> IdTable:
     """Returns a table that permutes the ids of a segment by a random shift and keeps all other ids."""
     table = np.arange(END + 1)
     table[ids] = np.roll(ids, rng.integers(1, len(ids)) if len(ids) > 1 else 0)
-    return Reading(table, is_varied=True)
+    return IdTable(table, is_varied=True)
 
 
 @pytest.mark.parametrize("reset_rate", [0.0, 0.5])
@@ -185,8 +185,8 @@ def test_a_segment_is_read_through_one_table_an_epoch_and_through_another_the_ne
     assert not np.array_equal(tables[0], tables[1])
 
 
-def varied_from_90_on(ids: np.ndarray, _rng: np.random.Generator) -> Reading:
-    return Reading(np.arange(END + 1), is_varied=bool(ids[0] >= 90))
+def varied_from_90_on(ids: np.ndarray, _rng: np.random.Generator) -> IdTable:
+    return IdTable(np.arange(END + 1), is_varied=bool(ids[0] >= 90))
 
 
 @pytest.mark.parametrize("reset_rate", [0.0, 0.9])
@@ -222,7 +222,7 @@ def test_an_epoch_that_is_read_plainly_has_the_plain_table_and_the_same_order() 
 
     shifted = new_batches(
         tunes(50, 70, 90),
-        vary_plainly=lambda _ids, _rng: Reading((np.arange(END + 1) + 1) % BEGIN, is_varied=False),
+        vary_plainly=lambda _ids, _rng: IdTable((np.arange(END + 1) + 1) % BEGIN, is_varied=False),
         **options,
     )
     ours, theirs = shifted.batch(0, 1, is_plain=True).targets, plain.batch(0, 1).targets

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gen.codec import IdArray, Reading, Variation
+from gen.codec import IdArray, IdTable, Variation
 from gen.config import CellName, ModelConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.split import Excerpt
@@ -108,9 +108,9 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
     read: list[str] = []
 
     def noting(how: str) -> Variation:
-        def vary(_ids: IdArray, _rng: np.random.Generator) -> Reading:
+        def vary(_ids: IdArray, _rng: np.random.Generator) -> IdTable:
             read.append(how)
-            return Reading(np.arange(V), is_varied=False)
+            return IdTable(np.arange(V), is_varied=False)
 
         return vary
 
@@ -132,7 +132,7 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
 
 @pytest.mark.parametrize("is_varied", [False, True])
 def test_the_model_is_told_what_is_varied(is_varied: bool) -> None:
-    batches = one_document(lambda _ids, _rng: Reading(np.arange(V), is_varied))
+    batches = one_document(lambda _ids, _rng: IdTable(np.arange(V), is_varied))
     model = RecurrentLM(ModelConfig(V, "lstm", 8, 1, 8, has_variations=True), torch.Generator().manual_seed(0))
     before = model.variation_embedding.detach().clone()
     some_steps(Trainer(model, batches, CONFIG), 3)

@@ -1,9 +1,8 @@
 """The beat codec: metric music of several instruments and drums, in bars and positions.
 
 In the line of REMI (Huang and Yang 2020, "Pop Music Transformer: Beat-based Modeling and Generation of Expressive Pop
-Piano Compositions"). What a file can say of it, and what is changed, stands in `gen.music.metre` and
-`gen.codecs.beat.layout`; the symbols in `gen.codecs.beat.vocab`; their order in `gen.codecs.beat.grammar`. Encoding is
-canonical: equal layouts give equal ids.
+Piano Compositions"). `gen.codecs.beat.layout` states how a score is changed to fit; `gen.codecs.beat.vocab` has the
+symbols, `gen.codecs.beat.grammar` their order. Encoding is canonical: equal layouts give equal ids.
 """
 
 from collections import defaultdict
@@ -50,9 +49,9 @@ from gen.music.score import Note, NoteEvent, Score, Tempo, TimeSignature, Track
 
 _KEPT_KINDS = PLAYERS | {METRES, PEDALS, PROGRAMS, TEMPOS}  # of events beside notes
 _VERSION = 1
-_NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than those that are sampled
+_NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than the longest that is sampled
 _FITTED_AT_ONCE = 1 << 22  # ids
-# Kinds of which a sample has only what the corpus has.
+# Kinds of symbols of which a sample has only those of its corpus.
 _CHOSEN = (slice(TIME_SIGNATURE, TEMPO), slice(TEMPO, POSITION), slice(PROGRAM, VELOCITY), slice(DRUM, DURATION))
 
 
@@ -128,19 +127,19 @@ class BeatCodec(MusicCodec):
     def encode(self, whole: Score) -> IdArray:
         """Returns the (N,) ids of a score, none if it has no notes. Raises MidiError where it has too many bars.
 
-        Those of a score that was cut go on to the Bar at which it stops.
+        The ids of an excerpt reach to the Bar at which it stops.
         """
         if not has_notes(whole):
             return np.zeros(0, np.uint16)
         ids = self._ids(lay_out_beats(whole))
         if whole.stop_ticks is None:
             return ids
-        led = self._ids(lay_out_beats(led_to_stop(whole, is_drum=True)))  # a drum, for it shortens no note
+        led = self._ids(lay_out_beats(led_to_stop(whole, is_drum=True)))  # a drum, because it cuts no note
         last_bar = int(np.flatnonzero(led == BAR)[-1])
         return led[: max(len(ids), last_bar + 1)] if np.array_equal(led[: len(ids)], ids) else ids
 
     def encode_file(self, path: Path) -> Iterator[Part]:
-        """Yields one part: the ids of a file and what reading it found."""
+        """Yields one part: the ids of a file with the findings of reading it."""
         score, findings, census = read_midi_events(path)
         try:
             layout = lay_out_beats(score)
@@ -165,14 +164,14 @@ class BeatCodec(MusicCodec):
         return replace(empty, tracks=_tracks(notes, empty)) if notes else empty
 
     def adapted(self, prompt: Score) -> Adapted[Score]:
-        """Returns a primer played by the programs that the corpus had; what is unknown of it where that is known."""
+        """Returns a primer in the programs of the corpus; the primer itself if the codec was never fitted."""
         if self.seen is None:
             return Adapted(prompt, ())
         _, _, programs, drums = (self._seen_of(kind) for kind in _CHOSEN)
         return played_by(prompt, programs=np.flatnonzero(programs).tolist(), has_drums=bool(drums.any()))
 
     def continued(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
-        """Returns the primer, note for note, and what goes on from it on its beat; or the latter alone."""
+        """Returns the primer, note for note, with its continuation on its beat; or the latter alone."""
         read = self.adapted(prompt).whole
         start = self.encode(read).tolist()
         opening = list(stream(self, start))
@@ -181,10 +180,10 @@ class BeatCodec(MusicCodec):
         return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
 
     def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:
-        """Returns the time signatures of a score in ticks of what is decoded, and how many its ids say in their place.
+        """Returns the time signatures of a score in ticks of decoded scores, and the number of those among its ids.
 
-        There are none where silences are cut or the note value changes within the score: nothing is in place of those
-        that its ids say.
+        Returns no signatures and 0 if silences are cut or the note value changes within the score, since then only
+        those among the ids are on the grid.
         """
         layout = lay_out_beats(whole)
         signatures = own_signatures(whole, layout.grid) if not len(layout.cuts) else []
@@ -200,7 +199,7 @@ class BeatCodec(MusicCodec):
         return BeatGrammar(len(self.vocab), self._limits(), choosers=self.control_tokens.choosers(asked))
 
     def variation(self, *, is_augmented: bool) -> Variation | None:
-        """Returns what draws how a segment is read; None if nothing can vary."""
+        """Returns the augmentation and control dropout; None if a segment is always read unchanged."""
         if not is_augmented and not self.controls:
             return None
         seen = np.flatnonzero(self._limits().tempos)
@@ -220,18 +219,18 @@ class BeatCodec(MusicCodec):
         if self.seen is None:
             return replace(EVERYTHING, longest_note=longest_note)
         signatures, tempos, programs, drums = (self._seen_of(kind) for kind in _CHOSEN)
-        if not (signatures.any() and tempos.any() and (programs | drums).any()):  # nothing to go by
+        if not (signatures.any() and tempos.any() and (programs | drums).any()):  # fitted to nothing
             return replace(EVERYTHING, longest_note=longest_note)
         return Limits(signatures, tempos, programs, drums, longest_note)
 
     def _seen_of(self, kind: slice) -> BoolArray:
-        """Returns which symbols of a kind a sample may have."""
+        """Returns True for each symbol of a kind that a sample may have."""
         assert self.seen is not None
         return np.array([symbol in self.seen for symbol in self.vocab.symbols[kind]])
 
 
 def _tracks(events: list[NoteEvent], timing: Score) -> tuple[Track, ...]:
-    """Returns the notes of each program on the grid, by the tempos of `timing`."""
+    """Returns a track for each program, on the grid by the tempos of `timing`."""
     onsets = timing.ticks([event.onset_seconds for event in events])
     starts, tempos_us = timing.tempo_changes()
     tempos_us = tempos_us[np.searchsorted(starts, onsets, side="right") - 1]

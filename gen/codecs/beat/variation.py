@@ -1,8 +1,8 @@
-"""How a segment of metric music is read in training: in another key, louder or softer, at another tempo.
+"""Augmentation of metric music: another key, louder or softer, another tempo.
 
-A quarter of the segments stay as they are. In the others pitches of all programs move together by -5 to 6 semitones,
-drums never, and velocities by 2 levels at most, as in a performance; tempos by 2 levels, which is 4 %, within those
-that the corpus has. Metre, positions and lengths stay.
+A quarter of the segments stay unchanged. In the others pitches of all programs move together by -5 to 6 semitones,
+drums never, and velocities by 2 levels at most, as in a performance; tempos by 2 levels, which is 4 %, within those of
+the corpus. Metre, positions and lengths stay.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import IdArray, Reading
+from gen.codec import IdArray, IdTable
 from gen.codecs.beat.vocab import NUM_PITCHES, NUM_TEMPOS, NUM_VELOCITIES, PITCH, TEMPO, VELOCITY
 from gen.codecs.controls import ControlTokens
 from gen.codecs.variation import (
-    AS_IT_IS,
     MAX_TRANSPOSITION,
     MAX_VELOCITY_CHANGE,
     MIN_TRANSPOSITION,
+    UNCHANGED_SHARE,
     drawn_shift,
     move_,
     present,
@@ -33,7 +33,7 @@ class BeatVariation:
 
     Args:
         vocab_size: V.
-        controls: of the codec; each is forgotten in a part of the segments.
+        controls: of the codec; each becomes `any` in a part of the segments.
         is_augmented: whether anything else varies.
         pitches: the lowest and the highest of the corpus.
         tempos: the lowest and the highest level of the corpus.
@@ -45,13 +45,13 @@ class BeatVariation:
     pitches: tuple[int, int]
     tempos: tuple[int, int]
 
-    def __call__(self, ids: IdArray, rng: np.random.Generator) -> Reading:
+    def __call__(self, ids: IdArray, rng: np.random.Generator) -> IdTable:
         table = np.arange(self.vocab_size)
-        is_varied = self.is_augmented and rng.random() >= AS_IT_IS
+        is_varied = self.is_augmented and rng.random() >= UNCHANGED_SHARE
         if is_varied:
             self._vary_(table, ids, rng)
         self.controls.drop_(table, rng)
-        return Reading(table, is_varied)
+        return IdTable(table, is_varied)
 
     def _vary_(self, table: NDArray[np.int64], ids: IdArray, rng: np.random.Generator) -> None:
         is_present = present(ids, self.vocab_size)

@@ -67,7 +67,7 @@ class PerformanceCodec(MusicCodec):
 
     @property
     def has_key(self) -> bool:
-        """Whether its notes are in a key, which drums are not."""
+        """True for pitched notes; drums are in no key."""
         return not self.is_drums
 
     @classmethod
@@ -113,18 +113,18 @@ class PerformanceCodec(MusicCodec):
     def encode(self, whole: Score) -> IdArray:
         """Returns the (N,) ids of a score, none if it has no notes for this codec.
 
-        Those of a score that was cut go on to the time at which it stops.
+        The ids of an excerpt reach to the time at which it stops.
         """
         ids = self._ids(self._lay_out(whole))
         if whole.stop_ticks is None or not len(ids):
             return ids
         led = self._ids(self._lay_out(led_to_stop(whole, is_drum=self.is_drums)))
         stop = int(np.flatnonzero((led >= NOTE_ON) & (led < NOTE_OFF))[-1])
-        stop -= int(VELOCITY <= led[stop - 1] < CONTROL)  # it is of that note
+        stop -= int(VELOCITY <= led[stop - 1] < CONTROL)  # a Velocity belongs to that note
         return led[: max(len(ids), stop)] if np.array_equal(led[: len(ids)], ids) else ids
 
     def encode_file(self, path: Path) -> Iterator[Part]:
-        """Yields one part: the ids of a file and what reading it found."""
+        """Yields one part: the ids of a file with the findings of reading it."""
         score, findings, census = self._read(path)
         layout = self._lay_out(score)
         yield Part(self._ids(layout), census.account(findings + layout.findings, kept=_KEPT_KINDS))
@@ -145,12 +145,12 @@ class PerformanceCodec(MusicCodec):
         return Score((track,), ticks_per_beat=TICKS_PER_BEAT, tempos=(tempo,))
 
     def adapted(self, prompt: Score) -> Adapted[Score]:
-        """Returns the primer, and which of its instruments are not the one that goes on."""
+        """Returns the primer, with a line for its instruments that the continuation lacks."""
         kept = played_by(prompt, programs=[] if self.is_drums else [_PIANO], has_drums=self.is_drums)
         return Adapted(prompt, kept.unknown)
 
     def continued(self, prompt: Score, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Score:
-        """Returns the primer, note for note, and what goes on from it in its time; or the latter alone."""
+        """Returns the primer, note for note, with its continuation in its time; or the latter alone."""
         start = self.encode(prompt).tolist()
         num_notes = sum(1 for _ in stream(self, start))
         events = list(stream(self, [*start, *tokens]))[num_notes:]
@@ -174,7 +174,7 @@ class PerformanceCodec(MusicCodec):
         return PerformanceGrammar(self.vocab, choosers=choosers, longest_note=self.longest_note)
 
     def variation(self, *, is_augmented: bool) -> Variation | None:
-        """Returns what draws how a segment is read; None if nothing can vary."""
+        """Returns the augmentation and control dropout; None if a segment is always read unchanged."""
         if not is_augmented and not self.controls:
             return None
         return PerformanceVariation(

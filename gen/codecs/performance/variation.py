@@ -1,9 +1,9 @@
-"""How a segment of a performance is read in training: in another key, louder or softer, faster or slower.
+"""Augmentation of performances: another key, louder or softer, faster or slower.
 
-A quarter of the segments stay as they are. In the others pitches of notes move together by -5 to 6 semitones, those of
-drums never, as far as they stay in the range that the corpus has. Velocity levels move by 2 at most, as far as none is
-clipped: two that were different stay so. TimeShifts below the longest are stretched by up to 5 %. With controls, time
-stays: they stand where a span of the grid begins.
+A quarter of the segments stay unchanged. In the others pitches of notes move together by -5 to 6 semitones, those of
+drums never, within the range of the corpus. Velocity levels move by 2 at most, as far as none is clipped: two different
+ones stay different. TimeShifts below the longest are stretched by up to 5 %. With controls, times stay, because the
+tokens of controls stand where a second of the grid begins.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BoolArray, IdArray, Reading
+from gen.codec import BoolArray, IdArray, IdTable
 from gen.codecs.controls import ControlTokens
 from gen.codecs.performance.vocab import (
     MAX_SHIFT,
@@ -23,11 +23,11 @@ from gen.codecs.performance.vocab import (
     VELOCITY,
 )
 from gen.codecs.variation import (
-    AS_IT_IS,
     MAX_STRETCH,
     MAX_TRANSPOSITION,
     MAX_VELOCITY_CHANGE,
     MIN_TRANSPOSITION,
+    UNCHANGED_SHARE,
     drawn_shift,
     move_,
     present,
@@ -40,7 +40,7 @@ class PerformanceVariation:
 
     Args:
         vocab_size: V.
-        controls: of the codec; each is forgotten in a part of the segments.
+        controls: of the codec; each becomes `any` in a part of the segments.
         is_augmented: whether anything else varies.
         is_drums: whether pitches stay.
         pitches: the lowest and the highest of the corpus.
@@ -52,9 +52,9 @@ class PerformanceVariation:
     is_drums: bool
     pitches: tuple[int, int]
 
-    def __call__(self, ids: IdArray, rng: np.random.Generator) -> Reading:
+    def __call__(self, ids: IdArray, rng: np.random.Generator) -> IdTable:
         table = np.arange(self.vocab_size)
-        is_varied = self.is_augmented and rng.random() >= AS_IT_IS
+        is_varied = self.is_augmented and rng.random() >= UNCHANGED_SHARE
         if is_varied:
             is_present = present(ids, self.vocab_size)
             self._transpose_(table, is_present, rng)
@@ -62,7 +62,7 @@ class PerformanceVariation:
             if not self.controls:
                 _stretch_(table, rng)
         self.controls.drop_(table, rng)
-        return Reading(table, is_varied)
+        return IdTable(table, is_varied)
 
     def _transpose_(self, table: NDArray[np.int64], is_present: BoolArray, rng: np.random.Generator) -> None:
         if self.is_drums:

@@ -6,7 +6,7 @@
 training  tokens per second of gen's Trainer on random tokens, including its batches and the loss that it reads back at
           every step, beside nn.LSTM with a fused AdamW on one batch that never leaves the device; three sizes, two
           batch sizes, three precisions, in turn, medians
-stepping  tokens per second of the Stepper called token by token, and of `generate`, which on CUDA replays blocks of
+stepping  tokens per second of the stepper called token by token, and of `generate`, which on CUDA replays blocks of
           steps and draws as a graph (without filters, and with all of them), beside nn.LSTM called with one token
 quality   `gen train --minutes` and `gen eval` with carried state and windows of 256, as a user would run them
 resume    two undisturbed runs and one that is interrupted and resumed: the distance between their ends. On a CPU all
@@ -43,7 +43,7 @@ from gen.generation.cuda.graph import NUM_WARM_UP_RUNS
 from gen.generation.cuda.writer import BLOCK
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.stepper import PackedStepper
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.runs.header import versions
 from gen.training.trainer import DTYPES, Trainer
@@ -203,7 +203,7 @@ def stepping(plan: Plan) -> list[dict[str, Any]]:
     results = []
     for (layers, hidden_size), num_rows in product(plan.shapes, plan.rows):
         config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
-        stepper = Stepper(RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device))
+        stepper = PackedStepper(RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device))
         peer = Peer(layers, hidden_size).to(plan.device)
         advances = (
             step_peer(peer, num_rows),
@@ -230,7 +230,7 @@ def step_peer(peer: Peer, num_rows: int) -> Callable[[], None]:
     return advance
 
 
-def step_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
+def step_stepper(stepper: PackedStepper, num_rows: int) -> Callable[[], None]:
     """Returns what advances all rows of a stepper by a token."""
     tokens = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
     state = stepper.initial_state(tokens)
@@ -242,7 +242,7 @@ def step_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
     return advance
 
 
-def step_generate(stepper: Stepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
+def step_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
     """Returns what draws a token of all rows; a graph has been captured if there is to be one."""
     drawn = generate(
         stepper,

@@ -40,6 +40,7 @@ from gen.data.split import Excerpt
 from gen.data.stretches import Stretch
 from gen.generation.generate import Sampled, generate
 from gen.models.recurrent import State
+from gen.models.stepper import Stepper
 from gen.music.score import Score
 from gen.runs.header import versions
 from gen.runs.prepared import neutral_ids, open_corpus
@@ -56,9 +57,10 @@ Features = dict[str, NDArray[np.float64]]  # (N, bins) histograms of pieces that
 Draw = Callable[..., Iterator[Sampled]]  # takes seed and num_samples
 
 
-class Unigram:
+class Unigram(Stepper):
     """A stepper that has forgotten everything but how often each token occurs."""
 
+    vocab_size = 0
     device = torch.device("cpu")
 
     def __init__(self, counts: NDArray[np.int64]) -> None:

@@ -4,7 +4,7 @@
     python benchmarks/sampling.py --rates RUN [--length 100000]
 
 The first form takes random weights and measures, in turn so that other load affects all alike: nn.Embedding, nn.LSTM
-and nn.Linear called with one token; gen's Stepper of the same sizes, a token a call; the whole loop of `generate`, with
+and nn.Linear called with one token; gen's stepper of the same sizes, a token a call; the whole loop of `generate`, with
 its draws; the same loop with filters; reading the bytes of the stepper's weights and nothing else; and a big product.
 The script prints the medians of the repeats as tokens of all rows per second, their ratios to nn.LSTM, and the shares
 of the reading and of the product that `generate` reaches. With --run it also prints the cost of int8 on the run's
@@ -37,7 +37,7 @@ from gen.config import ModelConfig, SamplingConfig
 from gen.generation.generate import generate
 from gen.kernels.stepping import has_step_kernel
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper, StepPrecision
+from gen.models.stepper import PackedStepper, StepPrecision
 from gen.runs.header import versions
 from gen.runs.run import load
 
@@ -132,7 +132,7 @@ def measure(
 ) -> Rates:
     """Returns the median rates of one size."""
     config = ModelConfig(VOCAB_SIZE, hidden_size=hidden_size, num_layers=num_layers)
-    stepper = Stepper(RecurrentLM(config, torch.Generator().manual_seed(0)), precision)
+    stepper = PackedStepper(RecurrentLM(config, torch.Generator().manual_seed(0)), precision)
     advances = (
         advance_peer(Peer(hidden_size, num_layers), num_layers, num_rows),
         advance_stepper(stepper, num_rows),
@@ -165,7 +165,7 @@ def advance_peer(peer: Peer, num_layers: int, num_rows: int) -> Callable[[], Non
     return advance
 
 
-def advance_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
+def advance_stepper(stepper: PackedStepper, num_rows: int) -> Callable[[], None]:
     """Returns what advances all rows of a stepper by a token."""
     tokens = torch.zeros(num_rows, dtype=torch.int64)
     state = stepper.initial_state(tokens)
@@ -177,7 +177,7 @@ def advance_stepper(stepper: Stepper, num_rows: int) -> Callable[[], None]:
     return advance
 
 
-def advance_generate(stepper: Stepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
+def advance_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
     """Returns what draws a token of all rows."""
     drawn = generate(
         stepper,

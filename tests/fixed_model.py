@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from gen.models.recurrent import State
+from gen.models.stepper import Stepper
 
 
-class FixedModel(nn.Module):
+class FixedModel(nn.Module, Stepper):
     """A model, and a stepper as well, whose logits depend on the previous token at most.
 
     Args:

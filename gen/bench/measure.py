@@ -21,7 +21,7 @@ from gen.bench.report import Memory, Report, Sampling, Training
 from gen.bench.stopwatch import ROUNDS, Contender, Stopwatch, num_threads
 from gen.config import to_json
 from gen.kernels.stepping import has_step_kernel
-from gen.models.stepper import Stepper, StepPrecision
+from gen.models.stepper import PackedStepper, StepPrecision
 
 TRAINING_TURNS = 3  # in a round
 SAMPLING_TURNS: Mapping[StepPrecision, int] = MappingProxyType({"fp32": 5, "int8": 4})
@@ -52,7 +52,7 @@ def measure(plan: Plan, on_turn: OnTurn) -> Report:
         process_peak, device_peak = peak_bytes(), peak_device_bytes(plan.device)
         training = _training(plan, ours, watch("training"))
         model = new_model(plan)
-        steppers = [Stepper(model, precision) for precision in _precisions(plan)]
+        steppers = [PackedStepper(model, precision) for precision in _precisions(plan)]
         return Report(
             run=plan.run,
             machine=machine(plan.device),
@@ -89,7 +89,7 @@ def _training(plan: Plan, ours: Contender, watch: Stopwatch) -> Training:
     )
 
 
-def _sampling(plan: Plan, stepper: Stepper, rows: int, watch: Stopwatch) -> Sampling:
+def _sampling(plan: Plan, stepper: PackedStepper, rows: int, watch: Stopwatch) -> Sampling:
     weight_bytes = stepping_bytes(plan.model, stepper.precision)
     contenders = [
         Contender("stepper", (step_ours(stepper, rows),)),

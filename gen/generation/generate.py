@@ -1,11 +1,12 @@
-"""The stream of tokens that a model writes, drawn as they are pulled.
+"""The loop that samples: step the network, draw a token, feed it back.
 
-The prompt runs through the stepper once, for one row, and its state is copied to all rows. Then each token costs one
-stepper call and one draw, in constant memory. Where neither a grammar nor a hand on a knob looks at every token, one
-call steps and draws for about two milliseconds: in the compiled kernel on a CPU, in blocks of tokens on a CUDA device
-(gen.generation.cuda.writer). The tokens are the same. Rows that have ended are dropped; as a stepper's row has the
-same bits on a CPU whatever the number of rows, and each row has its own random stream, a sample is the same alone or
-among others.
+`generate` is a generator, so the caller decides when to stop. The prompt runs through the stepper once, for one row,
+and its state is copied to all rows. Then each token costs one call of the stepper and one draw, in constant memory.
+Where neither a grammar nor a steering function must see every token, one call steps and draws for about two
+milliseconds: in the compiled kernel on a CPU, in a CUDA graph on a GPU. The tokens are the same.
+
+Rows that have ended are dropped. On a CPU a stepper computes the same bits for a row whatever the number of rows, and
+each row has its own random stream: so a sample is the same alone or in a batch.
 
 Gradients are off only while the stepper runs: a generator that yields inside `inference_mode` would leave it switched
 on in its caller.
@@ -24,36 +25,18 @@ from torch import Tensor
 from gen.codec import BoolArray, Grammar
 from gen.config import MAX_SAMPLES, SamplingConfig
 from gen.errors import SettingError
-from gen.generation.cuda.drawing import DeviceDraw
-from gen.generation.cuda.writer import DeviceWriter
-from gen.generation.sampling import Sampler, Steering, Writer
-from gen.kernels.drawing import NO_END, Drawn, TokenArray
-from gen.models import stepper as models
+from gen.generation.cuda.writer import new_device_writer
+from gen.generation.sampling import Sampler, Steering
+from gen.kernels.drawing import Drawn, TokenArray
+from gen.kernels.writing import NO_END
 from gen.models.recurrent import State
-
-WRITING_DEVICES = frozenset({"cuda"})  # where launches cost more than the work, and float64 is known (not to MPS)
-
-
-class Stepper(Protocol):
-    """A model that takes one token a row; each row's result is independent of the others."""
-
-    @property
-    def vocab_size(self) -> int: ...
-    @property
-    def device(self) -> torch.device: ...
-    def initial_state(self, labels: Tensor) -> State:
-        """Returns the state before the first token of rows with these labels, (B,) int64, 0 for none."""
-        ...
-
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Takes (B,) int64 tokens; returns the (B, V) logits of the next, and the next state."""
-        ...
+from gen.models.stepper import Stepper, Writer
 
 
 class Sampled(NamedTuple):
     """One token of one sample."""
 
-    row: int  # which sample, from 0
+    row: int  # number of the sample, from 0
     token: int
     surprise_nats: float  # under the stepper's own distribution, before any filter
 
@@ -72,20 +55,20 @@ def generate(
     min_length: int = 0,
     new_grammar: Callable[[], Grammar | None] = lambda: None,
 ) -> Iterator[Sampled]:
-    """Returns the tokens of the samples as they are drawn, a token of each row in turn; settings are checked at once.
+    """Returns the tokens of the samples as they are drawn, one of each row in turn. Settings are checked at once.
 
     Args:
-        stepper: the model.
-        prompt: ids that every sample goes on from, without begin and end; they are not yielded.
+        stepper: the network.
+        prompt: ids that every sample continues, without begin and end; they are not yielded.
         begin: the id before the first one; never drawn. The id after it is the vocabulary's end.
         end: the id that ends a row, yielded as its last token; None if it must not be drawn.
-        length: the most tokens a row gets beyond the prompt, `end` apart; None for no limit.
-        sampling: how a token is chosen from the logits; or a function that says it before every token, to steer.
-        seed: row r's tokens depend on (seed, r) and the other arguments but num_samples.
-        num_samples: B, how many rows.
+        length: the most tokens of a row beyond the prompt, `end` not counted; None for no limit.
+        sampling: the filters, or a function that returns them before every token.
+        seed: row r's tokens depend on (seed, r) and the other arguments, but not on num_samples.
+        num_samples: B, the number of rows.
         label: 0 for none, else 1 + the label's index.
-        min_length: a row gets so many tokens before `end` may be drawn.
-        new_grammar: makes each row's automaton, which stands after `begin`; it returns None for no grammar.
+        min_length: the number of tokens of a row before `end` may be drawn.
+        new_grammar: makes each row's automaton, in its state after `begin`; it returns None for no grammar.
 
     Raises SettingError if an argument is out of range or the length is too short to close what the prompt leaves open.
     The iterator raises CheckpointError if the model's logits cannot be drawn from.
@@ -117,10 +100,11 @@ def generate(
         num_without_late=min_length,
         prompt=prompt,
     )
-    return _drawn(stepper, sampler, grammars, [begin, *prompt], end=end, length=length, label=label, count=num_samples)
+    opening = [begin, *prompt]
+    return _samples(stepper, sampler, grammars, opening, end=end, length=length, label=label, num_samples=num_samples)
 
 
-def _drawn(
+def _samples(
     stepper: Stepper,
     sampler: Sampler,
     grammars: list[Grammar],
@@ -129,31 +113,31 @@ def _drawn(
     end: int | None,
     length: int | None,
     label: int,
-    count: int,
+    num_samples: int,
 ) -> Iterator[Sampled]:
     if length == 0:
         return
-    rows, num_drawn = list(range(count)), 0
-    logits, state = _primed(stepper, opening, label=label, num_rows=count)
+    rows, num_drawn = list(range(num_samples)), 0  # the samples that have not ended
+    logits, state = _read(stepper, opening, label=label, num_rows=num_samples)
     drawn = sampler.draw(logits, _allowed(grammars, length))
-    going_on = _going_on(stepper, sampler, grammars, state, end=end)
+    continuation = _continuation(stepper, sampler, grammars, state, end=end)
     while True:
-        turns, staying = _turns(rows, drawn, end)
+        turns, unfinished = _turns(rows, drawn, end)
         for turn in turns:
             yield from turn
         num_drawn += len(drawn.tokens)
-        last = drawn.tokens[-1]
-        if num_drawn == length or not staying:
+        if num_drawn == length or not unfinished:
             return
-        if len(staying) < len(rows):
-            rows, last = [rows[place] for place in staying], last[staying]
-            sampler.keep(staying)
-            going_on.keep(staying)
-        drawn = going_on.take(last, None if length is None else length - num_drawn)
+        last = drawn.tokens[-1]
+        if len(unfinished) < len(rows):
+            rows, last = [rows[index] for index in unfinished], last[unfinished]
+            sampler.keep(unfinished)
+            continuation.keep(unfinished)
+        drawn = continuation.draw(last, None if length is None else length - num_drawn)
 
 
 def _turns(rows: list[int], drawn: Drawn, end: int | None) -> tuple[Iterator[Iterator[Sampled]], list[int]]:
-    """Returns turns of a token of each row, none after its end, and the places of the rows that have not ended."""
+    """Returns turns of one token of each row, none after its end, and the indices of the rows that have not ended."""
     turn_of = partial(map, Sampled, rows)
     turns: Iterator[Iterator[Sampled]] = map(turn_of, drawn.tokens.tolist(), drawn.surprise_nats.tolist())
     has_ended = np.logical_or.accumulate(drawn.tokens == (NO_END if end is None else end), axis=0)  # (N, B)
@@ -162,74 +146,71 @@ def _turns(rows: list[int], drawn: Drawn, end: int | None) -> tuple[Iterator[Ite
     return turns, np.flatnonzero(~has_ended[-1]).tolist()
 
 
-class _GoingOn(Protocol):
-    """What steps and draws after the first token."""
+class _Continuation(Protocol):
+    """The rows after their first token."""
 
-    def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
-        """Takes (B,) the last tokens and returns those that follow, at least one and at most `limit` of every row.
+    def draw(self, tokens: TokenArray, limit: int | None) -> Drawn:
+        """Feeds back (B,) the last tokens and draws those that follow: 1 to `limit` of every row.
 
-        What follows the end of a row means nothing.
+        What follows the end of a row is meaningless.
         """
         ...
 
-    def keep(self, places: list[int]) -> None:
-        """Goes on with the rows at these places; the others have ended."""
+    def keep(self, indices: list[int]) -> None:
+        """Drops the rows that have ended: all but those at these indices."""
         ...
 
 
-def _going_on(
+def _continuation(
     stepper: Stepper, sampler: Sampler, grammars: list[Grammar], state: State, *, end: int | None
-) -> _GoingOn:
-    is_watched = bool(grammars) or sampler.is_steered
-    if isinstance(stepper, models.Stepper) and not is_watched:
-        writer = _writer(stepper, sampler, state, end=end)
-        if writer is not None:
-            return _ManyTokens(sampler, writer)
+) -> _Continuation:
+    if not grammars and not sampler.is_steered and (writer := _writer(stepper, sampler, state, end=end)) is not None:
+        return _ManyTokens(sampler, writer)
     return _OneToken(stepper, sampler, grammars, state)
 
 
-def _writer(stepper: models.Stepper, sampler: Sampler, state: State, *, end: int | None) -> Writer | None:
-    """Returns what steps and draws many tokens a call on the model's device, if anything does."""
-    if stepper.device.type in WRITING_DEVICES:
-        draw = DeviceDraw(sampler.config, vocab_size=stepper.vocab_size, banned=sampler.banned, device=stepper.device)
-        return DeviceWriter(stepper, draw, state, recent=sampler.recent())
-    if sampler.kernel is None:
-        return None
-    return stepper.writer(sampler.kernel, state, recent=sampler.recent(), end=end)
-
-
-@dataclass(slots=True)
-class _ManyTokens:
-    """Some tokens at a time."""
-
-    sampler: Sampler
-    writer: Writer
-
-    def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
-        return self.sampler.write(self.writer, tokens, limit=limit)
-
-    def keep(self, places: list[int]) -> None:
-        self.writer.keep(places)
+def _writer(stepper: Stepper, sampler: Sampler, state: State, *, end: int | None) -> Writer | None:
+    """Returns what steps and draws many tokens a call on the network's device; None if nothing does."""
+    recent = sampler.recent()
+    writer: Writer | None = new_device_writer(stepper, state, sampler.config, banned=sampler.banned, recent=recent)
+    if writer is None and sampler.kernel is not None:
+        return stepper.writer(sampler.kernel, state, recent=recent, end=end)
+    return writer
 
 
 @dataclass(slots=True)
 class _OneToken:
-    """One at a time, for any stepper and any grammar."""
+    """Continues by one token a call, with any stepper and any grammar."""
 
     stepper: Stepper
     sampler: Sampler
     grammars: list[Grammar]
     state: State
 
-    def take(self, tokens: TokenArray, limit: int | None) -> Drawn:
+    def draw(self, tokens: TokenArray, limit: int | None) -> Drawn:
         for grammar, token in zip(self.grammars, tokens.tolist(), strict=False):
             grammar.advance(token)
-        logits, self.state = _stepped(self.stepper, tokens, self.state)
+        with torch.inference_mode():
+            logits, self.state = self.stepper.step(torch.from_numpy(tokens).to(self.stepper.device), self.state)
         return self.sampler.draw(logits, _allowed(self.grammars, limit))
 
-    def keep(self, places: list[int]) -> None:
-        self.grammars = [self.grammars[place] for place in places] if self.grammars else []
-        self.state = _selected(self.state, torch.tensor(places, device=self.stepper.device))
+    def keep(self, indices: list[int]) -> None:
+        self.grammars = [self.grammars[index] for index in indices] if self.grammars else []
+        self.state = _rows_of(self.state, torch.tensor(indices, device=self.stepper.device))
+
+
+@dataclass(slots=True)
+class _ManyTokens:
+    """Continues by several tokens a call."""
+
+    sampler: Sampler
+    writer: Writer
+
+    def draw(self, tokens: TokenArray, limit: int | None) -> Drawn:
+        return self.sampler.write(self.writer, tokens, limit=limit)
+
+    def keep(self, indices: list[int]) -> None:
+        self.writer.keep(indices)
 
 
 def _check_at_least(name: str, value: int | None, least: int) -> None:
@@ -238,7 +219,7 @@ def _check_at_least(name: str, value: int | None, least: int) -> None:
 
 
 def _grammars(new_grammar: Callable[[], Grammar | None], prompt: Sequence[int], count: int) -> list[Grammar]:
-    """Returns an automaton a row that has taken the prompt; none at all when there is no grammar."""
+    """Returns one automaton a row, in its state after the prompt; an empty list if there is no grammar."""
     grammars = [grammar for grammar in (new_grammar() for _ in range(count)) if grammar is not None]
     for grammar in grammars:
         for token in prompt:
@@ -247,7 +228,7 @@ def _grammars(new_grammar: Callable[[], Grammar | None], prompt: Sequence[int], 
 
 
 def _allowed(grammars: list[Grammar], budget: int | None) -> BoolArray | None:
-    """Returns (B, V) what each row's grammar allows; None when there is no grammar."""
+    """Returns (B, V) the ids that each row's grammar allows next; None if there is no grammar."""
     if not grammars:
         return None
     if len(grammars) == 1:
@@ -255,23 +236,18 @@ def _allowed(grammars: list[Grammar], budget: int | None) -> BoolArray | None:
     return np.stack([grammar.allowed(budget) for grammar in grammars])
 
 
-def _primed(stepper: Stepper, opening: list[int], *, label: int, num_rows: int) -> tuple[Tensor, State]:
-    """Returns the (B, V) logits and the state of equal rows after begin and the prompt."""
+def _read(stepper: Stepper, opening: list[int], *, label: int, num_rows: int) -> tuple[Tensor, State]:
+    """Runs one row through begin and the prompt; returns (B, V) logits and the state, copied to all rows."""
     with torch.inference_mode():
         state = stepper.initial_state(torch.tensor([label], device=stepper.device))
         for token in opening[:-1]:
             _, state = stepper.step(torch.tensor([token], device=stepper.device), state)
         logits, state = stepper.step(torch.tensor(opening[-1:], device=stepper.device), state)
         all_first = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
-        return logits[all_first], _selected(state, all_first)
-
-
-def _stepped(stepper: Stepper, tokens: TokenArray, state: State) -> tuple[Tensor, State]:
-    with torch.inference_mode():
-        return stepper.step(torch.from_numpy(tokens).to(stepper.device), state)
+        return logits[all_first], _rows_of(state, all_first)
 
 
 @torch.inference_mode()
-def _selected(state: State, places: Tensor) -> State:
-    """Returns the state of the rows that stand at these places."""
-    return State(tuple(memory[:, places] for memory in state.memory), state.condition[places])
+def _rows_of(state: State, indices: Tensor) -> State:
+    """Returns the state of the rows at these indices."""
+    return State(tuple(memory[:, indices] for memory in state.memory), state.condition[indices])

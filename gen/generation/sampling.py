@@ -19,7 +19,6 @@ sample is the same alone or in a batch.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -30,36 +29,11 @@ from gen.errors import CheckpointError
 from gen.generation import filters
 from gen.generation.uniforms import Uniforms
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray, has_draw_kernel
+from gen.models.stepper import Writer
 
 REPETITION_WINDOW = 64  # tokens
 
 Steering = Callable[[], SamplingConfig]  # asked before every token: filters that a player changes while it samples
-
-
-class Writer(Protocol):
-    """Rows of a model that go on by themselves, many tokens a call, with filters of their own."""
-
-    @property
-    def logits(self) -> Tensor:
-        """Returns (B, V) the logits that could not be drawn from, where `write` has returned no tokens."""
-        ...
-
-    def most_tokens(self) -> int:
-        """Returns how many tokens of every row a call should take at most."""
-        ...
-
-    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
-        """Takes (B,) the last tokens and (N, B) uniforms; returns at most N tokens of every row, whatever follows the
-        end of a row meaning nothing; none if logits cannot be drawn from."""
-        ...
-
-    def ban(self, tokens: tuple[int, ...]) -> None:
-        """Draws none of these ids from now on, and any other."""
-        ...
-
-    def keep(self, places: list[int]) -> None:
-        """Goes on with the rows at these places; the others have ended."""
-        ...
 
 
 class Sampler:

@@ -1,20 +1,23 @@
-"""The same weights, one token at a time.
+"""One token at a time: what sampling needs of a network, and a trained model that offers it.
 
-`nn.LSTM` repacks its weights at every call on a CPU. So everything that can be is done once: the embedding and layer
-0's input product are folded into one table row a token, a tied model's projection into the output, and the matrices are
-laid out in the order in which they are read: by the compiled kernel where there is one, else by torch's own
-(gen.models.packed). Either way a row's result has the same bits whatever the number of rows.
+`nn.LSTM` repacks its weights at every call on a CPU. So `PackedStepper` does once what can be done once: it folds the
+embedding and layer 0's input product into a table with one row a token, folds a tied model's projection into the
+output, and lays the matrices out in the order in which they are read. The compiled kernel reads them where there is
+one, else torch's own operations (gen.models.packed). Either way a row's result has the same bits whatever the number of
+rows.
 """
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.errors import SettingError
-from gen.kernels.drawing import DrawKernel, Recent, Writer
+from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray
 from gen.kernels.stepping import Layer, StepKernel, has_step_kernel
+from gen.kernels.writing import KernelWriter
 from gen.models.cells import layer_weights
 from gen.models.packed import PackedModel
 from gen.models.recurrent import RecurrentLM, State
@@ -22,11 +25,84 @@ from gen.models.recurrent import RecurrentLM, State
 StepPrecision = Literal["fp32", "int8"]
 
 
-class Stepper:
-    """Advances a trained model by one token, for any number of rows.
+class Writer(Protocol):
+    """Rows that continue by themselves: one call steps and draws several tokens of every row."""
+
+    @property
+    def logits(self) -> Tensor:
+        """The (B, V) logits that could not be drawn from, once `write` has returned no tokens."""
+        ...
+
+    def most_tokens(self) -> int:
+        """Returns the number of tokens of every row that a call should draw at most."""
+        ...
+
+    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
+        """Draws one token of every row per uniform number.
+
+        What follows the end of a row is meaningless. No tokens at all mean that `logits` cannot be drawn from.
+
+        Args:
+            tokens: (B,) the last token of every row.
+            uniforms: (N, B) in [0, 1), N at most `most_tokens()`.
+
+        Returns:
+            At most N tokens of every row.
+        """
+        ...
+
+    def ban(self, tokens: tuple[int, ...]) -> None:
+        """Makes these the only ids that are never drawn."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drops the rows that have ended: all but those at these indices."""
+        ...
+
+
+class Stepper(Protocol):
+    """A network that takes one token a row; each row's result is independent of the others."""
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    def initial_state(self, labels: Tensor) -> State:
+        """Returns the state before the first token of rows with these labels: (B,) int64, 0 for none."""
+        ...
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Takes (B,) int64 tokens and a state of this stepper, which is not modified.
+
+        Returns:
+            The (B, V) float32 logits of the next token, and the next state.
+        """
+        ...
+
+    def writer(  # a class that inherits this method can only be stepped
+        self,
+        drawer: DrawKernel,  # noqa: ARG002
+        state: State,  # noqa: ARG002
+        *,
+        recent: Recent | None,  # noqa: ARG002
+        end: int | None,  # noqa: ARG002
+    ) -> Writer | None:
+        """Returns rows that continue from a state by themselves, or None if the network can only be stepped.
+
+        Args:
+            drawer: the filters.
+            state: of this stepper; not modified.
+            recent: the tokens that the repetition penalty has seen; not modified. None without a penalty.
+            end: the id that ends a row; None for none.
+        """
+        return None
+
+
+class PackedStepper:
+    """The weights of a trained model, packed for one token at a time.
 
     Args:
-        model: its weights are copied as they are now; the stepper does not follow later training.
+        model: its weights are copied; later training does not change the stepper.
         precision: of the weights in the products; int8 is a quarter of the bytes, for a little accuracy.
 
     Raises:
@@ -66,52 +142,38 @@ class Stepper:
     def initial_state(self, labels: Tensor) -> State:
         """Returns the state before the first token; labels (B,) as in `RecurrentLM.initial_state`.
 
-        Units are padded and the condition is already multiplied by layer 0's weights: (B, G*H padded).
+        Units are padded, and the condition is already multiplied by layer 0's weights: (B, G*H padded).
         """
         return State(tuple(m[:, labels] for m in self._starts.memory), self._starts.condition[labels])
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Takes one token a row.
-
-        Args:
-            tokens: (B,) int64.
-            state: of this stepper; not modified.
-
-        Returns:
-            (B, V) float32 logits of the next token, and the next state.
-        """
-        condition = state.condition if self._has_labels else None
-        logits, memory = self._model.run(tokens, state.memory, condition)
+        """Advances every row by one token, as `Stepper.step` says."""
+        logits, memory = self._model.run(tokens, state.memory, self._condition(state))
         return logits, State(memory, state.condition)
 
     @torch.inference_mode()
     def writer(self, drawer: DrawKernel, state: State, *, recent: Recent | None, end: int | None) -> Writer | None:
-        """Returns rows that go on by themselves from a state, many tokens a call; None without compiled kernels.
-
-        Args:
-            drawer: how tokens are drawn.
-            state: of this stepper; not modified.
-            recent: what the repetition penalty has seen; not modified. None without a penalty.
-            end: the id that ends a row; None for none.
-        """
+        """Returns rows that continue in the compiled kernel; None without it."""
         if self._kernel is None:
             return None
-        condition = state.condition if self._has_labels else None
-        return Writer(self._kernel, drawer, state.memory, condition, recent=recent, end=end)
+        return KernelWriter(self._kernel, drawer, state.memory, self._condition(state), recent=recent, end=end)
+
+    def _condition(self, state: State) -> Tensor | None:
+        return state.condition if self._has_labels else None
 
 
 class SteppedModel(nn.Module):
-    """A model in the precision of a stepper, as `RecurrentLM` is called: whole windows, token by token.
+    """A stepper that is called as `RecurrentLM` is, with whole windows: to evaluate what sampling computes.
 
     Args:
-        model: whose weights are copied.
-        precision: as for `Stepper`, which says what is raised.
+        model: the stepper's.
+        stepper: runs the windows, token by token.
     """
 
-    def __init__(self, model: RecurrentLM, precision: StepPrecision) -> None:
+    def __init__(self, model: RecurrentLM, stepper: Stepper) -> None:
         super().__init__()
         self.model = model
-        self.stepper = Stepper(model, precision)
+        self.stepper = stepper
 
     def initial_state(self, labels: Tensor) -> State:
         """Returns the stepper's state before the first token; labels (B,) as in `RecurrentLM.initial_state`."""
@@ -127,7 +189,7 @@ class SteppedModel(nn.Module):
 
 
 def _output(model: RecurrentLM) -> tuple[Tensor, Tensor]:
-    """Returns weight and bias from the top layer's h to the logits, a tied model's projection folded in."""
+    """Returns weight and bias from the top layer's h to the logits, with a tied model's projection folded in."""
     weight: Tensor = model.output.weight
     bias: Tensor = model.output.bias
     if model.projection is not None:

@@ -14,7 +14,7 @@ from gen.codec import decode, stream
 from gen.config import SamplingConfig, TrainingConfig
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.stepper import PackedStepper
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.runs.header import RunHeader, read_run_file, versions, write_run_file
 from gen.runs.history import History, Metrics
@@ -93,7 +93,7 @@ class RunFiles:
         tokens = [
             sampled.token
             for sampled in generate(
-                Stepper(self._model),
+                PackedStepper(self._model),
                 prompt=(),
                 begin=codec.vocab.begin,
                 end=codec.vocab.end if self._header.can_end else None,

@@ -26,7 +26,7 @@ from gen.generation.stop import stop_at
 from gen.models.cells import CELLS
 from gen.models.device import choose_device
 from gen.models.recurrent import RecurrentLM, scale_logits_
-from gen.models.stepper import SteppedModel, Stepper, StepPrecision
+from gen.models.stepper import PackedStepper, SteppedModel, Stepper, StepPrecision
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
 from gen.runs.header import CorpusDescription, read_run_file, recorded_corpus
 from gen.runs.options import CorpusOptions
@@ -59,17 +59,17 @@ class Run:
         self.model.load_state_dict(tensors, strict=False)
         scale_logits_(self.model, self.header.logit_scale)
         self.model.to(choose_device(device)).eval()
-        self._steppers: dict[StepPrecision, Stepper] = {}
+        self._steppers: dict[StepPrecision, PackedStepper] = {}
 
     @property
-    def stepper(self) -> Stepper:
+    def stepper(self) -> PackedStepper:
         """The float32 weights, laid out for one token at a time."""
         return self.stepper_in("fp32")
 
-    def stepper_in(self, precision: StepPrecision) -> Stepper:
+    def stepper_in(self, precision: StepPrecision) -> PackedStepper:
         """Returns the stepper of a precision, which is made once. Raises SettingError if int8 cannot be had here."""
         if precision not in self._steppers:
-            self._steppers[precision] = Stepper(self.model, precision)
+            self._steppers[precision] = PackedStepper(self.model, precision)
         return self._steppers[precision]
 
     def request(
@@ -215,7 +215,7 @@ class Run:
             SettingError: int8 cannot be had here, or `reading` is given for the run's own corpus.
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
-        model = self.model if precision == "fp32" else SteppedModel(self.model, precision)
+        model = self.model if precision == "fp32" else SteppedModel(self.model, self.stepper_in(precision))
         store, excerpt = self._stored_excerpt(corpus, unknown=unknown, **reading)
         result = evaluate(
             model,

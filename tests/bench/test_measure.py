@@ -13,7 +13,7 @@ from gen.bench.plan import Plan, plan_of_sizes
 from gen.config import CellName, Precision
 from gen.errors import SettingError
 from gen.models.cells import CELLS
-from gen.models.stepper import Stepper
+from gen.models.stepper import PackedStepper
 
 CPU = torch.device("cpu")
 SIZES = {"hidden_size": 8, "embedding_size": 4, "vocab_size": 11, "batch_size": 3, "bptt": 8, "precision": "fp32"}
@@ -44,7 +44,7 @@ def test_both_trainers_train_every_token_of_a_batch(cell: CellName, precision: P
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_way_to_sample_counts_a_token_a_row(cell: CellName) -> None:
     plan = tiny({"cell": cell})
-    stepper = Stepper(new_model(plan))
+    stepper = PackedStepper(new_model(plan))
     for step in (step_ours(stepper, 5), draw_ours(plan, stepper, 5), step_peer(plan, 5)):
         assert step() == step() == 5
 

@@ -10,11 +10,10 @@ from torch import Tensor
 from gen.codec import BoolArray, Grammar
 from gen.config import CellName, ModelConfig, SamplingConfig
 from gen.errors import CheckpointError, SettingError
-from gen.generation.generate import Sampled, Stepper, generate
+from gen.generation.generate import Sampled, generate
 from gen.kernels.stepping import has_step_kernel
-from gen.models import stepper as fast
 from gen.models.recurrent import RecurrentLM, State
-from gen.models.stepper import StepPrecision
+from gen.models.stepper import PackedStepper, Stepper, StepPrecision
 from tests.fixed_model import FixedModel
 
 BEGIN, END = 10, 11  # of all models here: ten symbols
@@ -88,7 +87,7 @@ def rows_of(stepper: Stepper, *, count: int = 1, **changed: Any) -> list[list[in
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("sampling", [PLAIN, SamplingConfig(0.8, 6, 0.9, 0.02, 1.2)])
 def test_a_sample_is_the_same_alone_and_in_a_batch(cell: CellName, sampling: SamplingConfig) -> None:
-    stepper = fast.Stepper(trained(cell))
+    stepper = PackedStepper(trained(cell))
     batch = rows_of(stepper, count=64, length=200, sampling=sampling)
     assert len({len(row) for row in batch}) > 10  # rows end one after the other
     assert rows_of(stepper, count=1, length=200, sampling=sampling) == batch[:1]
@@ -105,7 +104,7 @@ def test_rows_and_seeds_give_different_samples_and_seed_0_is_a_seed() -> None:
 @pytest.mark.parametrize("label", [0, 2])
 def test_greedy_tokens_equal_argmax_of_forward_over_the_whole_text(cell: CellName, label: int) -> None:
     model = trained(cell, num_labels=2)
-    stepper = fast.Stepper(model)
+    stepper = PackedStepper(model)
     rows = rows_of(stepper, count=2, length=8, end=None, prompt=[4, 2, 7], sampling=GREEDY, label=label)
     text = [BEGIN, 4, 2, 7]
     with torch.no_grad():
@@ -117,7 +116,7 @@ def test_greedy_tokens_equal_argmax_of_forward_over_the_whole_text(cell: CellNam
 
 def test_surprise_is_what_forward_says_of_the_text() -> None:
     model = trained()
-    found = list(stream_of(fast.Stepper(model), prompt=[3], sampling=SamplingConfig(0.5, top_k=4)))
+    found = list(stream_of(PackedStepper(model), prompt=[3], sampling=SamplingConfig(0.5, top_k=4)))
     text = torch.tensor([[BEGIN, 3, *(sampled.token for sampled in found)]])
     with torch.no_grad():
         logits, _ = model(text, model.initial_state(torch.tensor([0])))
@@ -141,7 +140,7 @@ def test_no_step_follows_the_last_token() -> None:
 
 
 def test_gradients_stay_on_for_the_caller_between_tokens() -> None:
-    stream = stream_of(fast.Stepper(trained()), end=None, length=3)
+    stream = stream_of(PackedStepper(trained()), end=None, length=3)
     modes = [(torch.is_inference_mode_enabled(), torch.is_grad_enabled()) for _ in stream]
     assert modes == [(False, True)] * 3
 
@@ -161,8 +160,8 @@ def test_end_does_not_count_in_the_length() -> None:
     assert rows_of(FixedModel(after_five), count=1, length=5) == [[5, 6, 7, 8, 9]]
 
 
-class OneByOne(fast.Stepper):
-    """A stepper that lets nothing write many tokens a call."""
+class OneByOne(PackedStepper):
+    """A stepper that does not write several tokens a call."""
 
     def writer(self, *_: Any, **__: Any) -> None:
         return
@@ -175,15 +174,15 @@ def test_no_end_is_drawn_before_the_least_length_and_some_right_after(
     min_length: int, precision: StepPrecision, sampling: SamplingConfig
 ) -> None:
     settings: dict[str, Any] = {"count": 40, "prompt": [3, 1], "length": 200, "sampling": sampling}
-    rows = rows_of(fast.Stepper(trained(), precision), min_length=min_length, **settings)
-    endless = rows_of(fast.Stepper(trained(), precision), **(settings | {"end": None, "length": min_length}))
+    rows = rows_of(PackedStepper(trained(), precision), min_length=min_length, **settings)
+    endless = rows_of(PackedStepper(trained(), precision), **(settings | {"end": None, "length": min_length}))
     assert [row[:min_length] for row in rows] == endless
     assert min_length == 200 or any(row[min_length:] == [END] for row in rows)
     assert rows_of(OneByOne(trained(), precision), min_length=min_length, **settings) == rows
 
 
 def test_a_least_length_of_0_draws_what_was_drawn_without_one() -> None:
-    assert rows_of(fast.Stepper(trained()), count=9, min_length=0) == rows_of(fast.Stepper(trained()), count=9)
+    assert rows_of(PackedStepper(trained()), count=9, min_length=0) == rows_of(PackedStepper(trained()), count=9)
 
 
 @pytest.mark.parametrize("new_grammar", [lambda: None, Brackets])
@@ -214,7 +213,7 @@ def test_an_unlimited_length_goes_on() -> None:
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 100.0])
 @pytest.mark.parametrize("length", [1, 2, 7, 30])
 def test_under_a_grammar_every_sample_closes_within_its_length(temperature: float, length: int) -> None:
-    stepper = fast.Stepper(trained())
+    stepper = PackedStepper(trained())
     sampling = SamplingConfig(temperature=temperature)
     for row in rows_of(stepper, count=20, length=length, sampling=sampling, new_grammar=Brackets):
         depths = np.cumsum([(token == OPEN) - (token == CLOSE) for token in row])
@@ -233,7 +232,7 @@ def test_a_grammar_takes_the_prompt() -> None:
 def test_steering_that_changes_nothing_draws_the_same_bits(
     sampling: SamplingConfig, new_grammar: Callable[[], Grammar | None]
 ) -> None:
-    stepper = fast.Stepper(trained())
+    stepper = PackedStepper(trained())
     plain, steered = (
         list(
             generate(
@@ -258,7 +257,7 @@ def test_steering_that_changes_nothing_draws_the_same_bits(
     [GREEDY, SamplingConfig(top_k=1), SamplingConfig(0.5, top_p=0.9), SamplingConfig(repetition_penalty=1.5)],
 )
 def test_a_turn_of_a_knob_holds_from_the_next_token_on(turned: SamplingConfig) -> None:
-    stepper = fast.Stepper(trained())
+    stepper = PackedStepper(trained())
     settings = [PLAIN]
 
     def drawn(how: SamplingConfig | Callable[[], SamplingConfig], prompt: list[int]) -> Iterator[int]:

@@ -8,7 +8,7 @@ from gen.config import CellName, ModelConfig, SamplingConfig
 from gen.generation.generate import generate
 from gen.generation.guidance import GUIDANCE, GuidedStepper
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.stepper import PackedStepper
 
 ANYTHING, HIGH, LOW = 7, 8, 9  # a control and its values, of twelve ids
 NEUTRAL = np.array([*range(7), ANYTHING, ANYTHING, ANYTHING, 10, 11])
@@ -16,14 +16,14 @@ BEGIN, END = 10, 11
 CELLS = pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 
 
-def stepper(cell: CellName = "lstm", *, num_labels: int = 0) -> Stepper:
+def stepper(cell: CellName = "lstm", *, num_labels: int = 0) -> PackedStepper:
     config = ModelConfig(
         vocab_size=12, cell=cell, hidden_size=24, num_layers=2, embedding_size=8, num_labels=num_labels
     )
     model = RecurrentLM(config, torch.Generator().manual_seed(3))
     with torch.no_grad():
         model.output.weight.mul_(8)
-    return Stepper(model)
+    return PackedStepper(model)
 
 
 @CELLS

@@ -20,7 +20,7 @@ from gen.kernels.drawing import DrawKernel, Recent
 from gen.kernels.stepping import Layer, StepKernel, has_step_kernel
 from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import Stepper
+from gen.models.stepper import PackedStepper
 
 pytestmark = pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or a processor without bf16 or VNNI")
 V, H = 23, 40
@@ -52,7 +52,7 @@ def test_int8_is_the_product_of_weights_and_outputs_rounded_to_127_steps() -> No
 
 
 def test_a_token_that_is_not_of_the_vocabulary_is_an_index_error() -> None:
-    stepper = Stepper(RecurrentLM(ModelConfig(V, hidden_size=16), torch.Generator().manual_seed(0)))
+    stepper = PackedStepper(RecurrentLM(ModelConfig(V, hidden_size=16), torch.Generator().manual_seed(0)))
     with pytest.raises(IndexError, match="not of a vocabulary of 23"):
         stepper.step(torch.tensor([V]), stepper.initial_state(torch.tensor([0])))
 
@@ -123,7 +123,7 @@ def trained(cell: Any = "lstm", **sizes: Any) -> RecurrentLM:
 
 
 def samples(
-    stepper: Stepper, *, count: int, length: int = 300, end: int | None = V - 1, **changed: Any
+    stepper: PackedStepper, *, count: int, length: int = 300, end: int | None = V - 1, **changed: Any
 ) -> list[Sampled]:
     given: dict[str, Any] = {
         "sampling": SamplingConfig(0.8, 12, 0.95, 0.01, 1.2),
@@ -135,7 +135,7 @@ def samples(
     return sorted(drawn, key=lambda item: item.row)
 
 
-class TokenByToken(Stepper):
+class TokenByToken(PackedStepper):
     """A stepper that writes nothing ahead."""
 
     def writer(self, *_: object, **__: object) -> None:
@@ -147,14 +147,14 @@ class TokenByToken(Stepper):
 @pytest.mark.parametrize(("count", "end"), [(1, None), (1, V - 1), (9, V - 1)])
 def test_many_tokens_a_call_are_those_of_one_at_a_time(cell: Any, precision: Any, count: int, end: int | None) -> None:
     model = trained(cell, num_labels=2)
-    ahead = samples(Stepper(model, precision), count=count, label=2, end=end)
+    ahead = samples(PackedStepper(model, precision), count=count, label=2, end=end)
     assert ahead == samples(TokenByToken(model, precision), count=count, label=2, end=end)
     assert len(ahead) > count
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_the_rows_of_many_are_those_of_each_alone_on_one_thread_and_on_two(temperature: float) -> None:
-    stepper, before = Stepper(trained()), torch.get_num_threads()
+    stepper, before = PackedStepper(trained()), torch.get_num_threads()
     many = samples(stepper, count=30, length=60, sampling=SamplingConfig(temperature))
     torch.set_num_threads(2)
     try:
@@ -167,7 +167,7 @@ def test_the_rows_of_many_are_those_of_each_alone_on_one_thread_and_on_two(tempe
 
 
 def test_threads_may_be_added_while_a_stream_goes_on() -> None:
-    stepper, before = Stepper(trained(hidden_size=160)), torch.get_num_threads()
+    stepper, before = PackedStepper(trained(hidden_size=160)), torch.get_num_threads()
     expected, stream = (
         generate(
             stepper,
@@ -194,7 +194,9 @@ def test_a_stream_that_cannot_go_on_yields_what_it_drew_and_then_says_why() -> N
     model = trained()
     with torch.no_grad():
         model.embedding.weight[7] = torch.nan
-    stream = generate(Stepper(model), begin=V - 2, end=None, length=None, sampling=SamplingConfig(), seed=0, prompt=())
+    stream = generate(
+        PackedStepper(model), begin=V - 2, end=None, length=None, sampling=SamplingConfig(), seed=0, prompt=()
+    )
     seen: list[int] = []
     with pytest.raises(CheckpointError, match="not finite"):
         seen.extend(item.token for item in stream)

@@ -11,7 +11,7 @@ from gen.kernels.stepping import has_step_kernel
 from gen.models import stepper as models
 from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM, State
-from gen.models.stepper import SteppedModel, Stepper
+from gen.models.stepper import PackedStepper, SteppedModel, Stepper
 
 V, T = 67, 12
 SHAPES = [(1, 128, 32, 0, False), (2, 96, 128, 2, True), (3, 24, 7, 0, True), (2, 33, 5, 3, False)]
@@ -59,13 +59,13 @@ def test_stepping_equals_forward(cell: CellName, shape: tuple[int, int, int, int
     with torch.no_grad():
         expected, _ = model(tokens, model.initial_state(labels))
 
-    torch.testing.assert_close(walked(Stepper(model), tokens, labels), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(walked(PackedStepper(model), tokens, labels), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", tuple(CELLS))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_has_the_same_bits_alone_and_among_others(cell: CellName, shape: tuple[int, int, int, int, bool]) -> None:
-    stepper = Stepper(new_model(cell, shape))
+    stepper = PackedStepper(new_model(cell, shape))
     tokens = torch.randint(0, V, (70, T))
     labels = torch.arange(70) % (shape[3] + 1)
 
@@ -76,7 +76,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others(cell: CellName, shape: t
 
 
 def test_state_that_was_handed_in_is_not_modified() -> None:
-    stepper = Stepper(new_model("lstm", SHAPES[0]))
+    stepper = PackedStepper(new_model("lstm", SHAPES[0]))
     state = stepper.initial_state(torch.zeros(2, dtype=torch.long))
     _, state = stepper.step(torch.tensor([1, 2]), state)
     before = tuple(m.clone() for m in state.memory)
@@ -88,7 +88,7 @@ def test_state_that_was_handed_in_is_not_modified() -> None:
 
 def test_stepper_does_not_follow_later_training() -> None:
     model = new_model("gru", SHAPES[0])
-    stepper = Stepper(model)
+    stepper = PackedStepper(model)
     tokens, labels = torch.randint(0, V, (2, T)), torch.zeros(2, dtype=torch.long)
     before = walked(stepper, tokens, labels)
 
@@ -101,7 +101,7 @@ def test_stepper_does_not_follow_later_training() -> None:
 
 @pytest.mark.parametrize("cell", tuple(CELLS))
 def test_two_threads_give_the_bits_of_one(cell: CellName, on_threads: Callable[[int], None]) -> None:
-    stepper = Stepper(new_model(cell, SHAPES[1]))
+    stepper = PackedStepper(new_model(cell, SHAPES[1]))
     tokens, labels = torch.randint(0, V, (9, T)), torch.arange(9) % 3
     on_threads(1)
     expected = walked(stepper, tokens, labels)
@@ -111,7 +111,7 @@ def test_two_threads_give_the_bits_of_one(cell: CellName, on_threads: Callable[[
 
 
 def test_rows_that_lie_apart_in_memory_are_stepped_all_the_same() -> None:
-    stepper = Stepper(new_model("lstm", SHAPES[1]))
+    stepper = PackedStepper(new_model("lstm", SHAPES[1]))
     state = stepper.initial_state(torch.tensor([0, 1, 2, 1]))
     tokens = torch.tensor([5, 6, 7, 8])
     logits, _ = stepper.step(tokens, state)
@@ -128,7 +128,7 @@ def test_int8_is_near_fp32_and_a_row_has_the_same_bits_among_others(
         return
     model = new_model(cell, shape)
     tokens, labels = torch.randint(0, V, (9, T)), torch.arange(9) % (shape[3] + 1)
-    exact, rounded = (SteppedModel(model, precision) for precision in ("fp32", "int8"))
+    exact, rounded = (SteppedModel(model, PackedStepper(model, precision)) for precision in ("fp32", "int8"))
     found, _ = rounded(tokens, rounded.initial_state(labels))
     expected, _ = exact(tokens, exact.initial_state(labels))
     assert 0 < (found - expected).abs().max() < 0.05  # of logits of about 1: 127 steps a weight, and as many of h
@@ -138,4 +138,4 @@ def test_int8_is_near_fp32_and_a_row_has_the_same_bits_among_others(
 def test_int8_without_compiled_kernels_is_a_setting_error(way: str) -> None:
     if way == "torch":
         with pytest.raises(SettingError, match=r"^--precision: needs the compiled kernels \(int8\)$"):
-            Stepper(new_model("lstm", SHAPES[0]), "int8")
+            PackedStepper(new_model("lstm", SHAPES[0]), "int8")

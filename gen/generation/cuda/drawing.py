@@ -1,8 +1,8 @@
-"""The filters and the draw of gen.generation.sampling as torch operations, on any device that has float64.
+"""Filters and draw as torch operations, on any device that has float64.
 
-Every shape is fixed by the settings, and nothing is asked of the host: no result is read, no size depends on one. So a
-CUDA graph can hold a draw. The filters, their order and their ties are those of `weigh`, the pick is that of `pick`. On
-a CPU the tokens are the same; a GPU adds in another order, and its last bits may differ.
+All shapes follow from the settings, and no result is copied to the host: so a CUDA graph can hold a draw. The filters,
+their order and their ties are those of `gen.generation.sampling.weigh`, and a token is picked as by its `pick`. On a
+CPU the tokens are the same; a GPU adds in another order, so its last bits may differ.
 """
 
 import math
@@ -16,25 +16,25 @@ from gen.generation.filters import MIN_TEMPERATURE
 
 
 class DeviceDraw:
-    """Draws a token of each row.
+    """The filters on a device; a call draws a token of each row.
 
     Args:
         config: the filters.
         vocab_size: V.
         banned: ids that are never drawn.
-        device: where the logits are.
+        device: of the logits.
     """
 
     def __init__(self, config: SamplingConfig, *, vocab_size: int, banned: Sequence[int], device: torch.device) -> None:
         self._config = config
         self._is_banned = torch.zeros(vocab_size, dtype=torch.bool, device=device)  # (V,)
         self.ban(banned)
-        self._places = torch.arange(vocab_size, device=device)
+        self._ranks = torch.arange(vocab_size, device=device)
         self._k = min(vocab_size, config.top_k or vocab_size)
         self._p = 1.0 if config.top_p is None else config.top_p
 
     def ban(self, tokens: Sequence[int]) -> None:
-        """Draws none of these ids from now on, and any other; in the same memory, so that captured graphs follow."""
+        """Makes these the only ids that are never drawn; in place, so that captured graphs see the change."""
         self._is_banned.fill_(False)
         self._is_banned[torch.tensor(tokens, dtype=torch.int64, device=self._is_banned.device)] = True
 
@@ -44,10 +44,10 @@ class DeviceDraw:
         Args:
             logits: (B, V) float32.
             uniforms: (B,) float64 in [0, 1).
-            recent: (B, W) ids that the repetition penalty applies to, V where there is none; None without a penalty.
+            recent: (B, W) ids that the repetition penalty applies to, V in unused entries; None without a penalty.
 
         Returns:
-            (B,) tokens, and what each cost in nats under the model's own distribution. A cost of NaN says that the row
+            (B,) tokens, and the nats that each costs under the model's own distribution. NaN nats mean that the row
             cannot be drawn from: a logit is NaN or infinite, or no permitted token has any probability.
         """
         raw = logits.double()
@@ -67,7 +67,7 @@ class DeviceDraw:
         if config.temperature != 1:
             x = x / max(config.temperature, MIN_TEMPERATURE)
         weights = x.exp()
-        if self._k < len(self._places) or self._p < 1:
+        if self._k < len(self._ranks) or self._p < 1:
             weights = weights.masked_fill(self._unlikely(x), 0.0)
         if config.min_p:
             weights = weights.masked_fill(x < math.log(config.min_p), 0.0)
@@ -80,26 +80,26 @@ class DeviceDraw:
         return torch.where(is_recent[:, :vocab_size], torch.where(x > 0, x / penalty, x * penalty), x)
 
     def _unlikely(self, x: Tensor) -> Tensor:
-        """Returns (B, V) what top-k and then top-p take away; sorting is stable, so of equals the lowest ids stay."""
+        """Returns (B, V) the tokens that top-k and then top-p remove; of equals the lowest ids stay (a stable sort)."""
         ordered, ids = torch.sort(x, dim=1, descending=True, stable=True)
-        is_out = (self._places >= self._k).expand_as(x)  # by place in that order
+        is_out = (self._ranks >= self._k).expand_as(x)  # by rank
         if self._p < 1:
             shares = ordered.exp().masked_fill(is_out, 0.0).cumsum(dim=1)
             count = (shares < self._p * shares[:, -1:]).sum(dim=1, keepdim=True) + 1  # (B, 1)
-            is_out = is_out | (self._places >= count)
+            is_out = is_out | (self._ranks >= count)
         return torch.zeros_like(is_out).scatter_(1, ids, is_out)
 
 
 def picked(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Returns (B,) the tokens at which the cumulative weights pass the uniforms' share of the total.
+    """Returns (B,) the first token of each row whose cumulative weight exceeds the uniform's share of the total.
 
-    A GPU adds in parallel, so that its sums may sink or miss the total by a last bit: a token of no weight is never
-    picked for that, and where none passes the first that has any weight is.
+    A GPU adds in parallel, so a cumulative sum may fall or miss the total by a last bit. A token of weight 0 is not
+    picked all the same; and if no sum exceeds the share, the first token of any weight is picked.
 
     Args:
         weights: (B, V), not negative, some above 0 in every row; they need not sum to 1.
         uniforms: (B,) in [0, 1).
     """
     cumulative = weights.cumsum(dim=1)  # (B, V)
-    has_passed = cumulative > uniforms[:, None] * cumulative[:, -1:]
-    return ((weights > 0) * (1 + has_passed.long())).argmax(dim=1)  # the first of equals
+    is_beyond = cumulative > uniforms[:, None] * cumulative[:, -1:]
+    return ((weights > 0) * (1 + is_beyond.long())).argmax(dim=1)  # the first of equals

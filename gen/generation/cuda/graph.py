@@ -1,12 +1,12 @@
-"""A function of fixed tensors that is run again and again: on CUDA it becomes a graph, and is replayed.
+"""A function of fixed tensors that runs many times: on CUDA it is captured as a graph and replayed.
 
-A token of an LSTM of one layer is 33 operations, 57 with all filters, and each costs the host a few microseconds to
-launch, more than a small one costs a GPU. A CUDA graph launches them all at once. Its rules are those of torch's notes
-on CUDA semantics: the function reads and writes the same memory every time and asks nothing of the host; it has been
-run before on the side stream that captures, so that cuBLAS has its handle and its workspace; what a replay returns is
-overwritten by the next.
+A token of an LSTM of one layer takes 33 operations, 57 with all filters. To launch one costs the host a few
+microseconds, more than a small one costs a GPU; a CUDA graph launches all at once. The rules are those of torch's notes
+on CUDA semantics: the function reads and writes the same memory every time and waits for nothing on the host; it has
+run before on the side stream that captures, so that cuBLAS has its handle and its workspace there; the next replay
+overwrites the result.
 
-Replaying needs CUDA; elsewhere the function is simply called. The results are the same: a graph holds the very kernels.
+Replaying needs CUDA; elsewhere the function is called. The results are the same: a graph holds the same kernels.
 """
 
 import threading
@@ -22,22 +22,22 @@ _ONE_AT_A_TIME = threading.Lock()  # torch: within a process only one capture ma
 
 
 def replayed(function: Callable[[], Result], device: torch.device) -> Callable[[], Result]:
-    """Returns what does as the function does, sooner where the device has graphs.
+    """Returns a function with the same results that replays a graph where the device has graphs.
 
     Args:
-        function: writes to no tensor that lives on after it, but for those that it returns anew every time.
+        function: writes to no tensor but those that it creates.
         device: of all its tensors.
 
-    A result holds until the next call.
+    A result is valid until the next call.
     """
     return Captured(function, device) if device.type == "cuda" else function
 
 
 class Captured(Generic[Result]):
-    """Runs a function of CUDA tensors, at first as it stands, then as a graph."""
+    """A function of CUDA tensors: its first calls run its operations one by one, later calls replay a graph."""
 
-    # A capture that fails leaves torch's allocator as it happens to be (CUDAGraph::reset says so), and would fail again
-    # on an old driver: then there are no more captures in this process, and all runs as it stands.
+    # A failed capture leaves torch's allocator in an undefined state (CUDAGraph::reset says so), and would fail again
+    # on an old driver. So after one failure this process captures no more and runs all operations one by one.
     can_capture = True
 
     def __init__(self, function: Callable[[], Result], device: torch.device) -> None:
@@ -50,11 +50,11 @@ class Captured(Generic[Result]):
 
     @property
     def is_graph(self) -> bool:
-        """Whether runs are replays by now."""
+        """Whether calls are replays by now."""
         return self._graph is not None
 
     def __call__(self) -> Result:
-        """Runs the function on the current stream's inputs, for use on the current stream."""
+        """Runs the function after the work of the current stream; the result may be used on the current stream."""
         if self._graph is None and self._num_runs >= NUM_WARM_UP_RUNS and Captured.can_capture:
             self._capture()
         if self._graph is None or self._result is None:
@@ -64,7 +64,7 @@ class Captured(Generic[Result]):
         return self._result
 
     def _run_aside(self) -> Result:
-        """Runs it on the stream that will capture. Each waits for the other, so no memory is taken back too soon."""
+        """Runs the function on the stream that will capture; the streams wait for each other."""
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
@@ -76,8 +76,8 @@ class Captured(Generic[Result]):
         """Records the function without running it; on a RuntimeError (driver, memory) there is no graph."""
         try:
             graph = torch.cuda.CUDAGraph()
-            # The outer stream context sets the stream back even where the inner one fails on its way out. Other threads
-            # may go on using CUDA: "thread_local" neither fails for what they do nor makes them fail.
+            # The outer stream context restores the stream even if the inner one fails when it exits. Other threads may
+            # use CUDA meanwhile: with "thread_local" they neither make the capture fail nor fail because of it.
             recording = torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local")
             with _ONE_AT_A_TIME, torch.cuda.stream(self._stream), recording:
                 result = self._function()

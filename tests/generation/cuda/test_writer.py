@@ -13,7 +13,6 @@ from torch import Tensor
 
 from gen.config import CellName, ModelConfig, SamplingConfig
 from gen.errors import CheckpointError
-from gen.generation import generate as generation
 from gen.generation.cuda import writer as device_writer
 from gen.generation.cuda.drawing import DeviceDraw
 from gen.generation.cuda.graph import NUM_WARM_UP_RUNS, Captured
@@ -25,7 +24,7 @@ from gen.kernels.drawing import Drawn
 from gen.models import stepper as models
 from gen.models.cells import CELLS
 from gen.models.recurrent import RecurrentLM, State
-from gen.models.stepper import Stepper
+from gen.models.stepper import PackedStepper
 
 V = 24
 BEGIN, END = V - 2, V - 1
@@ -37,7 +36,7 @@ needs_cuda = pytest.mark.skipif(
 )
 
 
-class Watched(Stepper):
+class Watched(PackedStepper):
     """A stepper that notes how many rows it was given."""
 
     def __init__(self, model: RecurrentLM) -> None:
@@ -63,15 +62,15 @@ def trained(cell: CellName = "lstm", *, num_layers: int = 2, num_labels: int = 0
     return model
 
 
-def stream_of(stepper: Stepper, **changed: Any) -> Iterator[Sampled]:
+def stream_of(stepper: PackedStepper, **changed: Any) -> Iterator[Sampled]:
     given: dict[str, Any] = {"prompt": [3, 4], "end": END, "length": 150, "sampling": FILTERED, "num_samples": 7}
     return generate(stepper, begin=BEGIN, seed=5, **(given | changed))
 
 
-def in_blocks(monkeypatch: pytest.MonkeyPatch, stepper: Stepper, **changed: Any) -> list[Sampled]:
+def in_blocks(monkeypatch: pytest.MonkeyPatch, stepper: PackedStepper, **changed: Any) -> list[Sampled]:
     """Returns the samples that are written on the model's device, the CPU."""
     with monkeypatch.context() as patch:
-        patch.setattr(generation, "WRITING_DEVICES", frozenset({"cpu"}))
+        patch.setattr(device_writer, "DEVICES", frozenset({"cpu"}))
         return list(stream_of(stepper, **changed))
 
 
@@ -97,14 +96,14 @@ def assert_same(found: list[Sampled], expected: list[Sampled]) -> None:
 def test_blocks_hold_the_tokens_of_one_at_a_time(
     cell: CellName, num_layers: int, sampling: SamplingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stepper = Stepper(trained(cell, num_layers=num_layers))
+    stepper = PackedStepper(trained(cell, num_layers=num_layers))
     expected = list(stream_of(stepper, sampling=sampling))
     assert_same(in_blocks(monkeypatch, stepper, sampling=sampling), expected)
 
 
 @pytest.mark.parametrize("cell", tuple(CELLS))
 def test_labels_and_rows_that_end_one_after_the_other(cell: CellName, monkeypatch: pytest.MonkeyPatch) -> None:
-    stepper = Stepper(trained(cell, num_labels=2))
+    stepper = PackedStepper(trained(cell, num_labels=2))
     settings = {"label": 2, "num_samples": 20, "length": None, "sampling": PENALISED}
     expected = list(stream_of(stepper, **settings))
     lengths = np.bincount([item.row for item in expected])
@@ -118,7 +117,7 @@ def test_labels_and_rows_that_end_one_after_the_other(cell: CellName, monkeypatc
 def test_a_length_is_kept_wherever_it_falls_in_a_block(
     length: int, end: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stepper = Stepper(trained())
+    stepper = PackedStepper(trained())
     expected = list(stream_of(stepper, length=length, end=end))
     assert_same(in_blocks(monkeypatch, stepper, length=length, end=end), expected)
 
@@ -126,15 +125,15 @@ def test_a_length_is_kept_wherever_it_falls_in_a_block(
 @pytest.mark.parametrize("min_length", [1, 2, BLOCK, BLOCK + 1, 40])
 def test_no_end_is_drawn_before_the_least_length(min_length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"min_length": min_length, "num_samples": 60}
-    expected = list(stream_of(Stepper(trained()), **settings))
-    assert_same(in_blocks(monkeypatch, Stepper(trained()), **settings), expected)
+    expected = list(stream_of(PackedStepper(trained()), **settings))
+    assert_same(in_blocks(monkeypatch, PackedStepper(trained()), **settings), expected)
     lengths = [len([item for item in expected if item.row == row]) for row in range(60)]
     assert min(lengths) == min_length + 1
 
 
 @pytest.mark.parametrize("num_prompt", [0, 3, REPETITION_WINDOW - 1, REPETITION_WINDOW, REPETITION_WINDOW + 30])
 def test_the_penalty_sees_the_prompt(num_prompt: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    stepper, prompt = Stepper(trained()), [n % BEGIN for n in range(num_prompt)]
+    stepper, prompt = PackedStepper(trained()), [n % BEGIN for n in range(num_prompt)]
     settings = {"prompt": prompt, "end": None, "sampling": SamplingConfig(0.5, repetition_penalty=3.0)}
     expected = list(stream_of(stepper, **settings))
     assert_same(in_blocks(monkeypatch, stepper, **settings), expected)
@@ -174,9 +173,9 @@ def test_a_stream_that_cannot_go_on_yields_what_it_drew_and_then_says_why(
     model = trained()
     with torch.no_grad():
         model.embedding.weight[7] = torch.nan
-    stepper, yielded = Stepper(model), []
+    stepper, yielded = PackedStepper(model), []
     for devices in (frozenset({"cpu"}), frozenset[str]()):
-        monkeypatch.setattr(generation, "WRITING_DEVICES", devices)
+        monkeypatch.setattr(device_writer, "DEVICES", devices)
         seen: list[tuple[int, ...]] = []
         stream = stream_of(stepper, num_samples=num_samples, sampling=SamplingConfig(), end=None, length=None)
         with pytest.raises(CheckpointError, match=r"not finite \(nan\)"):
@@ -191,7 +190,7 @@ def test_what_a_row_would_draw_after_its_end_breaks_nothing(monkeypatch: pytest.
     model = trained()
     with torch.no_grad():
         model.embedding.weight[END] = torch.nan  # nobody goes on after it
-    stepper = Stepper(model)
+    stepper = PackedStepper(model)
     expected = list(stream_of(stepper, num_samples=9))
     assert sum(item.token == END for item in expected) > 3
     assert_same(in_blocks(monkeypatch, stepper, num_samples=9), expected)
@@ -201,7 +200,7 @@ def test_what_a_row_would_draw_after_its_end_breaks_nothing(monkeypatch: pytest.
 @pytest.mark.parametrize("cell", tuple(CELLS))
 def test_a_block_asks_nothing_of_the_host(cell: CellName, sampling: SamplingConfig) -> None:
     meta = torch.device("meta")  # tensors without content: what would read one, or size another by it, fails
-    stepper = Stepper(trained(cell, num_labels=1).to(meta))
+    stepper = PackedStepper(trained(cell, num_labels=1).to(meta))
     draw = DeviceDraw(sampling, vocab_size=V, banned=(BEGIN,), device=meta)
     fixed = device_writer._Fixed(
         torch.empty(5, dtype=torch.int64, device=meta),
@@ -221,7 +220,7 @@ def test_a_block_asks_nothing_of_the_host(cell: CellName, sampling: SamplingConf
 def test_a_graph_writes_the_tokens_of_its_operations(
     cell: CellName, sampling: SamplingConfig, num_samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stepper = Stepper(trained(cell, num_labels=2).to("cuda"))
+    stepper = PackedStepper(trained(cell, num_labels=2).to("cuda"))
     settings = {"sampling": sampling, "num_samples": num_samples, "label": 1, "length": 40 * BLOCK}
     for end, min_length in ((None, 0), (END, 0), (END, 20 * BLOCK)):
         monkeypatch.setattr(Captured, "can_capture", False)
@@ -233,7 +232,7 @@ def test_a_graph_writes_the_tokens_of_its_operations(
 
 @needs_cuda
 def test_after_some_blocks_there_is_a_graph() -> None:
-    stepper = Stepper(trained().to("cuda"))
+    stepper = PackedStepper(trained().to("cuda"))
     draw = DeviceDraw(FILTERED, vocab_size=V, banned=(BEGIN,), device=stepper.device)
     state = stepper.initial_state(torch.zeros(3, dtype=torch.int64, device="cuda"))
     writer = DeviceWriter(stepper, draw, state, recent=None)

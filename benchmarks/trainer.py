@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gen.config import CellName, ModelConfig, TrainingConfig
+from gen.config import CellName, ModelConfig, TrainingConfig, TrainingSettings
 from gen.data.batches import Batches
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
@@ -223,7 +223,7 @@ def session_steps(config: ModelConfig, training: TrainingConfig, folder: Path) -
     names = ("cell", "hidden_size", "num_layers", "embedding_size")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names} | {"device": "cpu", "dropout": 0.0}
     settings |= {name: getattr(training, name) for name in ("batch_size", "bptt", "precision", "minutes")}
-    with train_session(CorpusOptions((str(corpus),)), run="r", out=folder, overrides=settings) as session:
+    with train_session(CorpusOptions((str(corpus),)), TrainingSettings(**settings), run="r", out=folder) as session:
         yield from session.reports()
 
 

@@ -130,6 +130,42 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """The settings of a model and of its training that a user may give; those that are None are chosen by the recipe.
+
+    They are checked where `ModelConfig` and `TrainingConfig` take them.
+    """
+
+    cell: CellName | None = None
+    num_layers: int | None = None
+    hidden_size: int | None = None
+    embedding_size: int | None = None
+    dropout: float | None = None
+    is_tied: bool | None = None
+    batch_size: int | None = None
+    accumulate: int | None = None
+    bptt: int | None = None
+    learning_rate: float | None = None
+    matrix_share: float | None = None
+    warmup_steps: int | None = None
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+    reset_rate: float | None = None
+    seed: int | None = None
+    augment: bool | None = None
+    precision: Literal["auto"] | Precision | None = None
+    device: str = "auto"
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    patience: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Returns the fields of `ModelConfig` and `TrainingConfig` that are given."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "auto") and name != "device"}
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingConfig:
     """How the next token is chosen; the order of the filters is that of `gen.generation.sampling`."""
 

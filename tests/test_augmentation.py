@@ -9,6 +9,7 @@ import pytest
 import gen
 from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
+from gen.config import TrainingSettings
 from gen.data.batches import Batches
 from gen.errors import SettingError
 from gen.runs.checkpoint import read_checkpoint
@@ -36,9 +37,9 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def open_run(corpus: Path, out: Path, run: str, *, resume: bool = False, **changes: Any) -> Session:
-    overrides = SMALL | {"steps": 30} | changes
+    settings = TrainingSettings(**SMALL | {"steps": 30} | changes)
     options = CorpusOptions((str(corpus),), codec="performance", valid_fraction=0.2)
-    return train_session(options, run=run, out=out, overrides=overrides, resume=resume)
+    return train_session(options, settings, run=run, out=out, resume=resume)
 
 
 def finish(session: Session, *, after: int | None = None) -> None:
@@ -134,6 +135,6 @@ def test_a_text_is_not_augmented(tmp_path: Path) -> None:
     path = tmp_path / "cats.txt"
     path.write_text("the cat sat on the mat\n" * 100, encoding="utf-8")
     with pytest.raises(SettingError, match="--augment: only for music"):
-        train_session(CorpusOptions((str(path),)), run="r", out=tmp_path, overrides=SMALL | {"steps": 1})
+        train_session(CorpusOptions((str(path),)), TrainingSettings(**SMALL, steps=1), run="r", out=tmp_path)
     with pytest.raises(SettingError, match=r"--controls: only for music \(key\)"):
         open_corpus(CorpusOptions((str(path),), controls=("key",)))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from gen.codec import Grammar
-from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig
+from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig, TrainingSettings
 from gen.errors import SettingError
 from gen.models.device import choose_device
 from gen.runs.run import load
@@ -61,11 +61,11 @@ def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: 
         SettingError: an option is unknown or out of range.
     """
     place = choose_device(device)
-    settings = {"dropout": 0.0} | dict(given)
-    vocab_size = settings.pop("vocab_size", VOCAB_SIZE)
+    sizes = {"dropout": 0.0} | dict(given)
+    vocab_size = sizes.pop("vocab_size", VOCAB_SIZE)
     _check("vocab", vocab_size, MIN_VOCAB, MAX_VOCAB)
-    num_tokens = max(CORPUS_TOKENS, settings.get("bptt", 0))
-    recipe = choose_recipe(CorpusSummary(num_tokens, 1, num_tokens, vocab_size, 0), place, settings)
+    num_tokens = max(CORPUS_TOKENS, sizes.get("bptt", 0))
+    recipe = choose_recipe(CorpusSummary(num_tokens, 1, num_tokens, vocab_size, 0), place, TrainingSettings(**sizes))
     return Plan(recipe.model, recipe.training, place, **options)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,10 @@ from gen.cli.parameters import (
     option,
     separator,
 )
+
+if TYPE_CHECKING:
+    from gen.config import TrainingSettings
+    from gen.runs.options import CorpusOptions
 
 
 def train(
@@ -135,33 +139,9 @@ def train(
     gen train CORPUS --name NAME`, two processes share the rows of each batch, and the run is the same. (torchrun takes
     --run for an option of its own, unless -- goes before: `torchrun --nproc-per-node 2 -m -- gen train ...`.)
     """
-    from gen.cli.console import INTERRUPTED, say, write_json
-    from gen.cli.interrupt import stopped_by_ctrl_c
-    from gen.cli.screen.progress import reading_display, training_display
-    from gen.config import Reading
-    from gen.runs.opening import train_session
+    from gen.config import Reading, TrainingSettings
     from gen.runs.options import VALID_FRACTION, CorpusOptions
-    from gen.training.distributed import is_first_process
 
-    overrides: dict[str, Any] = {
-        "cell": cell,
-        "num_layers": layers,
-        "hidden_size": hidden,
-        "embedding_size": embedding,
-        "dropout": dropout,
-        "bptt": bptt,
-        "batch_size": batch_size,
-        "accumulate": accumulate,
-        "learning_rate": learning_rate,
-        "seed": seed,
-        "augment": augment,
-        "device": device,
-        "precision": precision,
-        "minutes": minutes,
-        "epochs": epochs,
-        "steps": steps,
-        "patience": patience,
-    }
     options = CorpusOptions(
         tuple(corpus or ()),
         codec=codec,
@@ -180,23 +160,56 @@ def train(
         test_file=test_file,
         controls=tuple(name.strip() for name in controls.split(",")) if controls is not None else (),
     )
+    settings = TrainingSettings(
+        cell=cell,
+        num_layers=layers,
+        hidden_size=hidden,
+        embedding_size=embedding,
+        dropout=dropout,
+        bptt=bptt,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        learning_rate=learning_rate,
+        seed=seed,
+        augment=augment,
+        device=device,
+        precision=precision,
+        minutes=minutes,
+        epochs=epochs,
+        steps=steps,
+        patience=patience,
+    )
+    _train(options, settings, run=run, out=out, resume=resume, from_run=from_run, as_json=json)
+
+
+def _train(
+    options: "CorpusOptions",
+    settings: "TrainingSettings",
+    *,
+    run: str,
+    out: Path,
+    resume: bool,
+    from_run: str | None,
+    as_json: bool,
+) -> None:
+    """Trains a run to its end, or until Ctrl-C, and shows how it goes."""
+    from gen.cli.console import INTERRUPTED, say, write_json
+    from gen.cli.interrupt import stopped_by_ctrl_c
+    from gen.cli.screen.progress import reading_display, training_display
+    from gen.runs.opening import train_session
+    from gen.training.distributed import is_first_process
+
     with _told_once():
         with reading_display() as on_progress:
             session = train_session(
-                options,
-                run=run,
-                out=out,
-                overrides={name: value for name, value in overrides.items() if value is not None},
-                resume=resume,
-                from_run=from_run,
-                on_progress=on_progress,
+                options, settings, run=run, out=out, resume=resume, from_run=from_run, on_progress=on_progress
             )
         with session, stopped_by_ctrl_c(session.stop):
             with training_display(session) as display:
                 for report in session.reports():
                     display.show(report)
             result = session.result()
-    if is_first_process() and json:
+    if is_first_process() and as_json:
         write_json(result)
     elif is_first_process():
         say(summary(result, session.folder, was_stopped=session.was_stopped))

@@ -1,6 +1,7 @@
 """The parts of a corpus: what is trained on, and what is only measured."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,26 @@ def split(
     )
     let_go(twins)
     return Split(*(documents.take(indices_where(part_of == part)) for part in range(3)))
+
+
+def evenly(stretches: Stretches, max_tokens: int, *, window: int) -> Stretches:
+    """Returns stretches of about `max_tokens` tokens, spread evenly: every n-th window of those that hold more."""
+    num_tokens = stretches.num_tokens
+    if num_tokens <= max_tokens:
+        return stretches
+    step, passed = math.ceil(num_tokens / max_tokens), 0
+    found = []
+    for columns in stretches.chunks():
+        windows = np.cumsum(-(-(columns.stops - columns.starts) // window))  # up to and with each stretch
+        chosen = np.arange(-passed % step, windows[-1], step)
+        at = np.searchsorted(windows, chosen, side="right")
+        first = np.where(at > 0, windows[at - 1], 0)  # window of each chosen stretch
+        whole = columns.take(at)
+        starts = whole.starts + (chosen - first) * window
+        stops = np.minimum(starts + window, whole.stops)
+        found.append(Columns(starts, stops, whole.labels, whole.is_closed & (stops == whole.stops)))
+        passed += int(windows[-1])
+    return Stretches(Columns(*(np.concatenate(column) for column in zip(*found, strict=True))))
 
 
 def check_fractions(valid_fraction: float, test_fraction: float) -> None:

@@ -20,7 +20,7 @@ from gen.runs.header import RunHeader, read_run_file, versions, write_run_file
 from gen.runs.history import History, Metrics
 from gen.runs.prepared import PreparedCorpus
 from gen.runs.provenance import describe
-from gen.training.trainer import Place
+from gen.training.trainer import TrainingPosition
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES = "samples"
@@ -77,7 +77,7 @@ class RunFiles:
         write_run_file(self.folder / MODEL_FILE, tensors, replace(header, result=result))
 
     def write_training(
-        self, tensors: Mapping[str, torch.Tensor], position: Place, history: History, marks_passed: int
+        self, tensors: Mapping[str, torch.Tensor], position: TrainingPosition, history: History, marks_passed: int
     ) -> None:
         """Writes the training checkpoint, from which the run can be resumed."""
         header = replace(self._header, history=history, position=position, marks_passed=marks_passed)

@@ -21,7 +21,7 @@ from gen.runs.base import Base
 from gen.runs.checkpoint import TRAINING_FILE, Kind, read_checkpoint, read_header, write_checkpoint
 from gen.runs.history import History
 from gen.runs.options import CorpusOptions, options_from_json
-from gen.training.trainer import Place
+from gen.training.trainer import TrainingPosition
 from gen.version import __version__
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class RunHeader:
     history: History
     versions: dict[str, str]
     result: Mapping[str, Any] = field(default_factory=dict)
-    position: Place | None = None
+    position: TrainingPosition | None = None
     marks_passed: int = 0
 
     @classmethod
@@ -117,7 +117,7 @@ class RunHeader:
         if kind == "model":
             _check_result(_object(data, "result"))
         else:
-            parts["position"] = _complete(Place, _object(data, "place"), "place")
+            parts["position"] = _complete(TrainingPosition, _object(data, "place"), "place")
         return from_json(cls, _known(cls, data) | parts, required=("marks_passed",) if kind == "training" else ())
 
     @property

@@ -11,13 +11,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gen.config import ModelConfig, TrainingConfig, to_json
+from gen.config import ModelConfig, TrainingConfig, TrainingSettings, to_json
 from gen.errors import SettingError
 from gen.runs.header import RunHeader
 from gen.runs.options import LEFT_OUT_AT_DEFAULT, CorpusOptions
 
 LIMITS = ("steps", "epochs", "minutes")
-FREE_ON_RESUME = (*LIMITS, "patience", "accumulate", "device")
+FREE_ON_RESUME = (*LIMITS, "patience", "accumulate")
 FREE = "--minutes, --epochs, --steps, --patience, --accumulate and --device"
 # The options of `gen train` by the names of their settings: first those of the corpus, then the others.
 READING_OPTIONS = {
@@ -81,12 +81,12 @@ class Resumption:
         changed = {name: now[name] for name in READING_OPTIONS if now[name] not in (defaults[name], then[name])}
         self._refuse(then, changed)
 
-    def settings(self, given: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
+    def settings(self, settings: TrainingSettings) -> tuple[ModelConfig, TrainingConfig]:
         """Returns the settings that the run had, with those of the given ones that may change.
 
         Raises SettingError if another one is given that differs.
         """
-        config, training = self._header.model, self._header.training
+        given, config, training = settings.given(), self._header.model, self._header.training
         self._check_same(to_json(config) | to_json(training), given)
         if any(name in given for name in LIMITS):
             training = replace(
@@ -116,9 +116,7 @@ class Resumption:
     def _check_same(self, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         """Raises SettingError if a given setting differs that may not change."""
         changed = {
-            name: value
-            for name, value in given.items()
-            if name not in FREE_ON_RESUME and value != "auto" and value != recorded[name]
+            name: value for name, value in given.items() if name not in FREE_ON_RESUME and value != recorded[name]
         }
         self._refuse(recorded, changed)
 

@@ -14,37 +14,38 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from gen.config import ModelConfig, Precision, TrainingConfig
+from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings
 from gen.errors import SettingError
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
-# Of an LSTM of 512 units and 67 symbols, only to foresee how often a corpus will be read.
+# Speeds of an LSTM of 512 units and 67 symbols, from which the number of epochs is estimated.
 THREAD_TOKENS_PER_SECOND = 25_000
 GPU_TOKENS_PER_SECOND = 1_000_000
-LOSS_COST = 0.9  # of a multiply-add of the output layer with its softmax, in those of an LSTM, with 7,146 symbols
+LOSS_COST = 0.9  # multiply-adds of an LSTM that take as long as one of the output layer with its softmax; 7,146 symbols
 MIN_BPTT = 8
 MAX_BPTT = 64
 MATRIX_SHARE = 10.0
-AUGMENTED_EPOCHS = 3  # from so many readings of the corpus on, each is another variation
-MAX_DROPOUT_VARIED = 0.3  # of music that is read in variations: less of it is read twice
+SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # decides the sizes of the weights
+AUGMENTED_EPOCHS = 3  # readings of a corpus from which on each is another variation
+MAX_DROPOUT_VARIED = 0.3  # where music is read in variations: less of it is read twice
 MAX_ROWS_CPU, MAX_ROWS_GPU = 32, 128
 SMALL_ALPHABET = 128  # symbols; music and Chinese have more
 
 
 class CorpusSummary(NamedTuple):
-    """What a recipe must know of a corpus."""
+    """The numbers of a corpus that a recipe depends on."""
 
     num_tokens: int  # that are trained on
     num_documents: int
     typical_length: int  # three documents of four are at most this long, in tokens
     vocab_size: int
     num_labels: int
-    can_augment: bool = False  # whether what is read has variations
-    unused: str = ""  # what an error adds of the files that are not used
+    can_augment: bool = False  # whether its codec has variations
+    unused: str = ""  # words on the files that are not used, for errors
 
 
 class Choice(NamedTuple):
-    """One setting, as it is shown."""
+    """A setting as it is shown, with the reason for it."""
 
     name: str
     value: str
@@ -60,23 +61,25 @@ class Recipe(NamedTuple):
 
 
 def choose_recipe(
-    corpus: CorpusSummary, device: torch.device, given: Mapping[str, Any], *, inherited: Mapping[str, Any] | None = None
+    corpus: CorpusSummary, device: torch.device, settings: TrainingSettings, *, base: ModelConfig | None = None
 ) -> Recipe:
-    """Returns settings for a corpus.
+    """Returns a model and how to train it on a corpus.
 
     Args:
-        corpus: to train on.
-        device: that it will train on.
-        given: fields of ModelConfig and TrainingConfig that the user set; "precision" may be missing or "auto".
-        inherited: likewise, those of the run that this one starts from; a given one goes before.
+        corpus: what is trained on.
+        device: where it is trained.
+        settings: those that the user gave; they win over every choice.
+        base: the model of the run that this one starts from; its `SHAPE` is taken over where none is given.
 
     Raises:
         SettingError: an option is out of range, or the corpus is shorter than one window.
     """
-    by_user, given = given, {**(inherited or {}), **given}
+    by_user = settings.given()
+    inherited = {} if base is None else {name: getattr(base, name) for name in SHAPE}
+    given = inherited | by_user
     training_names = {field.name for field in fields(TrainingConfig)}
     model_names = {field.name for field in fields(ModelConfig)}
-    TrainingConfig(**{name: value for name, value in given.items() if name in training_names and value != "auto"})
+    TrainingConfig(**{name: value for name, value in given.items() if name in training_names})
     ModelConfig(corpus.vocab_size, **{name: value for name, value in given.items() if name in model_names})
     limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
     training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
@@ -96,20 +99,20 @@ def choose_recipe(
     chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
     chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
-    settings = {name: value for name, (value, _) in chosen.items()} | dict(given)
+    values = {name: value for name, (value, _) in chosen.items()} | given
     model = ModelConfig(
         vocab_size=corpus.vocab_size,
         num_labels=corpus.num_labels,
-        has_variations=settings["augment"],
-        **{name: value for name, value in settings.items() if name in model_names},
+        has_variations=values["augment"],
+        **{name: value for name, value in values.items() if name in model_names},
     )
-    training = replace(training, **{n: v for n, v in settings.items() if n not in model_names and n not in limits})
+    training = replace(training, **{n: v for n, v in values.items() if n not in model_names and n not in limits})
     _check_length(corpus, training)
     if training.augment and not corpus.can_augment:
         raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
-    return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited or {}))
+    return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
 
 
 def _expected_epochs(
@@ -126,7 +129,7 @@ def _expected_epochs(
 
 
 def _token_cost(hidden_size: int, vocab_size: int) -> float:
-    """Returns the multiply-adds of a token, forward, in an LSTM, and in these what its output layer costs."""
+    """Returns the cost of a token, forward, in multiply-adds of an LSTM; the output layer is among them."""
     return hidden_size * (4 * (hidden_size + 128) + LOSS_COST * vocab_size)
 
 
@@ -189,7 +192,7 @@ def _precision(device: torch.device) -> tuple[Precision, str]:
 
 
 def _trains_in_bf16() -> bool:
-    """Tells whether this CPU has bf16 instructions and torch an LSTM for them: tried, since some builds lack it."""
+    """Returns whether this CPU has bf16 instructions and torch an LSTM for them: tried, since some builds lack it."""
     if not torch.cpu._is_avx512_bf16_supported():
         return False
     layer = nn.LSTM(8, 8)

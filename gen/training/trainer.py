@@ -12,9 +12,9 @@ may go on another way.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,25 +29,25 @@ from gen.training.optimizer import STATE_NAMES, optimizers
 
 SNAPSHOT_STEPS = 25
 MAX_ROLLBACKS = 10
-PLAIN_FROM = 0.8  # of a run: epochs that begin later are read as the corpus is
-LOSS_MEMORY = 0.95  # of the running mean that the divergence guard watches
+PLAIN_FROM = 0.8  # share of a run; epochs that begin later are read without variations
+LOSS_MEMORY = 0.95  # weight of the past in the running mean that the divergence guard watches
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Step(NamedTuple):
-    """What one optimiser step did."""
+    """The outcome of one optimiser step."""
 
     step: int
     loss_nats: float  # mean per token of this step's batch
     num_tokens: int
     learning_rate: float
     grad_norm: float  # before clipping
-    remark: str | None  # what went wrong and was mended, in words
+    remark: str | None  # on what went wrong and how it was mended
 
 
 @dataclass(slots=True)
-class Place:
-    """Where a run stands: the integers and floats that a checkpoint keeps."""
+class TrainingPosition:
+    """The point that training has reached: the integers and floats that a checkpoint keeps."""
 
     step: int = 0
     epoch: int = 0
@@ -65,11 +65,11 @@ class Trainer:
     """Trains a model on batches until a limit of its config is reached.
 
     Args:
-        model: on its device; trained in place.
-        batches: what to read.
+        model: on its device; trained in position.
+        batches: the order in which the corpus is read.
         config: rates and limits.
-        clock: seconds; only differences count, and of several processes' clocks only that of the first.
-        peers: the processes that train this model; the model of each is at the same weights.
+        clock: returns seconds, of which only differences count.
+        peers: the processes that train this model, each with a trainer of its own and the same weights.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Trainer:
         keep_freed_memory()
         self.model = model
         self.config = config
-        self.place = Place()
+        self.position = TrainingPosition()
         self.was_stopped = False
-        self.is_asked_to_stop = False
+        self._is_asked_to_stop = False
         self._peers = peers
-        self._rows = peers.rows(config.batch_size)  # of a batch, that are run here
+        self._rows = peers.rows(config.batch_size)  # of a batch that this process runs
         self._parts = _parts(self._rows.stop - self._rows.start, config.accumulate)
         self._batches = batches
         self._clock = clock
@@ -99,48 +99,49 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
         self._generator = torch.Generator(self._device).manual_seed(config.seed)
         no_labels = torch.zeros(self._rows.stop - self._rows.start, dtype=torch.long, device=self._device)
-        self._memory = detached(model.initial_state(no_labels)).memory  # of the rows that are run here
+        self._memory = detached(model.initial_state(no_labels)).memory  # of these rows
         self._snapshot: dict[str, Tensor] = {}
-        self._snapshot_place: Place | None = None
+        self._snapshot_position: TrainingPosition | None = None
 
     def run(self) -> Iterator[Step]:
         """Yields every step until a limit is reached or the run is stopped. The time between two steps counts too."""
         self._clock_was = self._clock()
         while self.progress() < 1.0 and not self.was_stopped:
-            yield self._advance()
+            yield self._take_step()
 
     def stop(self) -> None:
-        """Ends the run, of all processes, after the step that is under way; may be called from a signal handler."""
-        self.is_asked_to_stop = True
+        """Ends the run after the step that is under way; may be called from a signal handler, of any process."""
+        self._is_asked_to_stop = True
+
+    def is_stopping(self) -> bool:
+        """Returns whether the run was asked to stop."""
+        return self._peers.any(self._is_asked_to_stop)
 
     def progress(self) -> float:
         """Returns how much of the run is done, 0 to 1, by the limit that is nearest; 0 when there is none."""
-        place, config = self.place, self.config
+        position, config = self.position, self.config
         shares = [0.0]
         if config.steps is not None:
-            shares.append(place.step / config.steps if config.steps else 1.0)
+            shares.append(position.step / config.steps if config.steps else 1.0)
         if config.epochs is not None:
             shares.append(self.epochs() / config.epochs if config.epochs else 1.0)
         if config.minutes is not None:
-            shares.append(place.seconds / (60 * config.minutes) if config.minutes else 1.0)
+            shares.append(position.seconds / (60 * config.minutes) if config.minutes else 1.0)
         return min(1.0, max(shares))
 
     def epochs(self) -> float:
         """Returns how many times the corpus was read."""
-        return self.place.epoch + self.place.window / self._batches.num_windows(self.place.epoch)
+        return self.position.epoch + self.position.window / self._batches.num_windows(self.position.epoch)
 
-    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns tensors (copies) and JSON data: with the same batches and config, all that the run needs to go on.
-
-        Of several processes all call it, and get the same.
-        """
+    def state_dict(self) -> tuple[dict[str, Tensor], TrainingPosition]:
+        """Returns copies of all tensors, and the position: with batches and config all that is needed to go on."""
         tensors = self._tensors()
         for n, memory in enumerate(self._memory):
             tensors[f"memory.{n}"] = self._peers.gathered(memory, self.config.batch_size)
-        return {name: tensor.clone() for name, tensor in tensors.items()}, asdict(self.place)
+        return {name: tensor.clone() for name, tensor in tensors.items()}, replace(self.position)
 
-    def load_state_dict(self, tensors: Mapping[str, Tensor], place: Mapping[str, Any]) -> None:
-        """Takes over what `state_dict` returned. Raises KeyError or RuntimeError if it is another model's."""
+    def load_state_dict(self, tensors: Mapping[str, Tensor], position: TrainingPosition) -> None:
+        """Restores what `state_dict` returned. Raises KeyError, RuntimeError or TypeError if the model was another."""
         ours = {}
         for n, memory in enumerate(self._memory):
             whole = tensors[f"memory.{n}"]
@@ -148,37 +149,31 @@ class Trainer:
             if whole.shape != expected:
                 raise RuntimeError(f"memory is of shape {tuple(whole.shape)}, not {expected}")
             ours[f"memory.{n}"] = whole[:, self._rows]
-        self._load({**tensors, **ours}, Place(**place))
-        self._snapshot_place = None
+        self._load({**tensors, **ours}, position)
+        self._snapshot_position = None
 
-    def _advance(self) -> Step:
-        if self._snapshot_place is None or self.place.step % SNAPSHOT_STEPS == 0:
+    def _take_step(self) -> Step:
+        """Takes one optimiser step, or goes back to the last snapshot if the loss has diverged."""
+        position = self.position
+        if self._snapshot_position is None or position.step % SNAPSHOT_STEPS == 0:
             self._take_snapshot()
         rate = self._learning_rate()
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["share"]
-        batch = self._batches.batch(self.place.epoch, self.place.window, is_plain=self.place.is_plain)
+        batch = self._batches.batch(position.epoch, position.window, is_plain=position.is_plain)
         for parameter in self._parameters:
             parameter.grad = None
-        loss = self._backward(batch)
-        if self._peers.size > 1:
-            loss_nats, seconds, num_askers = self._add_up(loss)
-            grad_norm = self._update()
-        else:
-            grad_norm = self._update()
-            loss_nats, seconds, num_askers = loss.item(), self._lap(), self.is_asked_to_stop
-        self.place.seconds += seconds
-        self.was_stopped = num_askers > 0
+        loss, seconds, self.was_stopped = self._peers.sum_step_(
+            self._parameters, self._backward(batch), seconds=self._lap(), is_stopping=self._is_asked_to_stop
+        )
+        grad_norm = self._update()
+        loss_nats = loss.item()
+        position.seconds += seconds
         remark = self._guard(loss_nats, grad_norm)
         if remark is None:
             self._move_on(batch.num_targets)
-        return Step(self.place.step, loss_nats, batch.num_targets, rate, grad_norm, remark)
-
-    def _add_up(self, loss: Tensor) -> list[float]:
-        """Adds up the gradients of all processes, and the loss, the first one's seconds, and how many ask to stop."""
-        seconds = self._lap() if self._peers.is_first else 0.0
-        return self._peers.sum_gradients_(self._parameters, loss, seconds, float(self.is_asked_to_stop))
+        return Step(self.position.step, loss_nats, batch.num_targets, rate, grad_norm, remark)
 
     def _lap(self) -> float:
         """Returns the seconds since it was last called."""
@@ -233,50 +228,52 @@ class Trainer:
 
     def _guard(self, loss_nats: float, grad_norm: float) -> str | None:
         """Goes back to the snapshot if the run has diverged; returns what it did, or None."""
-        place = self.place
+        position = self.position
         running = loss_nats
-        if place.running_nats is not None:
-            running = LOSS_MEMORY * place.running_nats + (1 - LOSS_MEMORY) * loss_nats
+        if position.running_nats is not None:
+            running = LOSS_MEMORY * position.running_nats + (1 - LOSS_MEMORY) * loss_nats
         # With fp16 the scaler skips steps whose gradient overflows: only the loss tells.
         is_finite = math.isfinite(loss_nats) and (math.isfinite(grad_norm) or self.config.precision == "fp16")
         chance = math.log(self.model.config.vocab_size)
-        has_exploded = running > 1.2 * chance and running > 1.5 * place.best_running_nats
+        has_exploded = running > 1.2 * chance and running > 1.5 * position.best_running_nats
         if is_finite and not has_exploded:
-            place.running_nats = running
-            place.best_running_nats = min(place.best_running_nats, running)
+            position.running_nats = running
+            position.best_running_nats = min(position.best_running_nats, running)
             return None
         return self._roll_back("is not finite" if not is_finite else f"has risen to {running:.2f} nats")
 
     def _roll_back(self, what: str) -> str:
-        assert self._snapshot_place is not None
-        at, num_rollbacks = self.place.step, self.place.num_rollbacks + 1
-        with self._peers.together():
-            if num_rollbacks > MAX_ROLLBACKS:
-                raise TrainingError(
-                    f"step {at}: the loss {what} after {MAX_ROLLBACKS} rollbacks (--lr {self.config.learning_rate:g})",
-                    hint="try a lower --lr; the best checkpoint so far is kept",
-                )
-        place = self._snapshot_place
-        seconds, rate_scale = self.place.seconds, self.place.rate_scale / 2
-        self._load(self._snapshot, replace(place, seconds=seconds, rate_scale=rate_scale, num_rollbacks=num_rollbacks))
-        self._snapshot_place = replace(self.place)
+        assert self._snapshot_position is not None
+        at, num_rollbacks = self.position.step, self.position.num_rollbacks + 1
+        if num_rollbacks > MAX_ROLLBACKS:
+            error = TrainingError(
+                f"step {at}: the loss {what} after {MAX_ROLLBACKS} rollbacks (--lr {self.config.learning_rate:g})",
+                hint="try a lower --lr; the best checkpoint so far is kept",
+            )
+            raise self._peers.told_once(error)
+        rate_scale = self.position.rate_scale / 2
+        position = replace(
+            self._snapshot_position, seconds=self.position.seconds, rate_scale=rate_scale, num_rollbacks=num_rollbacks
+        )
+        self._load(self._snapshot, position)
+        self._snapshot_position = replace(self.position)
         rate = self.config.learning_rate * rate_scale
-        return f"step {at}: the loss {what}; back to step {place.step} with a rate of {rate:.2g}"
+        return f"step {at}: the loss {what}; back to step {position.step} with a rate of {rate:.2g}"
 
     def _move_on(self, num_tokens: int) -> None:
-        place = self.place
-        place.step += 1
-        place.tokens += num_tokens
-        place.window += 1
-        if place.window == self._batches.num_windows(place.epoch):
-            place.epoch, place.window = place.epoch + 1, 0
-            place.is_plain = self.progress() >= PLAIN_FROM
+        position = self.position
+        position.step += 1
+        position.tokens += num_tokens
+        position.window += 1
+        if position.window == self._batches.num_windows(position.epoch):
+            position.epoch, position.window = position.epoch + 1, 0
+            position.is_plain = self.progress() >= PLAIN_FROM
 
     def _learning_rate(self) -> float:
         """Linear warm-up, then half a cosine down to nought (Loshchilov & Hutter 2017)."""
-        warm_up = min(1.0, (self.place.step + 1) / max(1, self.config.warmup_steps))
+        warm_up = min(1.0, (self.position.step + 1) / max(1, self.config.warmup_steps))
         decay = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        return self.config.learning_rate * self.place.rate_scale * warm_up * decay
+        return self.config.learning_rate * self.position.rate_scale * warm_up * decay
 
     def autocast(self) -> torch.autocast:
         """Returns the context in which the model computes in the precision of the config."""
@@ -290,7 +287,7 @@ class Trainer:
             name: kept[name].copy_(tensor) if name in kept else tensor.clone()
             for name, tensor in self._tensors().items()
         }
-        self._snapshot_place = replace(self.place)
+        self._snapshot_position = replace(self.position)
 
     def _tensors(self) -> dict[str, Tensor]:
         """Returns the tensors of this process's state, not copied."""
@@ -306,7 +303,7 @@ class Trainer:
             tensors[f"scaler.{key}"] = torch.tensor(value, dtype=torch.float64)
         return tensors
 
-    def _load(self, tensors: Mapping[str, Tensor], place: Place) -> None:
+    def _load(self, tensors: Mapping[str, Tensor], position: TrainingPosition) -> None:
         names = {parameter: name for name, parameter in self.model.named_parameters()}
         with torch.no_grad():
             for parameter, name in names.items():
@@ -321,7 +318,7 @@ class Trainer:
         self._generator.set_state(tensors["generator"].cpu())
         scaler = {key: tensors[f"scaler.{key}"].item() for key in self._scaler.state_dict()}
         self._scaler.load_state_dict(scaler)
-        self.place = replace(place)
+        self.position = replace(position)
 
 
 def _parts(num_rows: int, num_parts: int) -> list[slice]:

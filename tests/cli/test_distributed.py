@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from gen.cli.main import run as run_gen
+from gen.config import TrainingSettings
 from gen.runs.checkpoint import read_checkpoint
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions
@@ -21,7 +23,14 @@ from gen.runs.options import CorpusOptions
 pytestmark = pytest.mark.slow
 
 # Rows that two processes, and two parts in each, cannot share evenly. In fp32: bf16 rounds sums of parts otherwise.
-SETTINGS = {"hidden_size": 16, "embedding_size": 8, "batch_size": 7, "bptt": 16, "precision": "fp32", "dropout": 0.2}
+SETTINGS: dict[str, Any] = {
+    "hidden_size": 16,
+    "embedding_size": 8,
+    "batch_size": 7,
+    "bptt": 16,
+    "precision": "fp32",
+    "dropout": 0.2,
+}
 STEPS, STOPPED = 40, 25  # a line of metrics, a mean over the steps since the last, falls on the stop
 OPTIONS = ["--hidden", "16", "--embedding", "8", "--batch-size", "7", "--bptt", "16"]
 OPTIONS += ["--precision", "fp32", "--dropout", "0.2"]
@@ -89,8 +98,8 @@ def test_two_processes_train_the_same_run_and_the_first_alone_prints(
 
 def test_a_run_that_one_process_stopped_goes_on_with_two(straight: Path, text_file: Path) -> None:
     out = straight.parent
-    options, settings = CorpusOptions((str(text_file),)), SETTINGS | {"steps": STEPS}
-    with train_session(options, run="two", out=out, overrides=settings) as session:
+    options, settings = CorpusOptions((str(text_file),)), TrainingSettings(**SETTINGS, steps=STEPS)
+    with train_session(options, settings, run="two", out=out) as session:
         for report in session.reports():
             if report.step == STOPPED - 1:
                 session.stop()
@@ -105,11 +114,13 @@ def test_a_run_that_one_process_stopped_goes_on_with_two(straight: Path, text_fi
 STOP_AND_LIST_THREADS = f"""
 import sys
 from pathlib import Path
+from typing import Any
+from gen.config import TrainingSettings
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions
 
-options, settings = CorpusOptions((sys.argv[1],)), {SETTINGS | {"steps": STEPS}}
-with train_session(options, run="two", out=Path(sys.argv[2]), overrides=settings) as session:
+options, settings = CorpusOptions((sys.argv[1],)), TrainingSettings(**{SETTINGS | {"steps": STEPS}})
+with train_session(options, settings, run="two", out=Path(sys.argv[2])) as session:
     for report in session.reports():
         if report.step == {STOPPED - 1}:
             session.stop()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import gen
+from gen.config import TrainingSettings
 from gen.errors import CheckpointError, SettingError, TrainingError
 from gen.files import LOCK_FILE
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
@@ -27,9 +28,10 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from gen.runs.opening import train_session
+from gen.config import TrainingSettings
 from gen.runs.options import CorpusOptions
 options = CorpusOptions((sys.argv[1],))
-session = train_session(options, run="r", out=Path(sys.argv[2]), overrides={"hidden_size": 8, "steps": 3})
+session = train_session(options, TrainingSettings(hidden_size=8, steps=3), run="r", out=Path(sys.argv[2]))
 with session:
     print("open", flush=True)
     exec(sys.stdin.readline())
@@ -74,7 +76,7 @@ def wait_for(path: Path, *, process: "subprocess.Popen[bytes]") -> None:
 
 def open_session(text_file: Path, out: Path, *, resume: bool = False) -> Session:
     return train_session(
-        CorpusOptions((str(text_file),)), run="r", out=out, overrides=TINY_SETTINGS | {"steps": 3}, resume=resume
+        CorpusOptions((str(text_file),)), TrainingSettings(**TINY_SETTINGS, steps=3), run="r", out=out, resume=resume
     )
 
 

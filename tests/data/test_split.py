@@ -1,5 +1,7 @@
 """Splits of a corpus into training, validation and test."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from gen.data import indices
 from gen.data import split as corpus
-from gen.data.split import Split, split, whole
+from gen.data.split import Split, evenly, split, whole
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import SettingError
 
@@ -165,3 +167,29 @@ def test_a_fraction_of_0_leaves_no_validation() -> None:
 def test_a_fraction_out_of_range_is_refused(valid_fraction: float) -> None:
     with pytest.raises(SettingError, match="--valid: must be at least 0 and below 1"):
         split_documents([10], valid_fraction=valid_fraction)
+
+
+def test_validation_while_training_reads_an_even_part_of_a_long_text() -> None:
+    part = evenly(Stretches([Stretch(0, 1 << 20, 0, True)]), 1 << 16, window=1024)
+
+    assert sum(piece.stop - piece.start for piece in part) == 1 << 16
+    assert part[-1].start > 0.9 * (1 << 20)
+
+
+@given(
+    lengths=st.lists(st.integers(0, 4000), min_size=1, max_size=30),
+    max_tokens=st.integers(1, 20_000),
+    chunk=st.sampled_from([3, 1 << 20]),
+)
+def test_an_even_part_is_every_nth_window_of_all(lengths: list[int], max_tokens: int, chunk: int) -> None:
+    stops = np.cumsum(lengths).tolist()
+    stretches = [Stretch(stop - n, stop, n % 3, n % 2 == 0) for stop, n in zip(stops, lengths, strict=True)]
+    windows = [
+        Stretch(start, min(start + 1024, s.stop), s.label, s.is_closed and start + 1024 >= s.stop)
+        for s in stretches
+        for start in range(s.start, s.stop, 1024)
+    ]
+    expected = windows[:: math.ceil(stops[-1] / max_tokens)] if stops[-1] > max_tokens else stretches
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gen.data.stretches.CHUNK", chunk)
+        assert evenly(Stretches(stretches), max_tokens, window=1024) == tuple(expected)

@@ -1,7 +1,6 @@
 """A whole run on a little text: its files, its resume, its end under SIGKILL."""
 
 import json
-import math
 import random
 import signal
 import subprocess
@@ -10,21 +9,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import gen
 from gen.analysis.calibrate import evaluate_calibrated
-from gen.config import Reading, SamplingConfig
-from gen.data.stretches import Stretch, Stretches
+from gen.config import Reading, SamplingConfig, TrainingSettings
 from gen.errors import CheckpointError, SettingError
 from gen.runs.checkpoint import read_checkpoint, write_checkpoint
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions
-from gen.runs.session import Session, evenly
+from gen.runs.session import Session
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,
@@ -46,8 +41,8 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def open_run(corpus: Path, out: Path, run: str = "r", **changes: Any) -> Session:
-    overrides = SMALL | {"steps": 80} | changes.pop("overrides", {})
-    return train_session(CorpusOptions((str(corpus),)), run=run, out=out, overrides=overrides, **changes)
+    settings = TrainingSettings(**SMALL | {"steps": 80} | changes.pop("settings", {}))
+    return train_session(CorpusOptions((str(corpus),)), settings, run=run, out=out, **changes)
 
 
 def finished(session: Session) -> dict[str, Any]:
@@ -77,7 +72,7 @@ def test_a_run_leaves_model_training_metrics_and_samples(corpus: Path, tmp_path:
 
 
 def test_reported_validation_is_what_eval_says_of_the_saved_model(corpus: Path, tmp_path: Path) -> None:
-    result = finished(open_run(corpus, tmp_path, overrides={"precision": "fp32"}))
+    result = finished(open_run(corpus, tmp_path, settings={"precision": "fp32"}))
 
     measured = gen.load(tmp_path / "r").evaluate("valid", context=1024)
 
@@ -85,7 +80,7 @@ def test_reported_validation_is_what_eval_says_of_the_saved_model(corpus: Path, 
 
 
 def test_a_loaded_model_is_calibrated_and_its_file_holds_the_weights_as_trained(corpus: Path, tmp_path: Path) -> None:
-    result = finished(open_run(corpus, tmp_path, overrides={"precision": "fp32", "steps": 200}))
+    result = finished(open_run(corpus, tmp_path, settings={"precision": "fp32", "steps": 200}))
     run = gen.load(tmp_path / "r")
 
     _, again = evaluate_calibrated(
@@ -107,7 +102,7 @@ def test_a_loaded_model_is_calibrated_and_its_file_holds_the_weights_as_trained(
 def test_samples_are_as_sure_as_the_network_was_trained_to_be_or_surer(
     corpus: Path, tmp_path: Path, scale: float, temperature: float
 ) -> None:
-    finished(open_run(corpus, tmp_path, overrides={"steps": 20}))
+    finished(open_run(corpus, tmp_path, settings={"steps": 20}))
     path = tmp_path / "r" / "model.safetensors"
     tensors, header = read_checkpoint(path, "model")
 
@@ -129,7 +124,7 @@ def test_samples_are_as_sure_as_the_network_was_trained_to_be_or_surer(
 
 @pytest.mark.parametrize("scale", ["1", 0, -1.0, float("inf"), float("nan"), None])
 def test_a_scale_that_is_no_factor_makes_a_damaged_file(corpus: Path, tmp_path: Path, scale: Any) -> None:
-    finished(open_run(corpus, tmp_path, overrides={"steps": 2}))
+    finished(open_run(corpus, tmp_path, settings={"steps": 2}))
     path = tmp_path / "r" / "model.safetensors"
     tensors, header = read_checkpoint(path, "model")
     write_checkpoint(path, "model", tensors, header | {"result": header["result"] | {"logit_scale": scale}})
@@ -160,7 +155,7 @@ def test_a_stopped_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path, step: i
 def test_a_stopped_run_on_lines_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
     options = CorpusOptions((str(corpus),), reading=Reading(documents="lines"), test_fraction=0.1)
     for name in ("straight", "stopped"):
-        session = train_session(options, run=name, out=tmp_path, overrides=SMALL | {"steps": 40})
+        session = train_session(options, TrainingSettings(**SMALL, steps=40), run=name, out=tmp_path)
         with session:
             for report in session.reports():
                 if name == "stopped" and report.step == 13:
@@ -204,7 +199,7 @@ def test_a_killed_run_resumes_bit_for_bit(corpus: Path, tmp_path: Path) -> None:
 def test_resume_needs_no_corpus_and_may_go_on_for_longer(corpus: Path, tmp_path: Path) -> None:
     finished(open_run(corpus, tmp_path))
 
-    session = train_session(CorpusOptions(()), run="r", out=tmp_path, resume=True, overrides={"steps": 100})
+    session = train_session(CorpusOptions(()), TrainingSettings(steps=100), run="r", out=tmp_path, resume=True)
 
     assert finished(session)["steps"] == 100
 
@@ -221,7 +216,7 @@ def test_resume_refuses_another_size(corpus: Path, tmp_path: Path) -> None:
     finished(open_run(corpus, tmp_path))
 
     with pytest.raises(SettingError, match=r"hidden size cannot change \(16 then, 32 now\)"):
-        open_run(corpus, tmp_path, resume=True, overrides={"hidden_size": 32})
+        open_run(corpus, tmp_path, resume=True, settings={"hidden_size": 32})
 
 
 def test_resume_of_a_run_that_does_not_exist_is_an_error(corpus: Path, tmp_path: Path) -> None:
@@ -247,13 +242,13 @@ def test_an_existing_run_is_never_overwritten(corpus: Path, tmp_path: Path) -> N
 
 
 def test_fine_tuning_starts_from_what_the_other_run_knew(corpus: Path, tmp_path: Path) -> None:
-    finished(open_run(corpus, tmp_path, run="old", overrides={"steps": 400, "learning_rate": 0.01}))
+    finished(open_run(corpus, tmp_path, run="old", settings={"steps": 400, "learning_rate": 0.01}))
     other = tmp_path / "other.txt"
     other.write_text(corpus.read_text().replace("rain", "rain!"), encoding="utf-8")
 
     options = CorpusOptions((str(other),))
-    tuned = train_session(options, run="new", out=tmp_path, from_run=str(tmp_path / "old"), overrides={"steps": 0})
-    fresh = train_session(options, run="fresh", out=tmp_path, overrides=SMALL | {"steps": 0})
+    tuned = train_session(options, TrainingSettings(steps=0), run="new", out=tmp_path, from_run=str(tmp_path / "old"))
+    fresh = train_session(options, TrainingSettings(**SMALL, steps=0), run="fresh", out=tmp_path)
 
     reasons = {choice.name: choice.reason for choice in tuned.choices}
     assert reasons["hidden size"] == "as in the run that it starts from"
@@ -263,7 +258,7 @@ def test_fine_tuning_starts_from_what_the_other_run_knew(corpus: Path, tmp_path:
 
 
 def test_patience_ends_a_run_that_no_longer_improves(corpus: Path, tmp_path: Path) -> None:
-    session = open_run(corpus, tmp_path, overrides={"steps": 4000, "learning_rate": 1e-9, "patience": 2})
+    session = open_run(corpus, tmp_path, settings={"steps": 4000, "learning_rate": 1e-9, "patience": 2})
 
     with session:
         reports = list(session.reports())
@@ -274,7 +269,7 @@ def test_patience_ends_a_run_that_no_longer_improves(corpus: Path, tmp_path: Pat
 
 
 def test_an_untrained_model_can_be_made_and_sampled(corpus: Path, tmp_path: Path) -> None:
-    finished(open_run(corpus, tmp_path, overrides={"steps": 0}))
+    finished(open_run(corpus, tmp_path, settings={"steps": 0}))
 
     text = gen.load(tmp_path / "r").sample("the", length=50, seed=0)[0]
 
@@ -287,7 +282,7 @@ def test_labels_come_from_folders_and_can_be_asked_for(tmp_path: Path) -> None:
         (tmp_path / "corpus" / name).mkdir(parents=True)
         (tmp_path / "corpus" / name / "a.txt").write_text(word * 300, encoding="utf-8")
 
-    finished(open_run(tmp_path / "corpus", tmp_path, overrides={"steps": 300, "learning_rate": 0.01}))
+    finished(open_run(tmp_path / "corpus", tmp_path, settings={"steps": 300, "learning_rate": 0.01}))
     run = gen.load(tmp_path / "r")
 
     assert run.label_names == ("high", "low")
@@ -306,7 +301,7 @@ def test_a_sample_is_the_same_alone_and_among_others(corpus: Path, tmp_path: Pat
 
 
 def test_a_prompt_of_the_wrong_kind_is_an_error(corpus: Path, tmp_path: Path) -> None:
-    finished(open_run(corpus, tmp_path, overrides={"steps": 0}))
+    finished(open_run(corpus, tmp_path, settings={"steps": 0}))
 
     with pytest.raises(SettingError, match=r"goes on from a text \(int\)"):
         gen.load(tmp_path / "r").stream(7)
@@ -323,34 +318,8 @@ def test_streaming_gives_the_sample_without_its_prompt(corpus: Path, tmp_path: P
 
 
 def test_evaluation_of_a_corpus_with_an_unknown_character_names_it(corpus: Path, tmp_path: Path) -> None:
-    finished(open_run(corpus, tmp_path, overrides={"steps": 1}))
+    finished(open_run(corpus, tmp_path, settings={"steps": 1}))
     (tmp_path / "new.txt").write_text("the cat saw a \u00e9", encoding="utf-8")
 
     with pytest.raises(gen.GenError, match="00E9"):
         gen.load(tmp_path / "r").evaluate(str(tmp_path / "new.txt"))
-
-
-def test_validation_while_training_reads_an_even_part_of_a_long_text() -> None:
-    part = evenly(Stretches([Stretch(0, 1 << 20, 0, True)]), 1 << 16)
-
-    assert sum(piece.stop - piece.start for piece in part) == 1 << 16
-    assert part[-1].start > 0.9 * (1 << 20)
-
-
-@given(
-    lengths=st.lists(st.integers(0, 4000), min_size=1, max_size=30),
-    max_tokens=st.integers(1, 20_000),
-    chunk=st.sampled_from([3, 1 << 20]),
-)
-def test_an_even_part_is_every_nth_window_of_all(lengths: list[int], max_tokens: int, chunk: int) -> None:
-    stops = np.cumsum(lengths).tolist()
-    stretches = [Stretch(stop - n, stop, n % 3, n % 2 == 0) for stop, n in zip(stops, lengths, strict=True)]
-    windows = [
-        Stretch(start, min(start + 1024, s.stop), s.label, s.is_closed and start + 1024 >= s.stop)
-        for s in stretches
-        for start in range(s.start, s.stop, 1024)
-    ]
-    expected = windows[:: math.ceil(stops[-1] / max_tokens)] if stops[-1] > max_tokens else stretches
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gen.data.stretches.CHUNK", chunk)
-        assert evenly(Stretches(stretches), max_tokens) == tuple(expected)

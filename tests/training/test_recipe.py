@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gen.config import TrainingSettings
 from gen.errors import SettingError
 from gen.models.device import choose_device
 from gen.training.recipe import DEFAULT_MINUTES, CorpusSummary, choose_recipe
@@ -12,7 +13,7 @@ TEXT = CorpusSummary(num_tokens=1_000_000, num_documents=1, typical_length=1_000
 
 
 def test_without_options_a_run_is_limited_by_minutes() -> None:
-    recipe = choose_recipe(TEXT, CPU, {})
+    recipe = choose_recipe(TEXT, CPU, TrainingSettings())
 
     assert recipe.training.minutes == DEFAULT_MINUTES
     assert recipe.model.vocab_size == 67
@@ -20,7 +21,7 @@ def test_without_options_a_run_is_limited_by_minutes() -> None:
 
 
 def test_what_is_given_wins_and_is_shown_as_given() -> None:
-    given = {"cell": "gru", "hidden_size": 33, "bptt": 17, "batch_size": 3, "steps": 5, "seed": 9, "precision": "fp32"}
+    given = TrainingSettings("gru", hidden_size=33, bptt=17, batch_size=3, steps=5, seed=9, precision="fp32")
 
     recipe = choose_recipe(TEXT, CPU, given)
 
@@ -32,55 +33,61 @@ def test_what_is_given_wins_and_is_shown_as_given() -> None:
 
 
 def test_a_small_corpus_gets_a_small_model_with_dropout_and_few_rows() -> None:
-    recipe = choose_recipe(TEXT._replace(num_tokens=2000, typical_length=2000), CPU, {"minutes": 5.0})
+    recipe = choose_recipe(TEXT._replace(num_tokens=2000, typical_length=2000), CPU, TrainingSettings(minutes=5.0))
 
-    assert recipe.model.hidden_size < choose_recipe(TEXT, CPU, {"minutes": 5.0}).model.hidden_size
+    assert recipe.model.hidden_size < choose_recipe(TEXT, CPU, TrainingSettings(minutes=5.0)).model.hidden_size
     assert recipe.model.dropout > 0
     assert 2 * recipe.training.batch_size * recipe.training.bptt <= 2000
 
 
 def test_dropout_follows_how_often_the_steps_will_read_the_corpus() -> None:
-    once = choose_recipe(TEXT, CPU, {"steps": 500, "batch_size": 32, "bptt": 64})  # 1,024,000 tokens
-    often = choose_recipe(TEXT, CPU, {"steps": 5000, "batch_size": 32, "bptt": 64})
+    once = choose_recipe(TEXT, CPU, TrainingSettings(steps=500, batch_size=32, bptt=64))  # 1,024,000 tokens
+    often = choose_recipe(TEXT, CPU, TrainingSettings(steps=5000, batch_size=32, bptt=64))
 
     assert once.model.dropout == 0
     assert often.model.dropout > 0
-    assert choose_recipe(TEXT, CPU, {"steps": 5000, "batch_size": 4, "bptt": 8}).model.dropout == 0
+    assert choose_recipe(TEXT, CPU, TrainingSettings(steps=5000, batch_size=4, bptt=8)).model.dropout == 0
 
 
 def test_a_large_alphabet_is_read_less_often_and_needs_less_dropout() -> None:
     large = TEXT._replace(num_tokens=400_000, vocab_size=7146)
 
-    few = choose_recipe(large._replace(vocab_size=67), CPU, {"minutes": 5.0}).model.dropout
+    few = choose_recipe(large._replace(vocab_size=67), CPU, TrainingSettings(minutes=5.0)).model.dropout
 
-    assert choose_recipe(large, CPU, {"minutes": 5.0}).model.dropout < few
+    assert choose_recipe(large, CPU, TrainingSettings(minutes=5.0)).model.dropout < few
 
 
 def test_windows_are_no_longer_than_the_documents() -> None:
-    recipe = choose_recipe(TEXT._replace(num_documents=30_000, typical_length=20), CPU, {})
+    recipe = choose_recipe(TEXT._replace(num_documents=30_000, typical_length=20), CPU, TrainingSettings())
 
     assert recipe.training.bptt == 24
 
 
 def test_a_corpus_too_short_for_a_window_is_an_error_that_says_how_much_is_needed() -> None:
     with pytest.raises(SettingError, match=r"too short for one window \(5 tokens to train on, at least 8 needed\)"):
-        choose_recipe(TEXT._replace(num_tokens=5, typical_length=5), CPU, {})
+        choose_recipe(TEXT._replace(num_tokens=5, typical_length=5), CPU, TrainingSettings())
     with pytest.raises(SettingError, match="at least 500 needed"):
-        choose_recipe(TEXT._replace(num_tokens=100, typical_length=100), CPU, {"bptt": 500})
+        choose_recipe(TEXT._replace(num_tokens=100, typical_length=100), CPU, TrainingSettings(bptt=500))
 
 
 @pytest.mark.parametrize(
     "given",
-    [{"hidden_size": 0}, {"dropout": 1.0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"bptt": -1}],
+    [
+        TrainingSettings(hidden_size=0),
+        TrainingSettings(dropout=1.0),
+        TrainingSettings(learning_rate=0.0),
+        TrainingSettings(learning_rate=float("nan")),
+        TrainingSettings(bptt=-1),
+    ],
 )
-def test_an_option_out_of_range_is_an_error(given: dict[str, float]) -> None:
+def test_an_option_out_of_range_is_an_error(given: TrainingSettings) -> None:
     with pytest.raises(SettingError, match="must be"):
         choose_recipe(TEXT, CPU, given)
 
 
 def test_fp16_is_refused_on_a_cpu() -> None:
     with pytest.raises(SettingError, match="fp16"):
-        choose_recipe(TEXT, CPU, {"precision": "fp16"})
+        choose_recipe(TEXT, CPU, TrainingSettings(precision="fp16"))
 
 
 def test_a_device_that_is_not_there_is_an_error() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from gen.config import TrainingSettings
 from gen.errors import SettingError
 from gen.training.recipe import CorpusSummary, Recipe, choose_recipe
 
@@ -12,7 +13,7 @@ MUSIC = CorpusSummary(100_000, num_documents=100, typical_length=1000, vocab_siz
 
 
 def chosen(facts: CorpusSummary, **given: Any) -> Recipe:
-    return choose_recipe(facts, torch.device("cpu"), given)
+    return choose_recipe(facts, torch.device("cpu"), TrainingSettings(**given))
 
 
 @pytest.mark.parametrize(("epochs", "is_on"), [(2, False), (3, True), (50, True)])

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from gen.data.stretches import Stretch, Stretches
 from gen.errors import TrainingError
 from gen.models.recurrent import RecurrentLM
 from gen.runs.checkpoint import read_checkpoint, write_checkpoint
-from gen.training.trainer import Step, Trainer
+from gen.training.trainer import Step, Trainer, TrainingPosition
 
 V = 12
 CONFIG = TrainingConfig(batch_size=4, bptt=8, learning_rate=0.01, warmup_steps=5, steps=60, patience=0)
@@ -59,10 +59,10 @@ def some_steps(trainer: Trainer, number: int) -> list[Step]:
 
 
 def reloaded(trainer: Trainer, folder: Path, fresh: Trainer) -> Trainer:
-    tensors, place = trainer.state_dict()
-    write_checkpoint(folder / "t.safetensors", "training", tensors, {"place": place})
+    tensors, position = trainer.state_dict()
+    write_checkpoint(folder / "t.safetensors", "training", tensors, asdict(position))
     tensors, header = read_checkpoint(folder / "t.safetensors", "training")
-    fresh.load_state_dict(tensors, header["place"])
+    fresh.load_state_dict(tensors, TrainingPosition(**header))
     return fresh
 
 
@@ -121,7 +121,7 @@ def test_epochs_that_begin_in_the_last_fifth_of_a_run_are_read_plainly() -> None
     epochs: dict[str, set[int]] = {"varied": set(), "plainly": set()}
     run = trainer.run()
     while trainer.progress() < 1.0:
-        epoch = trainer.place.epoch
+        epoch = trainer.position.epoch
         next(run)
         for how in read[before:]:
             epochs[how].add(epoch)
@@ -150,7 +150,7 @@ def test_minutes_count_the_time_between_steps_too() -> None:
     trainer = Trainer(trainer.model, trainer._batches, trainer.config, clock=clock)
 
     assert len(list(trainer.run())) == 6
-    assert trainer.place.seconds == 60.0
+    assert trainer.position.seconds == 60.0
 
 
 def test_learning_rate_warms_up_and_ends_near_nought() -> None:

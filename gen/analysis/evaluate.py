@@ -40,7 +40,7 @@ OnProgress = Callable[[int, int], None]
 
 
 class LanguageModel(Protocol):
-    """What is evaluated: an nn.Module with the interface of `RecurrentLM`."""
+    """A model to evaluate: an nn.Module with the interface of `RecurrentLM`."""
 
     def initial_state(self, labels: Tensor) -> State: ...
     def __call__(self, tokens: Tensor, state: State) -> tuple[Tensor, State]: ...
@@ -51,7 +51,7 @@ class LanguageModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a model pays for a corpus."""
+    """The loss of a model on a corpus, per token and per unit."""
 
     nats_per_token: float
     bits_per_token: float

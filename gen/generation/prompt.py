@@ -9,13 +9,13 @@ from gen.codec import Codec, decode, stream
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a sample goes on from.
+    """The text or music that a sample continues.
 
     Args:
-        codec: of the model.
-        whole: a document of the codec; None for nothing.
-        ids: as the model reads it, without begin and end.
-        unknown: a line for what the model does not know of it.
+        codec: the codec of the model.
+        whole: a document of the codec; None without a prompt.
+        ids: the ids of the document as the model reads it, without begin and end.
+        unknown: a line for each thing in the document that the model does not know.
     """
 
     codec: Codec[Any, Any]

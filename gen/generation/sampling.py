@@ -77,7 +77,7 @@ class Sampler:
 
     @property
     def is_steered(self) -> bool:
-        """Whether the filters may change from one token to the next."""
+        """True if the filters may change from one token to the next."""
         return self._steering is not None
 
     def draw(self, logits: Tensor, allowed: BoolArray | None = None) -> Drawn:

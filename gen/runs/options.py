@@ -27,7 +27,7 @@ READING_FIELDS = tuple(field.name for field in fields(Reading))
 
 @dataclass(frozen=True, slots=True)
 class CorpusOptions:
-    """How a corpus is read and split; kept in checkpoints, so that nothing need be said twice."""
+    """Options of reading and splitting a corpus; checkpoints keep them, so that a resumed run needs none."""
 
     sources: tuple[str, ...] = ()
     codec: str = "auto"
@@ -51,7 +51,7 @@ class CorpusOptions:
 
     @property
     def valid_share(self) -> float:
-        """How much of the corpus itself is its validation part."""
+        """The share of the corpus that is its validation part; 0 if a file is."""
         return self.valid_fraction if self.valid_file is None else 0.0
 
     def to_json(self) -> dict[str, Any]:

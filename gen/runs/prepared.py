@@ -1,4 +1,4 @@
-"""What a run reads: its corpus, split into training, validation and test."""
+"""The prepared corpus of a run, split into training, validation and test."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -30,7 +30,7 @@ OnProgress = Callable[[int, int], None]
 
 
 class Recorded(NamedTuple):
-    """What a run that goes on, or is measured, was trained on."""
+    """The recorded training data of a run that is resumed or measured."""
 
     codec: Codec[Any, Any]
     label_names: tuple[str, ...]
@@ -73,7 +73,7 @@ class PreparedCorpus:
 
     @property
     def is_from_cache(self) -> bool:
-        """Whether the store alone is there, and no longer what it was made of."""
+        """True if only the store exists, and no longer the files that it was made of."""
         return not self.store.paths
 
 

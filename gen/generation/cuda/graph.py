@@ -50,7 +50,7 @@ class Captured(Generic[Result]):
 
     @property
     def is_graph(self) -> bool:
-        """Whether calls are replays by now."""
+        """True once calls replay a captured graph."""
         return self._graph is not None
 
     def __call__(self) -> Result:

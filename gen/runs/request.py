@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gen.generation.sampling import Steering
     from gen.models.stepper import StepPrecision
 
-Controls = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0:2 30s:8", "key": "Am"}
+ControlValues = Mapping[str, Envelope | str | float]  # by name, as in {"density": "0:2 30s:8", "key": "Am"}
 
 DEFAULT_LENGTH = 1000
 MAX_SEED = 2**31  # of the seeds that are drawn: short enough to type again
@@ -30,7 +30,7 @@ class StreamSettings(TypedDict, total=False):
     seed: int | None
     label: str | None
     precision: "StepPrecision"
-    controls: Controls | None
+    controls: ControlValues | None
     min_length: int
 
 

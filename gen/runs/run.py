@@ -32,7 +32,7 @@ from gen.runs.header import CorpusDescription, read_run_file, recorded_corpus
 from gen.runs.options import CorpusOptions
 from gen.runs.prepared import OnProgress, Recorded, StoredExcerpt, open_corpus, other_excerpt, validation_file
 from gen.runs.provenance import PartName, part_difference
-from gen.runs.request import DEFAULT_LENGTH, Controls, SampleRequest, SampleSettings, StreamSettings, new_seed
+from gen.runs.request import DEFAULT_LENGTH, ControlValues, SampleRequest, SampleSettings, StreamSettings, new_seed
 
 RUNS = Path("checkpoints")
 _ESCAPE = re.compile(r"\\(?:[abefnrtv\\]|[0-7]{1,3}|x[0-9a-fA-F]{1,2}|[uU][0-9a-fA-F]{1,8})")  # of $'...' in a shell
@@ -61,13 +61,11 @@ class Run:
         self.model.to(choose_device(device)).eval()
         self._steppers: dict[StepPrecision, PackedStepper] = {}
 
-    @property
-    def stepper(self) -> PackedStepper:
-        """The float32 weights, laid out for one token at a time."""
-        return self.stepper_in("fp32")
+    def stepper(self, precision: StepPrecision = "fp32") -> PackedStepper:
+        """Returns the weights laid out for one token at a time; a second call returns the same stepper.
 
-    def stepper_in(self, precision: StepPrecision) -> PackedStepper:
-        """Returns the stepper of a precision, which is made once. Raises SettingError if int8 cannot be had here."""
+        Raises SettingError if int8 cannot be had here.
+        """
         if precision not in self._steppers:
             self._steppers[precision] = PackedStepper(self.model, precision)
         return self._steppers[precision]
@@ -82,7 +80,7 @@ class Run:
         label: str | None = None,
         num_samples: int = 1,
         precision: StepPrecision = "fp32",
-        controls: Controls | None = None,
+        controls: ControlValues | None = None,
         min_length: int = 0,
     ) -> SampleRequest:
         """Returns a request for samples, which `draw` takes. `generate`, `stream` and `sample` have its arguments.
@@ -96,10 +94,10 @@ class Run:
             label: one of `label_names`; None for none.
             num_samples: the number of samples, drawn side by side.
             precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
-            controls: by the name of one of `codec.controls`, its value: one for the whole piece, or points over the
-                seconds from the start of the piece, a primer included ("0:2 30s:8"), or a function of these seconds.
-                A density that the corpus has not becomes the nearest that it has. The samples lean towards the
-                controls (gen.generation.guidance), which takes two steps of the model a token.
+            controls: by a name of `codec.controls.names`, its value: one for the whole piece, or points over seconds
+                from the start of the piece, a primer included ("0:2 30s:8"), or a function of these seconds. A density
+                that the corpus has not becomes the nearest that it has. The samples lean towards the controls
+                (gen.generation.guidance), which takes two steps of the model a token.
             min_length: the number of tokens before which a sample does not end by itself.
 
         Raises:
@@ -123,9 +121,8 @@ class Run:
 
         Raises SettingError at once if a setting is out of range, or int8 cannot be had here.
         """
-        stepper = self.stepper_in(request.precision)
         return generate(
-            self._guided(stepper) if request.controls else stepper,
+            self._stepper_for(request),
             prompt=request.prompt.ids,
             begin=self.codec.vocab.begin,
             end=self.codec.vocab.end if self.header.can_end else None,
@@ -215,7 +212,7 @@ class Run:
             SettingError: int8 cannot be had here, or `reading` is given for the run's own corpus.
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
-        model = self.model if precision == "fp32" else SteppedModel(self.model, self.stepper_in(precision))
+        model = self.model if precision == "fp32" else SteppedModel(self.model, self.stepper(precision))
         store, excerpt = self._stored_excerpt(corpus, unknown=unknown, **reading)
         result = evaluate(
             model,
@@ -299,8 +296,9 @@ class Run:
             raise SettingError(f"--stop: {str(err).removeprefix('prompt: ')}", hint=hint) from err
         return written
 
-    def _guided(self, stepper: Stepper) -> GuidedStepper | Stepper:
-        controls = self.codec.controls
+    def _stepper_for(self, request: SampleRequest) -> Stepper:
+        stepper = self.stepper(request.precision)
+        controls = self.codec.controls if request.controls else None
         return stepper if controls is None else GuidedStepper(stepper, controls.neutral())
 
     def _as_sure_as_trained(self, sampling: SamplingConfig | Steering) -> SamplingConfig | Steering:

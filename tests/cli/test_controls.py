@@ -94,7 +94,7 @@ def test_what_is_asked_for_is_leant_towards_by_default(density_run: Path) -> Non
     assert controls is not None
     asked = {"density": read_envelope("density", "4")}
     guided = generate(
-        GuidedStepper(run.stepper, controls.neutral()),
+        GuidedStepper(run.stepper(), controls.neutral()),
         prompt=[],
         begin=run.codec.vocab.begin,
         end=None,

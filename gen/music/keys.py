@@ -1,9 +1,9 @@
-"""The key that music is in, by its pitch classes.
+"""Estimates the key of music from its pitch classes.
 
-The algorithm of Krumhansl and Schmuckler (Krumhansl 1990, "Cognitive Foundations of Musical Pitch", chapter 4): how
-long each pitch class sounds is correlated with the profiles that Krumhansl and Kessler 1982 ("Tracing the Dynamic
-Changes in Perceived Tonal Organization in a Spatial Representation of Musical Keys") measured for a major and a minor
-key, turned to each tonic; the key is that of the highest correlation.
+The algorithm of Krumhansl and Schmuckler (Krumhansl 1990, "Cognitive Foundations of Musical Pitch", chapter 4): the
+time for which each pitch class sounds is correlated with the profiles that Krumhansl and Kessler 1982 ("Tracing the
+Dynamic Changes in Perceived Tonal Organization in a Spatial Representation of Musical Keys") measured for a major and a
+minor key, rotated to each tonic; the key is that of the highest correlation.
 """
 
 from typing import Final
@@ -33,17 +33,17 @@ _PROFILES = _standardised(np.stack([np.roll(profile, tonic) for profile in (_MAJ
 
 
 def estimated_keys(weights: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Returns the (N,) places in `KEY_NAMES` of the likeliest keys; where nothing sounds, -1.
+    """Returns the (N,) indices in `KEY_NAMES` of the likeliest keys; -1 if nothing sounds.
 
     Args:
-        weights: (N, 12) how long each pitch class sounds, from C.
+        weights: (N, 12) times for which the pitch classes sound, from C.
     """
     keys = np.argmax(_standardised(weights) @ _PROFILES.T, axis=-1)
     return np.where(weights.any(axis=-1), keys, -1)
 
 
 def key_number(name: str) -> int:
-    """Returns the place in `KEY_NAMES` of a key, which may be written with flats. Raises SettingError."""
+    """Returns the index in `KEY_NAMES` of a key, which may be written with flats. Raises SettingError."""
     tonic, mode = (name[:-1], "m") if name.endswith("m") else (name, "")
     sharp = _SHARPS.get(tonic, tonic) + mode
     if sharp not in KEY_NAMES:
@@ -52,5 +52,5 @@ def key_number(name: str) -> int:
 
 
 def moved_key(key: int, semitones: int) -> int:
-    """Returns the place in `KEY_NAMES` of a key that is transposed."""
+    """Returns the index in `KEY_NAMES` of a transposed key."""
     return key // 12 * 12 + (key + semitones) % 12

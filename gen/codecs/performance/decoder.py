@@ -1,9 +1,9 @@
-"""Turns the ids of a performance into notes, as they come and in order of onset.
+"""Turns the ids of a performance into notes, one by one and in order of onset.
 
 It takes any ids, also those that no grammar made: a NoteOff of a silent pitch is ignored, a NoteOn of a sounding pitch
 ends the note before, a note that ends in the frame of its onset lasts one frame, and what still sounds at the end ends
-there. A note is held back until those that began before it have ended; once more than `MAX_WAITING` wait for a note
-that goes on and on, they are let past it, so memory stays constant. Controls say nothing that is played.
+there. A note is held back until those that began before it have ended; once more than `MAX_WAITING` notes wait for a
+long one, they are returned before it, so that memory stays constant. Tokens of controls are passed over.
 """
 
 from collections import deque

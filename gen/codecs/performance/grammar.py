@@ -1,18 +1,18 @@
-"""Which token of a performance may come next: an automaton for exactly what the encoder writes.
+"""The grammar of performances: an automaton that allows exactly the documents that the encoder writes.
 
 The language, frame by frame: TimeShift_100 as often as needed and at most one shorter TimeShift; then NoteOffs of
 sounding pitches, ascending; then NoteOns of silent pitches, ascending, each after a Velocity where it changes (the
-first NoteOn always). Something happens in every frame that is reached. No silence is longer than the limit. A document
+first NoteOn always). Every frame that is reached has an event. No silence is longer than the limit. A document
 has a note and ends with the NoteOff after which nothing sounds.
 
-Fitted to a corpus, it also lets no note sound longer than nearly all notes there do: a model that once misses a
-NoteOff was never shown how to come back to it, and would hold the note for minutes.
+Fitted to a corpus, it allows no note longer than nearly all notes of the corpus: a model that misses a NoteOff has seen
+no example of a late one, and would hold the note for minutes.
 
 With controls, C of them, their tokens open the document and stand right after each TimeShift that reaches another span
-of a second: always all, in their order, with the values that are asked for from outside.
+of a second: all of them, in their order, with the values that are asked for.
 
 One exception: a document may be cut wherever nothing sounds, so also after a TimeShift or one of its controls, which
-then say nothing.
+then have no effect.
 
 The budget. Let n pitches sound, b ids be left, and s be the ids of a TimeShift_1: 1, and C more in the last frame of a
 span. From a state with n > 0 the document can be closed, and filled up to exactly b ids, if b >= n, or n + s where a
@@ -56,8 +56,8 @@ _MAX_SHIFT = TIME_SHIFT + MAX_SHIFT - 1
 class PerformanceGrammar:
     """The automaton; a new one stands after `begin`.
 
-    `advance` also takes ids that the language lacks, as a prompt may have them, and goes on from the nearest state.
-    A budget too small for a state that such ids left is taken as the least that suffices.
+    `advance` also takes ids that the language lacks, which a prompt may have, and moves to the nearest state. A budget
+    too small for a state after such ids is taken as the least that suffices.
 
     Args:
         vocab: of the codec.
@@ -209,9 +209,9 @@ class PerformanceGrammar:
         now = self._now + frames
         return num_shifts + self._num_controls * ((now + num_shifts * MAX_SHIFT) // SPAN - now // SPAN)
 
-    def _asked_for(self, place: int) -> int:
-        """Returns the id that is asked of a control, by the middle of the time that a density tells of."""
-        return self._choosers[place]((self._now // SPAN + DENSITY_SPANS / 2) * SPAN / FRAMES_PER_SECOND)
+    def _asked_for(self, index: int) -> int:
+        """Returns the id that is asked of a control in the middle of the time of which a density is."""
+        return self._choosers[index]((self._now // SPAN + DENSITY_SPANS / 2) * SPAN / FRAMES_PER_SECOND)
 
     def _allow_notes(self, room: int) -> None:
         first_on = self._last_on + 1

@@ -1,4 +1,4 @@
-"""The ids of a layout, and the lengths of notes among ids: what of the performance codec is arithmetic on arrays."""
+"""The ids of a layout, and the lengths of notes among ids: the arithmetic of the performance codec on arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,12 @@ def note_lengths(ids: IdArray) -> NDArray[np.int64]:
     """
     is_shift = (ids >= TIME_SHIFT) & (ids < VELOCITY)
     now = np.cumsum(np.where(is_shift, ids.astype(np.int64) - TIME_SHIFT + 1, 0))
-    places = []
+    events = []  # by pitch, the indices of the NoteOns, then of the NoteOffs
     for start, stop in ((NOTE_ON, NOTE_OFF), (NOTE_OFF, TIME_SHIFT)):
         found = np.flatnonzero((ids >= start) & (ids < stop))
         pitches = ids[found] - start
         order = np.argsort(pitches, kind="stable")
         counts = np.bincount(pitches, minlength=NOTE_OFF - NOTE_ON)
-        places.append(np.split(found[order], np.cumsum(counts)[:-1]))
-    lengths = [now[offs] - now[ons[: len(offs)]] for ons, offs in zip(*places, strict=True)]
+        events.append(np.split(found[order], np.cumsum(counts)[:-1]))
+    lengths = [now[offs] - now[ons[: len(offs)]] for ons, offs in zip(*events, strict=True)]
     return np.concatenate(lengths)

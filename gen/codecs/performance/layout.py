@@ -44,7 +44,7 @@ class PerformanceLayout(NamedTuple):
     """One stream of pitches on a grid of frames: (N,) arrays in ascending order of onset, then pitch.
 
     No pitch sounds twice at once, no note is shorter than a frame, no silence longer than the limit.
-    `cut_seconds` (C, 2) lists the silences that were cut: when in the score the silence ended, how much went.
+    `cut_seconds` (C, 2) are the silences that were cut: the end of each in the score, and the length that was cut.
     """
 
     onset_frames: Ints
@@ -56,18 +56,18 @@ class PerformanceLayout(NamedTuple):
 
 
 class _Sounding(NamedTuple):
-    """The notes of a score in frames, not yet settled: (N,) arrays."""
+    """The notes of a score in frames, before unisons are joined and overlaps cut: (N,) arrays."""
 
     onset_frames: Ints
     end_frames: Ints  # the key goes up
-    held_frames: Ints  # the pedal lets go of it; end_frames where no pedal holds it
+    held_frames: Ints  # the pedal releases it; end_frames if no pedal holds it
     pitches: Ints
     velocities: Ints
-    voices: Ints  # which track each is of
+    voices: Ints  # the index of its track
 
 
 def lay_out_performance(score: Score, *, is_drums: bool) -> PerformanceLayout:
-    """Returns a score as one stream of pitches on a grid of frames, by the rules above."""
+    """Returns the layout of a score, by the rules above."""
     kept = [track for track in score.tracks if track.is_drum == is_drums and track.notes]
     findings: Counter[str] = Counter()
     left_out = score.num_notes - sum(len(track.notes) for track in kept)
@@ -106,7 +106,7 @@ def _settle(notes: _Sounding) -> tuple[tuple[Ints, Ints, Ints, Ints], Counter[st
     """Joins unisons, cuts each note at the next of its pitch.
 
     Returns:
-        Onsets, ends, pitches, velocities in order, and what was found.
+        Onsets, ends, pitches, velocities in order, and the findings.
     """
     order = np.argsort(notes.pitches << 48 | notes.onset_frames, kind="stable")
     onsets, ends, held, pitches, velocities, voices = (array[order] for array in notes)

@@ -1,4 +1,4 @@
-"""The 390 symbols of the performance codec and where each kind of them starts.
+"""The 390 symbols of the performance codec, and the first id of each kind.
 
 Oore et al. 2018, "This Time with Feeling": 128 NoteOn, 128 NoteOff, 100 TimeShift, 32 Velocity; then those of the
 controls that a codec was asked for (`gen.codecs.controls`), then Begin and End.
@@ -21,8 +21,8 @@ VELOCITY: Final = TIME_SHIFT + MAX_SHIFT
 NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
 NUM_PITCHES: Final = 128
 CONTROL: Final = VELOCITY + NUM_VELOCITIES
-SPAN: Final = 100  # frames from one place of controls to the next, from the start of the piece on
-DENSITY_SPANS: Final = 2  # that a density tells of
+SPAN: Final = 100  # frames from the tokens of controls to the next ones, from the start of the piece on
+DENSITY_SPANS: Final = 2  # of whose notes a density is
 
 
 @cache

@@ -67,7 +67,7 @@ class ByteCodec(TextCodec):
             except UnicodeEncodeError as err:  # only some encodings, such as utf-7, can give a lone surrogate
                 line = line_of(path, part, err.start, reading)
                 raise CorpusError(f"{path}: not a character ({_surrogate(err)}, line {line})") from err
-            yield Part(ids, part.findings, _places(part.text, part.ends, num_bytes=len(ids)), part.labels)
+            yield Part(ids, part.findings, _byte_offsets(part.text, part.ends, num_bytes=len(ids)), part.labels)
 
     def decoder(self) -> "ByteDecoder":
         """Returns a decoder that gives each character when its last byte comes."""
@@ -107,8 +107,8 @@ class ByteDecoder:
         return tuple(self._decoder.decode(b"", final=True))
 
 
-def _places(text: str, offsets: NDArray[np.int64], *, num_bytes: int) -> NDArray[np.int64]:
-    """Returns where places among the characters of a text are among its bytes."""
+def _byte_offsets(text: str, offsets: NDArray[np.int64], *, num_bytes: int) -> NDArray[np.int64]:
+    """Returns offsets in the characters of a text as offsets in its bytes."""
     if num_bytes == len(text) or not len(offsets):
         return offsets
     codes = code_points(text)

@@ -31,7 +31,7 @@ KNOWN_FORMS: tuple[Form, ...] = ("NFC", "NFD")
 
 
 class UnknownCharacterError(CorpusError):
-    """A text of a corpus holds a character outside the alphabet of the model that shall read it."""
+    """A text of a corpus holds a character outside the alphabet of the model that reads it."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CharCodec(TextCodec):
     """Text as code points.
 
     Args:
-        alphabet: the distinct characters in ascending order; a character's place is its id.
+        alphabet: the distinct characters in ascending order; a character's index is its id.
         reading: how files become text; no part of the spec, for ids do not tell.
         normalize: the normal form of Unicode in which all texts are read, prompts too.
     """
@@ -101,7 +101,7 @@ class CharCodec(TextCodec):
         return whole, None
 
     def adapted(self, prompt: str) -> Adapted[str]:
-        """Returns a prompt `in_known_form`, and says so if that is not as it was given."""
+        """Returns a prompt `in_known_form`, with a line if that changed it."""
         known, form = self.in_known_form(prompt)
         return Adapted(known, (f"the prompt's characters as they stand, but in {form}: it is read so",) if form else ())
 
@@ -151,7 +151,7 @@ class CharCodec(TextCodec):
         return {"name": self.name, "version": VERSION, "alphabet": self.alphabet, **normalize_spec(self.normalize)}
 
     def _lookup(self, text: str) -> tuple[IdArray, int | None]:
-        """Returns the ids, and the place of the first unknown character."""
+        """Returns the ids, and the index of the first unknown character."""
         size = len(self.alphabet)
         ids = self._table.take(code_points(text))
         if len(ids) and ids.max() == size:
@@ -208,8 +208,8 @@ def _count_unknown(codes: NDArray[np.uint32]) -> Counter[str]:
 
 
 def _unknown(character: str, *, line: int | None = None) -> str:
-    place = "" if line is None else f", line {line}"
-    return f"character not in the model's vocabulary ({character!r}, U+{ord(character):04X}{place})"
+    where = "" if line is None else f", line {line}"
+    return f"character not in the model's vocabulary ({character!r}, U+{ord(character):04X}{where})"
 
 
 def _ranges(alphabet: str) -> str:

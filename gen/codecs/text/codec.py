@@ -1,4 +1,4 @@
-"""What a codec of text lacks: controls, variations, anything to learn of a corpus."""
+"""The part that the codecs of text share: files, prompts, and the normal form of Unicode in specs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,12 +33,12 @@ class TextCodec:
         """Joins decoded characters."""
         return "".join(pieces)
 
-    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read as it is
+    def variation(self, *, is_augmented: bool) -> None:  # noqa: ARG002 - a text is read unchanged
         """Returns None: a text has no variations."""
         return
 
     def adapted(self, prompt: str) -> Adapted[str]:
-        """Returns the prompt: what a codec does not know of it, `encode` refuses."""
+        """Returns the prompt; `encode` refuses a character that the codec does not know."""
         return Adapted(prompt, ())
 
     def continued(
@@ -52,13 +52,13 @@ class TextCodec:
         """Returns the prompt as it was typed, and the text of the ids."""
         return prompt * with_prompt + decode(self, tokens)
 
-    def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - a corpus has nothing to teach it
+    def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - there is nothing to fit
         """Returns itself."""
         return self
 
 
 def normalize_of(spec: Mapping[str, Any]) -> Normalize:
-    """Returns in which normal form a codec reads. Raises CheckpointError if its spec names one that is unknown."""
+    """Returns the normal form in which a codec reads. Raises CheckpointError if its spec names an unknown one."""
     normalize = spec.get("normalize", "none")
     if normalize not in get_args(Normalize):
         raise CheckpointError(f"codec: no normal form of Unicode ({normalize})")
@@ -66,5 +66,5 @@ def normalize_of(spec: Mapping[str, Any]) -> Normalize:
 
 
 def normalize_spec(normalize: Normalize) -> dict[str, str]:
-    """Returns what a spec says of the normal form: nothing where there is none, as before there was a choice."""
+    """Returns the entry of a spec for the normal form; no entry for none, as in specs before there was a choice."""
     return {} if normalize == "none" else {"normalize": normalize}

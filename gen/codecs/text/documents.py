@@ -1,8 +1,8 @@
-"""Where documents end inside a text file: at every line end, at blank lines, or at a separator.
+"""Finds the ends of documents inside a text file: at every line end, at blank lines, or at a separator.
 
-What stands between two documents is no part of either. A separator at the end of a line takes that line's end with it.
-A file is read part by part, so what may be the beginning of something that parts two documents is held back until what
-follows is known; no more of a text is ever held than a separator, or the blanks at the end of a part, is long.
+Text between two documents is part of neither. A separator at the end of a line includes that line's end. A file is read
+part by part. The end of a part that may be the beginning of a separator, or of a blank line, is held back until the
+next part is known; no more is ever held back than that.
 """
 
 import re
@@ -26,25 +26,25 @@ NO_SEPARATOR = "files without the separator"
 
 
 class _Found(NamedTuple):
-    """What stands between documents in a text."""
+    """The gaps between documents in a text."""
 
-    first: int  # what stands before belongs to none
+    first: int  # the text before it belongs to no document
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
-    decided: int  # where the text begins of which nothing is known yet
+    decided: int  # the end of the text in which all gaps are known
 
 
 class _Finder(Protocol):
-    """Finds what parts two documents; it is handed a file's text in order, with what was undecided before it."""
+    """Finds gaps; takes a file's text in order, each time with the undecided end of the text before."""
 
     def find(self, text: str, *, is_last: bool) -> _Found: ...
     def keep(self, text: str, found: _Found) -> str:
-        """Returns the decided text without what stands between documents."""
+        """Returns the decided text without the gaps."""
         ...
 
 
 def document_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
-    """Reads a text file as `text_parts` does, with the places where documents end. Raises as it does."""
+    """Reads a text file as `text_parts` does, with the ends of documents. Raises as it does."""
     if is_table(path, reading):
         return table_parts(path, reading)
     parts = text_parts(path, reading)
@@ -84,15 +84,15 @@ class _Lines:
     """Every line end."""
 
     def find(self, text: str, *, is_last: bool) -> _Found:  # noqa: ARG002 - a line end is always decided
-        places = _places(text, LINE_END) if LINE_END in text else NO_ENDS
-        return _Found(0, places, places + 1, len(text))
+        ends = _indices(text, LINE_END) if LINE_END in text else NO_ENDS
+        return _Found(0, ends, ends + 1, len(text))
 
     def keep(self, text: str, found: _Found) -> str:  # noqa: ARG002 - all line ends were found
         return text.replace(LINE_END, "")
 
 
 class _Paragraphs:
-    """One blank line or more, blanks and tabs being nothing; also before the first line and after the last."""
+    """One or more lines of nothing but blanks and tabs; also before the first line and after the last."""
 
     def __init__(self) -> None:
         self._is_between = True  # nothing but blank lines has come since the last document
@@ -108,7 +108,7 @@ class _Paragraphs:
         return _Found(min(first, len(text)), starts, stops, len(text) if is_last else self._decided(text, stop))
 
     def _decided(self, text: str, stop: int) -> int:
-        """Returns where the blanks begin, and a line end before them, that may be of a blank line."""
+        """Returns the start of the blanks at the end, with a line end before them, which may be a blank line."""
         if self._is_between:
             return stop
         decided = len(text.rstrip(_BLANKS))
@@ -135,8 +135,8 @@ class _Separators:
         return _without_gaps(text, found)
 
 
-def _places(text: str, character: str) -> NDArray[np.int64]:
-    """Returns where an ASCII character stands."""
+def _indices(text: str, character: str) -> NDArray[np.int64]:
+    """Returns the indices of an ASCII character."""
     data = text.encode("utf-8" if text.isascii() else "utf-32-le", "surrogatepass")
     return np.flatnonzero(np.frombuffer(data, np.uint8 if text.isascii() else np.dtype("<u4")) == ord(character))
 

@@ -1,4 +1,4 @@
-"""Guesses in which encoding a text is that is not in the one it was read in.
+"""Guesses the encoding of a text that is not valid in the encoding in which it was read.
 
 Each candidate that decodes the text is scored by what the characters beyond ASCII then are: letters of one language
 that is written in that encoding count for it; other letters, symbols inside words and capitals behind small letters
@@ -44,8 +44,8 @@ _GREEK = ("".join(map(chr, range(0x3B1, 0x3CA))) + "\u03ac\u03ad\u03ae\u03af\u03
 _HEBREW = ("".join(map(chr, range(0x5D0, 0x5EB))),)
 _ARABIC = ("".join(map(chr, (*range(0x621, 0x63B), *range(0x641, 0x64B), 0x67E, 0x686, 0x698, 0x6AF))),)
 _THAI = ("".join(map(chr, (*range(0xE01, 0xE3B), *range(0xE40, 0xE4F)))),)
-# The letters that come most, two in three or more of a text. Encodings of one byte a character put different scripts in
-# the same places, so that Hebrew read as Cyrillic is all letters, but not these.
+# The commonest letters, at least two in three of a text. Encodings of one byte a character have different scripts at
+# the same bytes, so that Hebrew read as Cyrillic is all letters, but not these.
 _FREQUENT = frozenset(
     "\u043e\u0435\u0430\u0438\u043d\u0442\u0441\u0440\u0432\u043b\u043a\u043c\u0456"  # Cyrillic
     "\u03b1\u03bf\u03b9\u03b5\u03c4\u03c3\u03bd\u03b7\u03c5\u03c1\u03c0\u03ba"  # Greek
@@ -59,7 +59,7 @@ _PUNCTUATION = frozenset(
     "\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014\u2026\u00ab\u00bb\u2039\u203a\u00b0\u20ac\u00a3\u00a7\u00a9\u00ae\u2122\u2022"
 )
 
-# In the order in which they win where they say the same.
+# In order of preference: of equal scores the first wins.
 _ALPHABETIC: dict[str, tuple[str, ...]] = {
     "latin-1": _WESTERN,
     "cp1252": _WESTERN,
@@ -113,7 +113,7 @@ def guess_encoding(data: bytes) -> str | None:
 
 
 def _is_wide(data: bytes) -> bool:
-    """Whether there are control characters, which no text has where a byte is a character."""
+    """Returns whether there are control characters, which no text in an encoding of one byte a character has."""
     controls = bytes({*range(9), *range(14, 32)} - {0x1B})
     return len(data) - len(data.translate(None, controls)) > len(data) // 100
 
@@ -156,7 +156,7 @@ def _score(text: str, encoding: str) -> float:
 
 
 def _beyond_ascii(text: str, *, is_wide: bool) -> Iterator[_Neighbours]:
-    """Yields the characters that say something, with those on both sides."""
+    """Yields the characters that count, with those on both sides."""
     padded = f" {text} "
     num = 0
     for before, character, after in zip(padded, text, padded[2:], strict=False):
@@ -193,7 +193,7 @@ def _alphabetic_points(near: _Neighbours, alphabet: str) -> float:
 
 
 def _letter_points(near: _Neighbours) -> float:
-    """Returns the points of a letter of another script than Latin; one that stands alone says nothing."""
+    """Returns the points of a letter of another script than Latin; one that stands alone counts nothing."""
     before, character, after = near
     if not any(other.isalpha() and other > "\x7f" for other in (before, after)):
         return 0.0
@@ -201,7 +201,7 @@ def _letter_points(near: _Neighbours) -> float:
 
 
 def _punctuation_points(near: _Neighbours) -> float:
-    """Returns the points of a mark; quotation marks and apostrophes tell most, for they stand in certain places."""
+    """Returns the points of a mark; quotation marks and apostrophes count most, for the characters around them."""
     before, character, after = near
     if before.isalpha() and after.isalpha():
         return 1.1 if character == "\u2019" else -1.0
@@ -244,7 +244,7 @@ def _is_kana(near: _Neighbours) -> bool:
 
 @cache
 def _is_common(character: str, encoding: str) -> bool:
-    """Whether a character is among the commoner ones of the languages that are written in an encoding."""
+    """Returns whether a character is common in the languages that are written in an encoding."""
     if encoding in ("euc_kr", "cp949"):
         return "\uac00" <= character <= "\ud7a3" and _lead(character, "euc_kr") > 0
     if encoding in ("big5", "cp950"):

@@ -60,18 +60,18 @@ _MARKS = (
 
 
 class TextPart(NamedTuple):
-    """A stretch of a text file."""
+    """A part of a text file."""
 
     text: str
-    start: int  # how many characters stand before it
+    start: int  # the number of characters before it
     findings: Mapping[str, int]
     ends: NDArray[np.int64] = NO_ENDS  # as in `gen.codec.Part`
-    gaps: NDArray[np.int64] = NO_ENDS  # how many characters, left out here, follow each of these documents
+    gaps: NDArray[np.int64] = NO_ENDS  # the number of characters left out after each of these documents
     labels: Sequence[str | None] | None = None  # as in `gen.codec.Part`
-    lines: NDArray[np.int64] = NO_ENDS  # of a table: on which line of the file each of these documents begins
+    lines: NDArray[np.int64] = NO_ENDS  # of a table: the line of the file on which each of these documents begins
 
-    def place(self, offset: int) -> int:
-        """Returns how many characters of the file stand before one of the text."""
+    def file_offset(self, offset: int) -> int:
+        """Returns the number of characters of the file before a character of this part."""
         return self.start + offset + int(self.gaps[self.ends <= offset].sum())
 
 
@@ -83,7 +83,7 @@ def text_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
     for decoded, is_last, findings in _decoded(path, reading):
         text = held + decoded
         held = ""
-        if text.endswith("\r") and not is_last:  # half a CRLF, perhaps
+        if text.endswith("\r") and not is_last:  # perhaps half a CRLF
             text, held = text[:-1], "\r"
         if "\r" in text:
             findings[LINE_ENDS] = text.count("\r")
@@ -101,7 +101,7 @@ def line_of(path: Path, part: TextPart, offset: int, reading: Reading) -> int:
     """Returns the number of the line, from 1, that holds a character of a part."""
     if len(part.lines):
         return int(part.lines[np.searchsorted(part.ends, offset, side="right")])
-    return line_at(path, part.place(offset), reading)
+    return line_at(path, part.file_offset(offset), reading)
 
 
 def line_at(path: Path, start: int, reading: Reading) -> int:
@@ -134,7 +134,7 @@ def _foreign(path: Path) -> Foreign | None:
 
 
 def _decoded(path: Path, reading: Reading) -> Iterator[tuple[str, bool, dict[str, int]]]:
-    """Yields the characters of a file without byte order marks, whether they are the last, and what was found."""
+    """Yields the characters of a file without byte order marks, whether they are the last, and the findings."""
     encoding = reading.encoding
     decoder: codecs.IncrementalDecoder | None = None
     recent: deque[bytes] = deque(maxlen=SAMPLE_BYTES // CHUNK_BYTES)
@@ -193,7 +193,7 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
 
 
 def _is_marked(raw: bytes, encoding: str) -> bool:
-    """Whether a mark stands at the beginning that the decoder takes away itself."""
+    """Returns whether a mark stands at the beginning that the decoder removes itself."""
     return encoding in ("utf-16", "utf-32") and any(raw.startswith(mark) for mark, _ in _MARKS)
 
 
@@ -205,7 +205,7 @@ def _encoding_of(raw: bytes, encoding: str) -> str:
 
 
 def _up_to(decoder: codecs.IncrementalDecoder, raw: bytes, err: UnicodeError) -> str:
-    """Returns what could be decoded of a chunk before an error; the decoder is spent."""
+    """Returns the text of a chunk before an error; the decoder cannot be used again."""
     if not isinstance(err, UnicodeDecodeError):
         return ""
     num_held = len(err.object) - len(raw)  # of the chunk before
@@ -235,7 +235,7 @@ def _fault(
     """
     if not isinstance(err, UnicodeDecodeError):
         return without_mark(path, encoding, sample)
-    first = offset - len(err.object)  # err.object is what the decoder held back, then the chunk
+    first = offset - len(err.object)  # err.object is the bytes that the decoder held back, then the chunk
     if not encoding.startswith(("utf-16", "utf-32")) and b"\0" in err.object:
         return binary(path, f"at byte {first + err.object.index(0)}", sample, encoding)
     place = _place(_texts(path, reading), start).push(text.replace(MARK, ""))
@@ -249,7 +249,7 @@ def _texts(path: Path, reading: Reading) -> Iterator[str]:
 
 
 def _place(texts: Iterator[str], start: int) -> Place:
-    """Returns the place after so many characters; what follows, and may be unreadable, is not read."""
+    """Returns the place after `start` characters; the text after it, which may be unreadable, is not read."""
     place = Place()
     while start > 0 and (text := next(texts, None)) is not None:
         place.push(text[:start])

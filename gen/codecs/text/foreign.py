@@ -1,4 +1,4 @@
-"""Names what is neither text nor MIDI, by its first bytes, and says what to do with it.
+"""Names a file that is neither text nor MIDI, by its first bytes, and gives advice.
 
 Some kinds are written in characters (RTF, MusicXML): those can be read as text by whoever asks for that.
 """
@@ -24,7 +24,7 @@ class Foreign(NamedTuple):
     is_characters: bool = False  # it could be read as text
 
 
-# The first bytes, where they stand, and what they say. What could begin a text has a byte here that no text has.
+# The first bytes, their offset, and the kind of file. Each entry that could begin a text has a byte that no text has.
 _SIGNATURES: tuple[tuple[bytes, Foreign], ...] = (
     (rb"%PDF-\d", Foreign("a PDF", "save it as text: pdftotext FILE.pdf")),
     (rb"\{\\rtf\d", Foreign("a rich text document (RTF)", _AS_TEXT, is_characters=True)),
@@ -77,7 +77,7 @@ _XML_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE|!--|score-
 
 _ZIP = Foreign("a zip archive", _UNPACK)
 _TAR = Foreign("a tar archive", "unpack it (tar -xf FILE), and give the folder")
-# What all stands among the first entries of a zip tells what it is.
+# Names among the first entries of a zip that tell its kind.
 _ZIPPED: tuple[tuple[tuple[bytes, ...], Foreign], ...] = (
     ((b"mimetypeapplication/epub+zip",), Foreign("an EPUB book", _AS_TEXT)),
     ((b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet",), Foreign("an OpenDocument table", _AS_CSV)),
@@ -102,7 +102,7 @@ _ZIPPED_BY_SUFFIX = {
 
 
 def foreign_kind(head: bytes, *, suffix: str = "") -> Foreign | None:
-    """Returns what a file is that is neither text nor MIDI; None if it may be one of these.
+    """Returns the kind of a file that is neither text nor MIDI; None if it may be one of these.
 
     Args:
         head: how it begins, 64 KiB at best.
@@ -129,7 +129,7 @@ def _zipped(head: bytes, suffix: str) -> Foreign:
 
 
 def _is_tar(head: bytes) -> bool:
-    """Whether the first block has the checksum of a tar's: no text comes by it."""
+    """Returns whether the first block has the checksum of a tar, which no text has by chance."""
     try:
         tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
     except tarfile.HeaderError:

@@ -33,7 +33,7 @@ def normalised(text: str, normalize: Normalize) -> str:
 
 
 def in_form_of(reading: Reading, normalize: Normalize) -> Reading:
-    """Returns how files are read for a codec: in its normal form, or else in the one that the reading asks for."""
+    """Returns a reading in the normal form of a codec, or else in its own."""
     return reading if normalize == "none" else replace(reading, normalize=normalize)
 
 
@@ -45,7 +45,7 @@ class Normaliser:
         self._held = ""
 
     def push(self, text: str, *, is_last: bool) -> tuple[str, str]:
-        """Takes the next part; returns what no later part can change, as it was and as it is normalised."""
+        """Takes the next part; returns the text that no later part can change, before and after normalisation."""
         text = self._held + text
         cut = len(text) if is_last else _last_beginning(text)
         self._held = text[cut:]
@@ -68,7 +68,7 @@ class MixedForms:
         self._normaliser = Normaliser("NFC")
 
     def push(self, text: str, *, is_last: bool = False) -> dict[str, int]:
-        """Takes the next part of a text; returns what is found. What may join the part after it counts with that."""
+        """Takes the next part of a text; returns the findings. The last characters may count with the next part."""
         if not self._mixed:
             return {}
         before, after = self._normaliser.push(text, is_last=is_last)
@@ -78,16 +78,16 @@ class MixedForms:
 
 
 def num_changed(before: str, after: str) -> int:
-    """Returns how many characters of a text are not there any more after it was normalised."""
+    """Returns how many characters of a text normalisation has removed or replaced."""
     return 0 if before == after else sum((Counter(before) - Counter(after)).values())
 
 
 def _last_beginning(text: str) -> int:
-    """Returns the last place at which no character can have to do with those before it; 0 if there is none."""
-    return next((place for place in range(len(text) - 1, 0, -1) if _begins(text[place])), 0)
+    """Returns the last index from which on characters are independent of those before it; 0 if there is none."""
+    return next((index for index in range(len(text) - 1, 0, -1) if _begins(text[index])), 0)
 
 
 def _begins(character: str) -> bool:
-    """Whether a character never joins, and is never reordered with, the one before it."""
+    """Returns whether a character never joins, and is never reordered with, the one before it."""
     first = unicodedata.normalize("NFKD", character)[0]
     return not unicodedata.category(first).startswith("M") and ord(first) not in _HANGUL_PARTS

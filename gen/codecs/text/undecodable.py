@@ -1,4 +1,4 @@
-"""What is said of a text that is not in its encoding: the place, what it may be in, and options that read it."""
+"""Errors for a text that is not in its encoding: the place, the likely encoding, and the options that read it."""
 
 import codecs
 import threading
@@ -25,7 +25,7 @@ _NAMES = "latin-1, cp1252, koi8-r, gbk or shift_jis"
 
 
 class Place:
-    """Where a text that is pushed in parts stands now: line and column, from 1, and what is before it on the line."""
+    """The end of a text that is pushed in parts: line and column, from 1, and the characters before it on the line."""
 
     def __init__(self) -> None:
         self.line = self.column = 1
@@ -33,9 +33,9 @@ class Place:
         self._held = ""
 
     def push(self, text: str) -> "Place":
-        """Goes on by a part of the text; returns itself."""
+        """Moves past a part of the text; returns itself."""
         text = self._held + text
-        self._held = "\r" if text.endswith("\r") else ""  # half a CRLF, perhaps
+        self._held = "\r" if text.endswith("\r") else ""  # perhaps half a CRLF
         *whole, last = text.removesuffix("\r").replace("\r\n", "\n").replace("\r", "\n").split("\n")
         if whole:
             self.line += len(whole)
@@ -46,7 +46,7 @@ class Place:
 
 
 class UndecodableError(CorpusError):
-    """A text is not in the encoding in which it is read; `encoding` is the one that it seems to be in."""
+    """A text is not in the encoding in which it is read; `encoding` is the likely one."""
 
     def __init__(self, message: str, hint: str, encoding: str | None) -> None:
         super().__init__(message, hint)
@@ -60,19 +60,19 @@ def conversion(path: Path, encoding: str | None) -> str:
 
 
 class Fault(NamedTuple):
-    """Where a text cannot be decoded."""
+    """The place at which a text cannot be decoded."""
 
     path: Path
     encoding: str  # in which it is read
-    offset: int  # in bytes, of what the file holds
+    offset: int  # in bytes, after decompression
     what: bytes
     place: Place
     after: bytes
-    sample: bytes  # what stands around it
+    sample: bytes  # the bytes around it
 
 
 class _Counted(threading.local):
-    """How many stretches of bytes the error handlers below have met in this thread."""
+    """The number of runs of invalid bytes that the error handlers below have met in this thread."""
 
     number = 0
 
@@ -81,12 +81,12 @@ _counted = _Counted()
 
 
 def num_faults() -> int:
-    """Returns how many stretches of bytes were replaced or skipped in this thread so far."""
+    """Returns how many runs of invalid bytes were replaced or skipped in this thread so far."""
     return _counted.number
 
 
 def handler_name(errors: Errors) -> str:
-    """Returns what a decoder of `codecs` takes for its `errors`; what it replaces or skips is counted."""
+    """Returns the `errors` argument of a decoder of `codecs`; replaced and skipped bytes are counted."""
     return "strict" if errors == "strict" else f"gen-{errors}"
 
 
@@ -163,13 +163,13 @@ def _advice(fault: Fault) -> tuple[str | None, str]:
 
 
 def _what_it_may_be(fault: Fault) -> str:
-    """Returns how the byte is called, with what it is in the encoding of old Windows programs."""
+    """Returns words for the byte, with the character that it is in the encoding of old Windows programs."""
     meant = fault.what[:1].decode("cp1252", "replace")
     return f"this byte (in cp1252 it is {meant})" if meant.isprintable() and meant != "\ufffd" else "this byte"
 
 
 def _utf8_evidence(path: Path) -> tuple[int, int]:
-    """Returns how many stretches of a file are not UTF-8, and how many characters beyond ASCII are."""
+    """Returns how many runs of bytes of a file are not UTF-8, and how many characters beyond ASCII are."""
     decoder = codecs.getincrementaldecoder("utf-8")(handler_name("skip"))
     before, num_good = num_faults(), 0
     for raw in _raw(path):

@@ -1,7 +1,7 @@
-"""The automaton of UTF-8: which byte may come next so that the text can still be valid.
+"""The grammar of UTF-8: an automaton that allows the bytes after which a text can still be valid.
 
-Exact by Unicode 15.0, table 3-7: no overlong form, no surrogate, nothing above U+10FFFF. One state stands between
-characters; the others say how many continuation bytes are missing, and from which range the next one comes.
+Exact by Unicode 15.0, table 3-7: no overlong form, no surrogate, nothing above U+10FFFF. One state is
+between characters; the others hold the number of missing continuation bytes and the range of the next one.
 """
 
 from typing import NamedTuple

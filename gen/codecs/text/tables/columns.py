@@ -1,4 +1,4 @@
-"""Which columns of a table hold the texts and the labels, and whether its first row names them."""
+"""Finds the columns of a table that hold the texts and the labels, and whether its first row names them."""
 
 import re
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Columns(NamedTuple):
     Args:
         names: of all columns; their numbers where the first row does not name them.
         has_header: whether it does.
-        text: the place of the texts among the names.
+        text: the index of the texts among the names.
         label: likewise; None if there are no labels, or they are not asked for.
     """
 
@@ -55,7 +55,7 @@ def has_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
     first, rest = [field.strip() for field in records[0]], records[1:]
     if not _are_names(first):
         return False
-    columns = [[row[place].strip() for row in rest if place < len(row)] for place in range(len(first))]
+    columns = [[row[index].strip() for row in rest if index < len(row)] for index in range(len(first))]
     if any(name in column for name, column in zip(first, columns, strict=True)):
         return False
     if not _NAMES.isdisjoint(field.casefold() for field in first):
@@ -91,9 +91,9 @@ def choose_columns(path: Path, names: Sequence[str], reading: Reading, *, has_he
     """Returns the columns to read. Raises CorpusError if one that is asked for is missing, or it is not clear which."""
     label = None
     if reading.label_column is not None and reading.labels != "none":
-        label = _place_of(path, names, reading.label_column, "--label-column")
+        label = _index_of(path, names, reading.label_column, "--label-column")
     if reading.text_column is not None:
-        text = _place_of(path, names, reading.text_column, "--text-column")
+        text = _index_of(path, names, reading.text_column, "--text-column")
     else:
         text = _likely_text(path, names, label)
     if text == label:
@@ -103,11 +103,11 @@ def choose_columns(path: Path, names: Sequence[str], reading: Reading, *, has_he
     return Columns(tuple(names), has_header, text, label)
 
 
-def _place_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
-    """Returns the place of a column by its name, or else by its number from 1."""
+def _index_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
+    """Returns the index of a column by its name, or else by its number from 1."""
     if names.count(asked) == 1:
         return names.index(asked)
-    folded = [place for place, name in enumerate(names) if name.casefold() == asked.casefold()]
+    folded = [index for index, name in enumerate(names) if name.casefold() == asked.casefold()]
     if len(folded) == 1:
         return folded[0]
     if folded:
@@ -120,7 +120,7 @@ def _place_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
 
 
 def _likely_text(path: Path, names: Sequence[str], label: int | None) -> int:
-    others = [place for place in range(len(names)) if place != label]
+    others = [index for index in range(len(names)) if index != label]
     if len(others) == 1:
         return others[0]
     folded = [name.strip().casefold() for name in names]

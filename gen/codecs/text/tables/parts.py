@@ -1,4 +1,4 @@
-"""Reads a table as text whose documents are its rows; which files are tables.
+"""Reads a table as text whose documents are its rows, and tells which files are tables.
 
 A file is a table by its suffix, or where a column of texts is asked for, unless `--documents` says otherwise. Rows come
 in parts of many, so that a table of millions takes no more memory than its longest row.
@@ -59,7 +59,7 @@ def _part(path: Path, rows: list[Row], *, has_labels: bool) -> TextPart:
     if has_labels:
         found[UNLABELLED] = sum(row.label is None for row in rows)
     joined = "".join(texts)
-    if "\r" in joined or "\0" in joined:  # as only JSON can write them
+    if "\r" in joined or "\0" in joined:  # which only JSON can hold
         texts = [_plain_line_ends(path, row, text) for row, text in zip(rows, texts, strict=True)]
         found[LINE_ENDS], joined = joined.count("\r"), "".join(texts)
     ends = np.cumsum([len(text) for text in texts], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The rows of a table, read as they come: from CSV and the like, or from JSON objects a line.
+"""Reads the rows of a table one by one, from CSV and the like, or from JSON lines.
 
 CSV is read by Python's csv module. The delimiter is the one by which the rows at the beginning have as many fields as
 the first; a row of more fields than columns is an error, for its text may have been cut in two.
@@ -35,14 +35,14 @@ class Row(NamedTuple):
 
 
 class CsvFormat(NamedTuple):
-    """How fields are told apart in a file."""
+    """The format of the fields of a file."""
 
     delimiter: str
     quoting: int
-    skips_space: bool = False  # behind a delimiter
+    skips_space: bool = False  # after a delimiter
 
     def reader(self, lines: Iterator[str]) -> Any:
-        """Returns a reader of the csv module, which stops at what is not as it should be."""
+        """Returns a strict reader of the csv module."""
         csv.field_size_limit(MAX_FIELD)
         return csv.reader(
             lines,
@@ -54,7 +54,7 @@ class CsvFormat(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What is known of a file after a look at its beginning."""
+    """The format and the columns of a file, found at its beginning."""
 
     columns: Columns
     form: CsvFormat | None  # None for JSON
@@ -139,8 +139,8 @@ def _csv_rows(path: Path, lines: Iterator[str], columns: Columns, form: CsvForma
     width, text, label = len(columns.names), columns.text, columns.label
     line = 1
     try:
-        for place, record in enumerate(reader):
-            if place or not columns.has_header:
+        for index, record in enumerate(reader):
+            if index or not columns.has_header:
                 if len(record) > width and any(record[width:]):
                     raise _too_wide(path, record, width, line)
                 yield Row(
@@ -163,7 +163,7 @@ def _too_wide(path: Path, record: Sequence[str], width: int, line: int) -> Corpu
 
 
 def _csv_format(head: str, reading: Reading, *, is_whole: bool) -> tuple[CsvFormat, list[list[str]]]:
-    """Returns how fields are told apart, and the rows of the beginning."""
+    """Returns the format of the fields, and the rows of the beginning."""
     best: tuple[float, CsvFormat, list[list[str]]] | None = None
     for delimiter in _DELIMITERS:
         form, records = _quoted_or_not(head, delimiter, is_whole=is_whole)
@@ -206,7 +206,7 @@ def _records(head: str, form: CsvFormat, *, is_whole: bool) -> tuple[list[list[s
 
 
 def _head(path: Path, reading: Reading) -> tuple[str, bool]:
-    """Returns how a file begins, and whether that is all of it."""
+    """Returns the beginning of a file, and whether that is the whole file."""
     head = ""
     for part in text_parts(path, _plain(reading)):
         if len(head) >= HEAD:

@@ -24,7 +24,7 @@ Data = TypeVar("Data", bound="DataclassInstance")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the files of a corpus become documents; with the codec it decides what is read.
+    """Options of reading the files of a corpus as documents.
 
     Args:
         encoding: of texts without a byte order mark.
@@ -92,7 +92,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How a run trains and when it stops: at the first of `steps`, `epochs`, `minutes` that is reached."""
+    """The settings of training; a run stops at the first of `steps`, `epochs` and `minutes` that it reaches."""
 
     batch_size: int = 64
     accumulate: int = 1  # parts in which each process runs its rows, one after the other, to save memory
@@ -167,7 +167,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """How the next token is chosen; the order of the filters is that of `gen.generation.sampling`."""
+    """The settings of drawing the next token; `gen.generation.sampling` gives the order of the filters."""
 
     temperature: float = 1.0  # 0 takes the likeliest token
     top_k: int | None = None

@@ -22,7 +22,7 @@ from gen.kernels.library import library
 CODES = {"rnn": 0, "lstm": 1, "gru": 2}  # as in stepper.c, as are the numbers below
 LANES = 16  # floats of a vector
 PLACES = 4  # vectors of sums that a block has room for
-MOST = 127.0  # the greatest quantised number
+MAX_QUANTISED = 127.0  # the greatest quantised number
 OFFSET = 128  # what is added to a quantised input, so that it is a byte
 GROUP = 4  # bytes that one instruction multiplies and adds
 HUGE_PAGE = 1 << 21  # bytes
@@ -197,11 +197,11 @@ class StepKernel:
         num_blocks, height, num_inputs = rows.shape  # (blocks, W*16, H)
         if not self.is_int8:
             return _Product(0, height // LANES, self._at(rows.transpose(1, 2)))
-        scales = rows.abs().amax(2) / MOST  # (blocks, W*16)
+        scales = rows.abs().amax(2) / MAX_QUANTISED  # (blocks, W*16)
         whole = (rows / scales.where(scales > 0, 1)[..., None]).round()
         starts = (-OFFSET * whole.sum(2)).to(torch.int32)
         groups = whole.to(torch.int8).view(num_blocks, height, num_inputs // GROUP, GROUP).transpose(1, 2)
-        return _Product(1, height // LANES, self._at(groups), self._at(scales / MOST), self._at(starts))
+        return _Product(1, height // LANES, self._at(groups), self._at(scales / MAX_QUANTISED), self._at(starts))
 
     def _at(self, tensor: Tensor) -> int:
         """Keeps a copy of a tensor and returns where it stands."""

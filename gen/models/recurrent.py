@@ -152,7 +152,7 @@ class RecurrentLM(nn.Module):
 
 
 class Draws(NamedTuple):
-    """Where dropout masks come from, so that a row gets the same mask whichever rows run beside it."""
+    """The random numbers of dropout masks; a row gets the same mask, whichever rows run beside it."""
 
     generator: torch.Generator
     batch_size: int  # rows that masks are drawn for

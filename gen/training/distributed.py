@@ -55,7 +55,7 @@ class Peers:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process decides, writes and prints."""
+        """True for the process that decides, writes and prints."""
         return self.rank == 0
 
     def rows(self, batch_size: int) -> slice:

@@ -1,4 +1,4 @@
-"""What turns gradients into steps: Muon for the matrices of the recurrent layers, AdamW for all other weights.
+"""The optimisers: Muon for the matrices of the recurrent layers, AdamW for all other weights.
 
 Muon (Jordan et al. 2024) makes a step whose singular values are all about one out of a momentum of gradients. In a
 recurrent matrix, which is applied at every token, a few directions else take most of Adam's step: docs/lab-notes.md
@@ -29,7 +29,7 @@ STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum")  # what the optimise
 
 
 class Optimizer(Protocol):
-    """What takes steps: of torch's optimisers the part that a trainer and torch's GradScaler use."""
+    """The part of the interface of torch's optimisers that a trainer and torch's GradScaler use."""
 
     param_groups: list[dict[str, Any]]
     state: dict[Tensor, dict[str, Tensor]]

@@ -29,8 +29,8 @@ SIGNATURES_LEFT_OUT: Final = "time signatures left out"
 
 _INDEX: dict[tuple[int | Fraction, int], int] = {found: index for index, found in enumerate(SIGNATURES)}
 _COMMON_TIME = _INDEX[4, 4]
-_SHORTEST = 4 * GRID_TICKS // DENOMINATORS[-1]  # ticks of a 32nd; all bars are multiples of it
-_LONGEST = MAX_BAR_POSITIONS * POSITION_TICKS
+_TICKS_OF_32ND = 4 * GRID_TICKS // DENOMINATORS[-1]  # every bar is a multiple of it
+_MAX_BAR_TICKS = MAX_BAR_POSITIONS * POSITION_TICKS
 _ALL = 1 << 62
 
 
@@ -163,7 +163,7 @@ def _filled(sections: list[_Section], until: int) -> Iterator[EqualBars]:
 def _cut_bars(start: int, stop: int, denominator: int) -> Iterator[EqualBars]:
     """Yields one bar from `start` to `stop`, both on a 32nd, or the fewest bars that fill this time."""
     while start < stop:
-        lengths = range(min(stop - start, _LONGEST), 0, -_SHORTEST)
+        lengths = range(min(stop - start, _MAX_BAR_TICKS), 0, -_TICKS_OF_32ND)
         signature = next(found for length in lengths if (found := _of_length(length, denominator)) is not None)
         yield EqualBars(start, 1, signature)
         start += bar_ticks(signature)
@@ -171,4 +171,4 @@ def _cut_bars(start: int, stop: int, denominator: int) -> Iterator[EqualBars]:
 
 def _on_32nd(tick: Fraction) -> int:
     """Returns the tick of the 32nd nearest to a tick of the grid."""
-    return int((tick / _SHORTEST + Fraction(1, 2)) // 1) * _SHORTEST
+    return int((tick / _TICKS_OF_32ND + Fraction(1, 2)) // 1) * _TICKS_OF_32ND

@@ -41,7 +41,7 @@ from gen.codecs.beat.vocab import (
 from gen.music.metre import POSITION_TICKS
 from gen.music.score import Tempo, TimeSignature
 
-_SHORTEST: Final = POSITION_TICKS
+_MIN_NOTE_TICKS: Final = POSITION_TICKS
 _DEFAULT_LEVEL: Final = NUM_VELOCITIES // 2  # until the first Velocity
 
 
@@ -180,7 +180,7 @@ class BeatCursor:
         self.program = player
         self.phase = Phase.PITCH
         self.positions = 0
-        self._sound_until(self.time + _SHORTEST)
+        self._sound_until(self.time + _MIN_NOTE_TICKS)
         return ()
 
     def _sound_until(self, end: int) -> None:

@@ -31,13 +31,13 @@ _LEADS = (
     (0xF1, 0xF3, _State(3)),
     (0xF4, 0xF4, _State(3, last=0x8F)),  # above: beyond U+10FFFF
 )
-_LONGEST = 4
+_MAX_BYTES = 4
 _AFTER_LEAD = {byte: state for first, last, state in _LEADS for byte in range(first, last + 1)}
 
 
 def _lead_masks() -> BoolArray:
     """Returns (5, V): row b allows the characters of at most b bytes, and the end."""
-    masks = np.zeros((_LONGEST + 1, VOCAB_SIZE), np.bool_)
+    masks = np.zeros((_MAX_BYTES + 1, VOCAB_SIZE), np.bool_)
     masks[:, END_ID] = True
     for byte, state in _AFTER_LEAD.items():
         masks[state.missing + 1 :, byte] = True
@@ -51,7 +51,7 @@ def _range_mask(state: _State) -> BoolArray:
 
 
 _LEAD_MASKS = _lead_masks()
-_PLAIN_STATES = tuple(_State(missing) for missing in range(1, _LONGEST))
+_PLAIN_STATES = tuple(_State(missing) for missing in range(1, _MAX_BYTES))
 _RANGE_MASKS = {state: _range_mask(state) for state in {*_AFTER_LEAD.values(), *_PLAIN_STATES} - {_BETWEEN}}
 
 
@@ -69,7 +69,7 @@ class Utf8Grammar:
         """
         if self._state.missing:
             return _RANGE_MASKS[self._state]
-        row: BoolArray = _LEAD_MASKS[_LONGEST if budget is None else min(budget, _LONGEST)]
+        row: BoolArray = _LEAD_MASKS[_MAX_BYTES if budget is None else min(budget, _MAX_BYTES)]
         return row
 
     def advance(self, token: int) -> None:

@@ -22,7 +22,7 @@ HEAD = 1 << 16  # characters by which the format of a table is told
 MAX_FIELD = 1 << 26  # characters; what is longer is a quotation mark that was never closed
 _DELIMITERS = (",", "\t", ";", "|")
 _NO_DELIMITER = "\x1f"
-_MOST = 0.8  # of the rows have as many fields as the first, where a delimiter is one
+_MIN_SHARE = 0.8  # of the rows have as many fields as the first, where a delimiter is one
 
 
 class Row(NamedTuple):
@@ -168,7 +168,7 @@ def _csv_format(head: str, reading: Reading, *, is_whole: bool) -> tuple[CsvForm
     for delimiter in _DELIMITERS:
         form, records = _quoted_or_not(head, delimiter, is_whole=is_whole)
         share = 1.0 if records and names_columns(records[0], reading) else _share(records)
-        if share >= _MOST and (best is None or share > best[0]):
+        if share >= _MIN_SHARE and (best is None or share > best[0]):
             best = share, form, records
     return best[1:] if best is not None else _quoted_or_not(head, _NO_DELIMITER, is_whole=is_whole)
 

@@ -115,7 +115,7 @@ def gru_cell(x: Tensor, memory: Memory, weights: Weights) -> Memory:
 
 
 class Cell(NamedTuple):
-    """What the rest of the program must know of a kind of cell."""
+    """A kind of cell."""
 
     step: Callable[[Tensor, Memory, Weights], Memory]
     num_gates: int

@@ -11,7 +11,9 @@ import gen
 
 ROOT = Path(gen.__file__).parent
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.py"))
-NO_OPENINGS = frozenset("What How Where Whether Which Who Whoever Why When If Of So That As".split())
+NO_OPENINGS = frozenset(
+    ["What", "How", "Where", "Whether", "Which", "Who", "Whoever", "Why", "When", "If", "Of", "So", "That", "As"]
+)
 NO_BOUND = re.compile(r"_?(MOST|LEAST|LONGEST|SHORTEST|HIGHEST|LOWEST|LARGEST|SMALLEST)(_|$)")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import gen
+from gen.codec import IdArray
+from gen.codecs.text.char import CharCodec
 from gen.errors import SettingError
 
 
@@ -130,3 +132,17 @@ def test_a_sample_that_cannot_be_written_is_one_error_that_names_the_file(
 def test_a_request_draws_the_same_tokens_each_time(tunes: gen.Run) -> None:
     request = tunes.request(length=30, num_samples=2)
     assert list(tunes.draw(request)) == list(tunes.draw(request))
+
+
+def test_a_prompt_is_encoded_once(plays: gen.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = CharCodec.encode
+
+    def kept(codec: CharCodec, whole: str) -> IdArray:
+        encoded.append(whole)
+        return encode(codec, whole)
+
+    monkeypatch.setattr(CharCodec, "encode", kept)
+    "".join(plays.stream("to be", length=5))
+    plays.sample("or not", length=5, num_samples=3)
+    assert encoded == ["to be", "or not"]

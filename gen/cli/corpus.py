@@ -18,7 +18,7 @@ from gen.cli.parameters import (
 )
 
 if TYPE_CHECKING:
-    from gen.codec import Codec
+    from gen.codec import AnyCodec
     from gen.config import Reading
     from gen.corpus.round_trip import Losses
     from gen.data.report import FileReport, Report
@@ -94,7 +94,7 @@ def show_builtins(*, is_json: bool) -> None:
         print(f"{builtin.name:<12} {builtin.description}")
 
 
-def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, Losses] | None":
+def measure_round_trip(store: "Store", codec: "AnyCodec") -> "tuple[int, Losses] | None":
     """Returns a number of MIDI files, and the losses of their encoding and decoding; None without any, and for text.
 
     Of a large corpus, files at even distances are measured.
@@ -111,7 +111,7 @@ def measure_round_trip(store: "Store", codec: "Codec[Any, Any]") -> "tuple[int, 
     return len(chosen), sum_up(round_trip(codec.read(path), codec) for path in chosen)
 
 
-def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
+def facts(store: "Store", codec: "AnyCodec") -> dict[str, Any]:
     """Returns the facts of a corpus that its report lacks, as JSON data."""
     from gen.corpus.prepare import codec_reason
 
@@ -126,7 +126,7 @@ def facts(store: "Store", codec: "Codec[Any, Any]") -> dict[str, Any]:
     }
 
 
-def description(store: "Store", codec: "Codec[Any, Any]", trip: "tuple[int, Losses] | None") -> list[str]:
+def description(store: "Store", codec: "AnyCodec", trip: "tuple[int, Losses] | None") -> list[str]:
     """Returns the lines that people read."""
     from gen.corpus.prepare import codec_reason
     from gen.data.report import STATUSES

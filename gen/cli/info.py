@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gen.cli.parameters import Json, RunName
 
 if TYPE_CHECKING:
-    from gen.codec import Codec
+    from gen.codec import AnyCodec
     from gen.runs.header import RunHeader
 
 
@@ -31,7 +31,7 @@ def info(
         print(f"{name.replace('_', ' '):>10}  {words(value)}")
 
 
-def facts_of(path: Path, header: "RunHeader", codec: "Codec[Any, Any]") -> dict[str, Any]:
+def facts_of(path: Path, header: "RunHeader", codec: "AnyCodec") -> dict[str, Any]:
     """Returns the facts about a run, without the lists of symbols and documents."""
     data = header.to_json()
     sources = [Path(source).name or source for source in header.corpus.options.sources]

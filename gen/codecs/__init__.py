@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from gen.codec import Codec
+from gen.codec import AnyCodec
 from gen.errors import CheckpointError
 
 _CODECS = {
@@ -28,7 +28,7 @@ def codec_names() -> tuple[str, ...]:
     return tuple(_CODECS)
 
 
-def load_codec(spec: Mapping[str, Any]) -> Codec[Any, Any]:
+def load_codec(spec: Mapping[str, Any]) -> AnyCodec:
     """Returns the codec that `codec.spec()` described.
 
     Raises:
@@ -38,7 +38,7 @@ def load_codec(spec: Mapping[str, Any]) -> Codec[Any, Any]:
     if not isinstance(name, str) or name not in _CODECS:
         raise CheckpointError(f"codec: unknown ({name})", hint=f"this version knows {', '.join(_CODECS)}")
     module, kind = _CODECS[name]
-    codec: Codec[Any, Any] = getattr(import_module(module), kind).from_spec(dict(spec))
+    codec: AnyCodec = getattr(import_module(module), kind).from_spec(dict(spec))
     if spec.get("version") != codec.spec()["version"]:
         raise CheckpointError(
             f"codec {name}: of another version ({spec.get('version')})",

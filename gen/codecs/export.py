@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gen.codec import Codec, decode, stream
+from gen.codec import AnyCodec, decode, stream
 from gen.errors import CorpusError, SettingError
 from gen.files import write_atomically
 from gen.music.midi.recognise import MIDI_SUFFIXES, is_midi
@@ -28,7 +28,7 @@ SUFFIXES = (".txt", *MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES, ".json")
 class Document(NamedTuple):
     """A text or a Score with the codec that makes tokens of it."""
 
-    codec: Codec[Any, Any]
+    codec: AnyCodec
     whole: Any
     tokens: Sequence[int] | None = None  # None for those that the codec makes of it
     lines: Iterable[Any] | None = None  # of a .txt of music; None for the pieces of its tokens
@@ -58,7 +58,7 @@ def check_target(path: Path, *, font: Path | None = None) -> None:
         raise SettingError(f"--soundfont: only for .wav ({path})")
 
 
-def check_kind(path: Path, codec: Codec[Any, Any]) -> None:
+def check_kind(path: Path, codec: AnyCodec) -> None:
     """Raises SettingError if text is to become music, sound or a picture."""
     if codec.kind == "text" and path.suffix.lower() in (*MIDI_SUFFIXES, SOUND_SUFFIX, *ROLL_SUFFIXES):
         raise SettingError(f"{path}: text cannot be written as {path.suffix}", hint="use .txt or .json")
@@ -119,7 +119,7 @@ def write_document(path: Path, document: Document, *, font: Path | None = None) 
         codec.write(path, whole)
 
 
-def tokens_to_json(codec: Codec[Any, Any], tokens: Sequence[int]) -> str:
+def tokens_to_json(codec: AnyCodec, tokens: Sequence[int]) -> str:
     """Returns the content of a file of token ids."""
     data = {"format": FORMAT, "version": VERSION, "codec": codec.spec(), "tokens": list(tokens)}
     return json.dumps(data, ensure_ascii=False) + "\n"
@@ -146,7 +146,7 @@ def _tokens(document: Document) -> list[int]:
     return [int(token) for token in document.codec.encode(adapted.whole)]
 
 
-def _left_out(source: Path, codec: Codec[Any, Any]) -> Counter[str]:
+def _left_out(source: Path, codec: AnyCodec) -> Counter[str]:
     """Returns the number of notes and events of a MIDI file that its ids lack, by their kind."""
     from gen.music.midi.census import LEFT_OUT
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from gen.codec import Codec, Part
+from gen.codec import AnyCodec, Part
 from gen.codecs.beat import layout as beat_layout
 from gen.codecs.text import char
 from gen.codecs.text.byte import ByteCodec
@@ -119,7 +119,7 @@ class Encoder:
 
     def __init__(
         self,
-        codec: Codec[Any, Any],
+        codec: AnyCodec,
         writer: StoreWriter,
         progress: Progress,
         *,

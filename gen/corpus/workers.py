@@ -31,7 +31,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from gen.codec import Codec, Part
+from gen.codec import AnyCodec, Part
 from gen.codecs import load_codec
 from gen.corpus.hashing import HashedFile
 from gen.corpus.resource_limits import ResourceLimits, is_time_up, limit_memory, limited_time
@@ -71,7 +71,7 @@ class Workers:
     """
 
     def __init__(
-        self, codec: Codec[Any, Any], files: Sequence[HashedFile], *, num_workers: int, limits: ResourceLimits = _LIMITS
+        self, codec: AnyCodec, files: Sequence[HashedFile], *, num_workers: int, limits: ResourceLimits = _LIMITS
     ) -> None:
         owners = _owners(files, num_workers=num_workers)
         shares: list[list[Path]] = [[] for _ in range(num_workers)]
@@ -113,7 +113,7 @@ class Workers:
 class _Worker:
     """A process that encodes a share of the files; a new process replaces one that dies."""
 
-    def __init__(self, codec: Codec[Any, Any], share: Sequence[Path], limits: ResourceLimits) -> None:
+    def __init__(self, codec: AnyCodec, share: Sequence[Path], limits: ResourceLimits) -> None:
         self._codec = codec
         self._share = share
         self._limits = limits
@@ -183,9 +183,7 @@ class _Worker:
 
 
 @contextmanager
-def file_encoder(
-    codec: Codec[Any, Any], files: Sequence[HashedFile], *, num_workers: int | None
-) -> Iterator[EncodeFile]:
+def file_encoder(codec: AnyCodec, files: Sequence[HashedFile], *, num_workers: int | None) -> Iterator[EncodeFile]:
     """Yields a function that encodes a file; it must be called for each of the files, in their order.
 
     Args:
@@ -210,7 +208,7 @@ def work(job: Mapping[str, Any], out: IO[bytes]) -> None:
             _write_reply(codec, Path(path), out, limits)
 
 
-def _write_reply(codec: Codec[Any, Any], path: Path, out: IO[bytes], limits: ResourceLimits) -> None:
+def _write_reply(codec: AnyCodec, path: Path, out: IO[bytes], limits: ResourceLimits) -> None:
     """Writes `{"parts": [[BYTES, DTYPE, FINDINGS], ...]}` or `{"refused": WHY}` as a line of JSON, then the ids."""
     parts: list[Part] = []
     try:
@@ -261,7 +259,7 @@ def _start() -> "subprocess.Popen[bytes]":
     return process
 
 
-def _num_workers(codec: Codec[Any, Any], files: Sequence[HashedFile], *, wanted: int | None) -> int:
+def _num_workers(codec: AnyCodec, files: Sequence[HashedFile], *, wanted: int | None) -> int:
     """Returns the number of workers; 0 without an interpreter to start, or if a spec cannot rebuild the codec."""
     if wanted is None:
         wanted = max(1, min(num_cpus(), sum(map(_load, files)) // _MIN_BYTES_PER_WORKER))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gen.codec import Codec, decode, stream
+from gen.codec import AnyCodec, decode, stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Prompt:
         unknown: a line for each thing in the document that the model does not know.
     """
 
-    codec: Codec[Any, Any]
+    codec: AnyCodec
     whole: Any
     ids: list[int]
     unknown: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, codec: Codec[Any, Any], whole: Any) -> "Prompt":
+    def of(cls, codec: AnyCodec, whole: Any) -> "Prompt":
         """Returns the prompt. Raises SettingError or MidiError if the codec cannot say it."""
         if whole is None:
             return cls(codec, None, [])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.analysis.yardsticks import bz2_bits_per_char, yardsticks
-from gen.codec import Codec, IdArray, decode
+from gen.codec import AnyCodec, Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.codecs.music_codec import with_controls
 from gen.codecs.text.char import UnknownCharacterError
@@ -32,7 +32,7 @@ OnProgress = Callable[[int, int], None]
 class Recorded(NamedTuple):
     """The recorded training data of a run that is resumed or measured."""
 
-    codec: Codec[Any, Any]
+    codec: AnyCodec
     label_names: tuple[str, ...]
     key: str  # of its store
     valid_key: str
@@ -63,7 +63,7 @@ class PreparedCorpus:
     """
 
     options: CorpusOptions
-    codec: Codec[Any, Any]
+    codec: AnyCodec
     label_names: tuple[str, ...]
     store: Store
     valid_store: Store
@@ -115,7 +115,7 @@ def _open_corpus(
 
 def validation_file(
     options: CorpusOptions,
-    codec: Codec[Any, Any],
+    codec: AnyCodec,
     label_names: Sequence[str],
     on_progress: OnProgress | None = None,
     *,
@@ -134,7 +134,7 @@ def validation_file(
 
 def other_excerpt(
     sources: Sequence[str],
-    codec: Codec[Any, Any],
+    codec: AnyCodec,
     options: CorpusOptions,
     label_names: Sequence[str],
 ) -> StoredExcerpt:
@@ -165,7 +165,7 @@ def kept_store(sources: Sequence[str], key: str | None) -> Store | None:
         raise CorpusError(f"{place}: {what}", hint=hint) from err
 
 
-def neutral_ids(codec: Codec[Any, Any], ids: IdArray) -> IdArray:
+def neutral_ids(codec: AnyCodec, ids: IdArray) -> IdArray:
     """Returns (N,) ids with all controls as if nothing were known of them."""
     return ids if codec.controls is None else codec.controls.neutral().astype(ids.dtype)[ids]
 
@@ -179,7 +179,7 @@ def _prepared(
     alphabet: str = "",
 ) -> Store:
     """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
-    codec: str | Codec[Any, Any] = options.codec
+    codec: str | AnyCodec = options.codec
     kind = None if recorded is None else recorded.codec.kind
     if options.controls:
         store = prepare(
@@ -211,7 +211,7 @@ def _alphabet_of_validation(options: CorpusOptions, stdin: StandardInput) -> str
     return alphabet
 
 
-def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[Codec[Any, Any], tuple[str, ...]]:
+def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[AnyCodec, tuple[str, ...]]:
     """Returns the codec and the labels of a run: those that it had, or else those of its corpus and of its base."""
     if recorded is not None and recorded.key in (store.key, *store.older_keys):
         return recorded.codec, recorded.label_names
@@ -222,7 +222,7 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
 
 
 def _parts(
-    options: CorpusOptions, store: Store, codec: Codec[Any, Any], label_names: Sequence[str]
+    options: CorpusOptions, store: Store, codec: AnyCodec, label_names: Sequence[str]
 ) -> tuple[Excerpt, Excerpt, Excerpt]:
     """Returns the parts of a store to train, validate and test on. Raises CorpusError if a test was asked in vain."""
     parts = split(
@@ -241,7 +241,7 @@ def _parts(
     return train, valid, test
 
 
-def _excerpt(store: Store, codec: Codec[Any, Any], label_names: Sequence[str]) -> StoredExcerpt:
+def _excerpt(store: Store, codec: AnyCodec, label_names: Sequence[str]) -> StoredExcerpt:
     """Returns all of a store; its labels are matched to the model's by name."""
     labels = _matched_labels(store, label_names)
     ids, stretches = neutral_ids(codec, store.ids), whole(store.starts, labels)
@@ -300,7 +300,7 @@ def bits_of(material: PreparedCorpus) -> dict[str, float]:
     return bits
 
 
-def _num_units(excerpt: Excerpt, codec: Codec[Any, Any]) -> int:
+def _num_units(excerpt: Excerpt, codec: AnyCodec) -> int:
     units = codec.units()
     if units[:-2].min() == units[:-2].max():  # a character each, a byte each: nothing to look up
         return excerpt.stretches.num_tokens * int(units[0])

@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 import torch
 
 from gen.analysis.evaluate import Evaluation, evaluate
-from gen.codec import Codec, decode
+from gen.codec import AnyCodec, decode
 from gen.codecs import load_codec
 from gen.codecs.envelope import read_envelopes
 from gen.codecs.export import Document, check_target, write_document
@@ -53,7 +53,7 @@ class Run:
         self.name = header.run
         self.label_names = header.labels
         self.config = header.model
-        self.codec: Codec[Any, Any] = load_codec(header.codec)
+        self.codec: AnyCodec = load_codec(header.codec)
         self._check_sizes(tensors)
         self.model = RecurrentLM(self.config)
         self.model.load_state_dict(tensors, strict=False)

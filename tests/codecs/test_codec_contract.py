@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gen.codec import Codec, Grammar, IdArray, decode, stream
+from gen.codec import AnyCodec, Grammar, IdArray, decode, stream
 from gen.codecs import load_codec
 from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
@@ -43,7 +43,7 @@ class Case(NamedTuple):
     """A codec, and a document that it should hold without loss."""
 
     name: str
-    codec: Callable[[], Codec[Any, Any]]
+    codec: Callable[[], AnyCodec]
     whole: Any
     num_units: int
 
@@ -60,7 +60,7 @@ CASES = [
 OTHER_TUNE = Score(
     (Track((Note(0, 9600, 30, 64),), program=70),), ticks_per_beat=384, time_signatures=(TimeSignature(0, 7, 8),)
 )
-OTHERS: dict[str, Codec[Any, Any]] = {
+OTHERS: dict[str, AnyCodec] = {
     "char": CharCodec.build("other"),
     "byte": ByteCodec(),
     "performance": PerformanceCodec().fitted(PerformanceCodec().encode(OTHER_TUNE)),
@@ -281,19 +281,19 @@ def test_ids_without_controls_are_neutral_already(case: Case) -> None:
         assert decode(codec, neutral[codec.encode(case.whole)].tolist()) == decode(codec, codec.encode(case.whole))
 
 
-def as_nothing_asked(codec: Codec[Any, Any], ids: IdArray) -> list[int]:
+def as_nothing_asked(codec: AnyCodec, ids: IdArray) -> list[int]:
     """Returns ids as a grammar has them of which nothing is asked."""
     known: list[int] = (ids if codec.controls is None else codec.controls.neutral()[ids]).tolist()
     return known
 
 
-def fresh_grammar(codec: Codec[Any, Any]) -> Grammar:
+def fresh_grammar(codec: AnyCodec) -> Grammar:
     grammar = codec.grammar()
     assert grammar is not None
     return grammar
 
 
-def masked_walk(codec: Codec[Any, Any], budget: int, random: np.random.Generator) -> list[int]:
+def masked_walk(codec: AnyCodec, budget: int, random: np.random.Generator) -> list[int]:
     """Returns ids drawn evenly among those that the grammar allows, up to end or the budget."""
     grammar = fresh_grammar(codec)
     ids: list[int] = []
@@ -307,9 +307,7 @@ def masked_walk(codec: Codec[Any, Any], budget: int, random: np.random.Generator
     return ids
 
 
-def draw(
-    grammar: Grammar, budget: int | None, codec: Codec[Any, Any], random: np.random.Generator, *, may_end: bool
-) -> int:
+def draw(grammar: Grammar, budget: int | None, codec: AnyCodec, random: np.random.Generator, *, may_end: bool) -> int:
     """Draws one of the ids that are allowed, evenly."""
     allowed = grammar.allowed(budget)
     assert allowed.shape == (len(codec.vocab),)

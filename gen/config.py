@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 CellName = Literal["rnn", "lstm", "gru"]
 Precision = Literal["fp32", "bf16", "fp16"]
-DOCUMENTS = ("auto", "files", "lines", "blank")  # what makes a document of a text; all else is a separator
+DOCUMENTS = ("auto", "files", "lines", "blank")  # words for the documents of a text; any other word is a separator
 Normalize = Literal["none", "nfc", "nfkc"]
 MAX_SAMPLES = 65536  # rows of one batch
-MAX_LIMIT_SHARE = 10**9  # steps, epochs or minutes: progress is measured against it, so it is finite
+MAX_LIMIT = 10**9  # steps, epochs or minutes: finite, since progress is measured against it
 Data = TypeVar("Data", bound="DataclassInstance")
 
 
@@ -29,14 +29,14 @@ class Reading:
     Args:
         encoding: of texts without a byte order mark.
         labels: "folders" makes the first sub-folders' names labels, where two or more of them hold used files.
-        documents: what makes a document of a text: "files", "lines", "blank" (what stands between blank lines), or
-            else whatever stands between separators such as this one; "auto" takes the rows of tables
-            (`gen.codecs.text.tables`), and other files whole.
-        text_column: of tables, by its name or its number from 1; None for the one that is called as texts are.
-        label_column: likewise, of labels; None for none. Numbers may be integers.
-        errors: what becomes of bytes that are not in the encoding: an error, U+FFFD, or nothing.
+        documents: the documents of a text: "files", "lines", "blank" (the text between blank lines), "auto" (the rows
+            of tables, see `gen.codecs.text.tables`, and other files whole), or any other word: the text between
+            separators equal to it.
+        text_column: the column of texts in tables, by its name or its number from 1; None to find it by usual names.
+        label_column: the column of labels, likewise; None for no labels. Numbers may be integers.
+        errors: bytes that are not in the encoding are an error, become U+FFFD, or are left out.
         normalize: the normal form of Unicode into which texts are brought.
-        unknown: what becomes of characters that a codec with an alphabet of its own lacks: an error, or nothing.
+        unknown: characters that are missing in a codec's fixed alphabet are an error, or are left out.
     """
 
     encoding: str = "utf-8"
@@ -78,7 +78,7 @@ class ModelConfig:
     dropout: float = 0.0
     is_tied: bool = False  # the output layer shares the embedding's weights
     num_labels: int = 0
-    has_variations: bool = False  # it is told in training what was varied
+    has_variations: bool = False  # training marks the segments that are varied
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, get_args(CellName))
@@ -95,14 +95,14 @@ class TrainingConfig:
     """The settings of training; a run stops at the first of `steps`, `epochs` and `minutes` that it reaches."""
 
     batch_size: int = 64
-    accumulate: int = 1  # parts in which each process runs its rows, one after the other, to save memory
+    accumulate: int = 1  # parts of a process's rows that run one after the other, to save memory
     bptt: int = 128
     learning_rate: float = 3e-3
     matrix_share: float = 0.0  # Muon's rate for recurrent matrices, against the learning rate; 0 for AdamW
     warmup_steps: int = 50
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    reset_rate: float = 0.05  # how often a row starts from a fresh state though its document goes on
+    reset_rate: float = 0.05  # share of windows that start from a fresh state although their document goes on
     seed: int = 0
     precision: Precision = "fp32"
     steps: int | None = None
@@ -126,7 +126,7 @@ class TrainingConfig:
         _check_range("patience", self.patience, least=0)
         for name, limit in (("steps", self.steps), ("epochs", self.epochs), ("minutes", self.minutes)):
             if limit is not None:
-                _check_range(name, limit, least=0, most=MAX_LIMIT_SHARE)
+                _check_range(name, limit, least=0, most=MAX_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ def _check_encoding(encoding: str) -> None:
 
 
 def _check_documents(documents: str) -> None:
-    """Raises SettingError if there is no separator, or if it is rather one of the words misspelt."""
+    """Raises SettingError if the separator is empty or looks like a misspelt word."""
     if not documents:
         raise SettingError("--documents: an empty separator", hint=f"choose one of {', '.join(DOCUMENTS)}, or a text")
     near = difflib.get_close_matches(documents.lower(), DOCUMENTS, n=1)

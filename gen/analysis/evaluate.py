@@ -1,12 +1,12 @@
 """The nats that a model pays for each token of a corpus, such as one that it was not trained on.
 
-Carried: each stretch in one pass from a fresh state, so that every token has all that went before as its context.
-Windows of N: the targets of each stretch are tiled in windows of N, each from a fresh state, its first input the token
-before it. Both count the same targets: the ids of a stretch, and `end` where its document really ends there.
+Carried: each stretch is one pass from a fresh state, so the context of a token is everything before it in the stretch.
+Windows of N: the targets of each stretch are tiled in windows of N tokens, each from a fresh state; the first input of
+a window is the token before it. Both count the same targets: the ids of a stretch, and `end` if it ends its document.
 
-Passes run side by side as rows, the longest first, so that those which have ended are always the last rows and are cut
-off; what is padded counts nothing, and no result depends on what runs beside it beyond the rounding of float32. Long
-passes go in chunks of time with carried state, so memory is bounded whatever the stretches and the vocabulary.
+Passes run side by side as rows, the longest first, so that the rows that have ended are always the last, and are cut
+off. Padding counts nothing, and a result depends on the rows beside it only through the rounding of float32. Long
+passes run in chunks of time with carried state, so memory is bounded for any stretches and any vocabulary.
 """
 
 import math
@@ -32,9 +32,9 @@ from gen.models.recurrent import State
 MAX_TOKENS = 1 << 15  # of a chunk, all rows together: bounds the layers' activations
 MAX_LOGITS = 1 << 24  # of a chunk: 64 MiB in float32
 MAX_ROWS = 512
-MAX_UNKNOWN = 10  # symbols that are named of those left out
+MAX_UNKNOWN = 10  # symbols left out that a report names
 MIN_CHUNK = 64  # tokens a row: below it the kernels' fixed cost shows
-IGNORED = -1  # the target of a padded place
+IGNORED = -1  # the target at padding
 
 OnProgress = Callable[[int, int], None]
 

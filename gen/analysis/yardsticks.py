@@ -4,7 +4,7 @@ They are counted on the training stretches and measured on the validation stretc
 evaluation's: the ids of a stretch, and `end` where its document really ends there. `begin` is never a target.
 
     uniform   ln(V - 1) for every target
-    unigram   how often each id was a target, one added to every count
+    unigram   the number of times that each id was a target, plus one
     trigram   interpolated by Witten & Bell 1991: with c(h) targets seen after h and t(h) different ones among them,
               P(w | h) = (c(h w) + t(h) P(w | shorter h)) / (c(h) + t(h)), from two ids before w down to none and then
               to 1 / (V - 1); before a stretch's first id stands `begin`, twice
@@ -22,7 +22,7 @@ from gen.data.split import Excerpt
 from gen.data.stretches import Columns, Stretches
 from gen.errors import CorpusError
 
-MAX_TRAIN_TOKENS = 4_000_000  # of a larger corpus every n-th stretch is read, and no more tokens than this
+MAX_TRAIN_TOKENS = 4_000_000  # of a larger corpus every n-th stretch is read, up to this number of tokens
 MAX_VALID_TOKENS = 1_000_000
 MAX_VOCAB_SIZE = 2_000_000  # its cube is the largest below 2^63
 

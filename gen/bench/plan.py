@@ -9,7 +9,7 @@ import torch
 from gen.codec import Grammar
 from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig, TrainingSettings
 from gen.errors import SettingError
-from gen.models.device import choose_device
+from gen.models.device import FEW_ROWS, choose_device
 from gen.runs.run import load
 from gen.training.recipe import CorpusSummary, choose_recipe
 
@@ -35,7 +35,7 @@ class Plan:
     begin: int | None = None  # the first input; None for the last id but one
     new_grammar: Callable[[], Grammar | None] = lambda: None
     rows: tuple[int, ...] = (1, 8, 64)  # samples drawn side by side
-    few_rows: int = 8  # fewer rows are sampled on one thread, unless `threads` is given
+    few_rows: int = FEW_ROWS  # fewer rows are sampled on one thread, unless `threads` is given
     threads: int | None = None  # None for torch's own number
     seconds: float = 0.8  # for one turn of one contender
 

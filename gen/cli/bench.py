@@ -75,7 +75,6 @@ def bench(
     from gen.bench.measure import measure
     from gen.bench.plan import plan_of_run, plan_of_sizes
     from gen.cli.console import write_json
-    from gen.cli.sampling import FEW_SAMPLES
 
     sizes = given(
         cell=cell,
@@ -88,7 +87,7 @@ def bench(
         precision=None if precision == "auto" else precision,
     )
     rows = tuple(num_samples) if num_samples else None
-    options = given(device=device, threads=threads, seconds=seconds, few_rows=FEW_SAMPLES, rows=rows)
+    options = given(device=device, threads=threads, seconds=seconds, rows=rows)
     plan = plan_of_sizes(sizes, **options) if run is None else plan_of_run(run, sizes, **options)
     with turn_display(plan) as on_turn:
         report = measure(plan, on_turn)

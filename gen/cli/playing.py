@@ -133,11 +133,10 @@ class _StatusLine:
 
 def loaded_music(name: str) -> "Run":
     """Returns a run that writes music. Raises GenError."""
-    import torch
-
+    from gen.models.device import limit_threads
     from gen.runs.run import load
 
-    torch.set_num_threads(1)
+    limit_threads(1)
     run = load(name)
     if run.codec.kind == "text":
         raise SettingError(f"{run.name}: writes text; only music can be played", hint=f"gen sample {name}")

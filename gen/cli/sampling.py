@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from gen.runs.request import SampleSettings
     from gen.runs.run import Run
 
-FEW_SAMPLES = 8  # below it one thread is as fast as two, and does not wait for the other on a busy machine
-
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -169,12 +167,10 @@ def _paths(output: Output, *, count: int, length: int | None) -> list[Path]:
 
 
 def _loaded(name: str, *, count: int) -> "Run":
-    import torch
-
+    from gen.models.device import limit_threads
     from gen.runs.run import load
 
-    if count < FEW_SAMPLES:
-        torch.set_num_threads(1)
+    limit_threads(count)
     return load(name)
 
 

@@ -19,7 +19,7 @@ WHOLE_DOCUMENTS_FROM = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Excerpt:
-    """Stretches of a corpus with all that is needed to read them: what is trained on, or what is measured.
+    """Stretches of a corpus, to train or to measure on, with the ids that they are cut from.
 
     Args:
         ids: (N,) of the whole corpus, without begin and end.
@@ -156,7 +156,7 @@ def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: 
         if fraction == 0 or wanted == 0:
             continue
         is_drawn = _fits(sizes, order, wanted)
-        if not is_drawn.any():  # copies of few documents and nothing else: the smallest group, or copies on both sides
+        if not is_drawn.any():  # all groups of copies are too large: the smallest is drawn, and cut if need be
             smallest = order[looked_up(sizes, order) == sizes[order].min()].min()
             is_drawn = order == smallest
         is_group = np.zeros(num_documents, np.bool_)
@@ -169,14 +169,14 @@ def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: 
 
 
 def _permutation(count: int, seed: int) -> IndexArray:
-    """Returns the places of so many in random order, which does not depend on their type."""
+    """Returns 0 to count - 1 in random order, which does not depend on their type."""
     kind = torch.from_numpy(np.empty(0, index_type(count))).dtype
     found: IndexArray = torch.randperm(count, dtype=kind, generator=torch.Generator().manual_seed(seed)).numpy()
     return found
 
 
 def _fits(sizes: IndexArray, order: IndexArray, room: int) -> NDArray[np.bool_]:
-    """Returns (N,) which of things that come in some order are taken, each if there is still room for its size."""
+    """Returns (N,) whether each item of an order is taken: it is if its size fits into the room that is left."""
     is_taken = np.zeros(len(order), np.bool_)
     for start in range(0, len(order), CHUNK):
         sizes_here = sizes[order[start : start + CHUNK]]

@@ -1,6 +1,6 @@
-"""The folder of a run that is to be trained: its name, and the right to write into it.
+"""The folder of a run that is trained: its name, and the lock on it.
 
-A run may be copied to any machine, so a name that Windows reserves for a device, or cannot keep, names no new run.
+A run may be copied to any machine, so a new run gets no name that Windows reserves for a device or cannot store.
 """
 
 import re
@@ -19,21 +19,21 @@ RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u0
 
 @contextmanager
 def claimed(out: Path, run: str, *, resume: bool) -> Iterator[FolderLock]:
-    """Makes the run's folder and holds its lock; if the block fails, a new folder that is still empty vanishes.
+    """Makes the run's folder and holds its lock; if the block fails, removes the folder if it is new and empty.
 
     The folder is made at once, so that a run that is killed early can be resumed.
 
     Raises:
-        SettingError: it is no name, there is such a run already, or another process trains it.
-        CheckpointError: there is no such run to resume.
+        SettingError: the name is not allowed, the run exists already, or another process trains it.
+        CheckpointError: the run to resume does not exist.
     """
     folder = out / run
     is_made = _make(folder, run, resume=resume)
     lock = FolderLock(folder)
     try:
         if not resume:
-            _check_new(folder)  # now that no other process can finish one meanwhile
-        if lock.is_held:  # or else what looks left over may be what another process is writing
+            _check_new(folder)  # under the lock: no other process can finish one meanwhile
+        if lock.is_held:  # without it these may be files that another process is writing
             remove_leftovers(folder, MODEL_FILE, TRAINING_FILE, METRICS_FILE)
             remove_leftovers(folder / SAMPLES, "step-*")
         yield lock

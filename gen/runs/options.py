@@ -1,4 +1,4 @@
-"""Options of a run's corpus: which files it is, how they are read, and how they are split."""
+"""The options of a run's corpus: its files, how they are read, and how they are split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ from gen.runs.base import Base
 
 VALID_FRACTION = 0.1
 
-# Options that came after the first checkpoints: there only if they say something, so that headers stay as they were.
+# Options that are younger than the first checkpoints: written only if they differ, so that headers stay as they were.
 LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
     "test_fraction": 0.0,
     "documents": "auto",
@@ -55,7 +55,7 @@ class CorpusOptions:
         return self.valid_fraction if self.valid_file is None else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the options as JSON data, those of the reading among the others; see `LEFT_OUT_AT_DEFAULT`."""
+        """Returns the options as flat JSON data, with those of `Reading`, without `LEFT_OUT_AT_DEFAULT`."""
         names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
         options = {name: getattr(self, name) for name in names} | to_json(self.reading)
         if self.base is not None:

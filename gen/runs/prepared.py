@@ -23,28 +23,32 @@ from gen.errors import CorpusError
 from gen.runs.options import CorpusOptions
 from gen.training.recipe import MIN_BPTT, CorpusSummary
 
-MAX_LABELS = 4096  # each is a row of weights; what has more is rather a column of numbers or of texts
-YARDSTICK_TOKENS = 1 << 20  # of the validation that bz2 is measured on
+MAX_LABELS = 4096  # each is a row of weights; a column with more holds numbers or texts instead
+MAX_BZ2_TOKENS = 1 << 20  # of the validation part, that bz2 compresses
 
 OnProgress = Callable[[int, int], None]
 
 
 class Recorded(NamedTuple):
-    """The recorded training data of a run that is resumed or measured."""
+    """The corpus of a run that is resumed or measured, as its checkpoint keeps it.
+
+    Args:
+        key: of the corpus's store.
+        valid_key: of the store of the validation part.
+        is_corpus_named: whether the user names the files again; then they are read, else the store may be enough.
+        is_valid_file_named: the same for the validation file.
+    """
 
     codec: AnyCodec
     label_names: tuple[str, ...]
-    key: str  # of its store
+    key: str
     valid_key: str
-    is_corpus_named: bool = False  # its files are named anew, so they are read: the store is not merely looked up
+    is_corpus_named: bool = False
     is_valid_file_named: bool = False
 
 
 class StoredExcerpt(NamedTuple):
-    """An excerpt to measure on, and the store that it is taken from.
-
-    Its controls are neutral: they say nothing of what comes next.
-    """
+    """An excerpt to measure on, and the store that it is taken from; its controls are neutral."""
 
     store: Store
     excerpt: Excerpt
@@ -57,9 +61,9 @@ class PreparedCorpus:
     Args:
         store: of the corpus.
         valid_store: the one that `valid` is taken from: that of the validation file, else that of the corpus.
-        train: what is trained on.
-        valid: what is validated, controls neutral; it may have no stretch.
-        test: the same for the test; it has stretches only with a `test_fraction`.
+        train: the training part.
+        valid: the validation part, its controls neutral; it may have no stretch.
+        test: the test part, its controls neutral; it has stretches only with a `test_fraction`.
     """
 
     options: CorpusOptions
@@ -83,8 +87,8 @@ def open_corpus(
     """Prepares and splits a corpus.
 
     Args:
-        recorded: of a run that goes on or is measured: its codec is used again, and if what a store was made of cannot
-            be read again, the store is taken from the cache.
+        recorded: of a run that is resumed or measured: its codec is used again, and a store whose files cannot be read
+            again is taken from the cache.
 
     Raises CorpusError or SettingError.
     """
@@ -140,7 +144,7 @@ def other_excerpt(
 ) -> StoredExcerpt:
     """Prepares another corpus with a model's codec; its labels are matched to the model's by name.
 
-    The columns of the model's own corpus are those of tables alone, and of what cannot be told by its name.
+    The columns of the model's own corpus apply to tables, and to sources that may hold tables.
     """
     reading = options.reading
     if not any(source == "-" or Path(source).is_dir() or has_table_suffix(Path(source)) for source in sources):
@@ -149,7 +153,7 @@ def other_excerpt(
 
 
 def kept_store(sources: Sequence[str], key: str | None) -> Store | None:
-    """Returns the store of a corpus that cannot be read again; None where it can be.
+    """Returns the store of a corpus whose files cannot be read again; None if they can.
 
     Raises CorpusError if the cache does not hold it.
     """
@@ -166,7 +170,7 @@ def kept_store(sources: Sequence[str], key: str | None) -> Store | None:
 
 
 def neutral_ids(codec: AnyCodec, ids: IdArray) -> IdArray:
-    """Returns (N,) ids with all controls as if nothing were known of them."""
+    """Returns (N,) ids with neutral controls, which say nothing of the music that follows."""
     return ids if codec.controls is None else codec.controls.neutral().astype(ids.dtype)[ids]
 
 
@@ -178,7 +182,7 @@ def _prepared(
     *,
     alphabet: str = "",
 ) -> Store:
-    """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
+    """Prepares the corpus; with controls a second time, once the codec that suits it is known."""
     codec: str | AnyCodec = options.codec
     kind = None if recorded is None else recorded.codec.kind
     if options.controls:
@@ -212,7 +216,7 @@ def _alphabet_of_validation(options: CorpusOptions, stdin: StandardInput) -> str
 
 
 def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> tuple[AnyCodec, tuple[str, ...]]:
-    """Returns the codec and the labels of a run: those that it had, or else those of its corpus and of its base."""
+    """Returns the codec and the labels of a run: the recorded ones, or else those of its corpus and of its base."""
     if recorded is not None and recorded.key in (store.key, *store.older_keys):
         return recorded.codec, recorded.label_names
     codec = load_codec(store.codec_spec).fitted(store.ids)
@@ -224,7 +228,7 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
 def _parts(
     options: CorpusOptions, store: Store, codec: AnyCodec, label_names: Sequence[str]
 ) -> tuple[Excerpt, Excerpt, Excerpt]:
-    """Returns the parts of a store to train, validate and test on. Raises CorpusError if a test was asked in vain."""
+    """Returns the parts of a store. Raises CorpusError if a test part is wanted and would be empty."""
     parts = split(
         store.starts,
         _matched_labels(store, label_names),
@@ -242,7 +246,7 @@ def _parts(
 
 
 def _excerpt(store: Store, codec: AnyCodec, label_names: Sequence[str]) -> StoredExcerpt:
-    """Returns all of a store; its labels are matched to the model's by name."""
+    """Returns all documents of a store; their labels are matched to the model's by name."""
     labels = _matched_labels(store, label_names)
     ids, stretches = neutral_ids(codec, store.ids), whole(store.starts, labels)
     return StoredExcerpt(store, Excerpt(ids, stretches, codec.vocab.begin, codec.vocab.end))
@@ -257,43 +261,43 @@ def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int3
     return numbers[store.labels]
 
 
-def summary(material: PreparedCorpus) -> CorpusSummary:
+def summary(corpus: PreparedCorpus) -> CorpusSummary:
     """Returns the numbers that a recipe depends on. Raises CorpusError if there is nothing to train on."""
-    place = ", ".join(material.options.sources)
-    problems = material.store.report.problems()
+    place = ", ".join(corpus.options.sources)
+    problems = corpus.store.report.problems()
     unused = f"; not used: {problems}" if problems else ""
-    stretches = material.train.stretches
+    stretches = corpus.train.stretches
     if not stretches:
         raise CorpusError(
             f"{place}: too short to train on and validate (0 tokens to train on, at least {MIN_BPTT} needed{unused})",
             hint="give more, or --valid 0",
         )
-    if len(material.label_names) > MAX_LABELS:
+    if len(corpus.label_names) > MAX_LABELS:
         raise CorpusError(
-            f"{place}: too many different labels ({len(material.label_names)}; at most {MAX_LABELS})",
+            f"{place}: too many different labels ({len(corpus.label_names)}; at most {MAX_LABELS})",
             hint="another --label-column, or --labels none",
         )
     return CorpusSummary(
-        num_tokens=material.train.num_targets,
+        num_tokens=corpus.train.num_targets,
         num_documents=len(stretches),
         typical_length=int(np.quantile(stretches.lengths, 0.75)),
-        vocab_size=len(material.codec.vocab),
-        num_labels=len(material.label_names),
-        can_augment=material.codec.variation(is_augmented=True) is not None,
+        vocab_size=len(corpus.codec.vocab),
+        num_labels=len(corpus.label_names),
+        can_augment=corpus.codec.variation(is_augmented=True) is not None,
         unused=unused,
     )
 
 
-def bits_of(material: PreparedCorpus) -> dict[str, float]:
-    """Returns yardsticks in bits per unit on the validation part: what simpler models of the same split pay."""
-    excerpt, codec = material.valid, material.codec
-    if material.options.valid_file is not None or not excerpt.stretches:
+def bits_of(corpus: PreparedCorpus) -> dict[str, float]:
+    """Returns yardsticks in bits per unit on the validation part: the costs of simpler models of the same split."""
+    excerpt, codec = corpus.valid, corpus.codec
+    if corpus.options.valid_file is not None or not excerpt.stretches:
         return {}
     num_units = _num_units(excerpt, codec)
     if num_units == 0:
         return {}
     scale = excerpt.num_targets / num_units / np.log(2)
-    nats = yardsticks(replace(material.train, ids=excerpt.ids), excerpt, vocab_size=len(codec.vocab))
+    nats = yardsticks(replace(corpus.train, ids=excerpt.ids), excerpt, vocab_size=len(codec.vocab))
     bits = {name: value * scale for name, value in nats.items()}
     if codec.kind == "text":
         bits["bz2 -9"] = bz2_bits_per_char(_beginning(excerpt, codec))
@@ -309,7 +313,7 @@ def _num_units(excerpt: Excerpt, codec: AnyCodec) -> int:
 
 def _beginning(excerpt: Excerpt, codec: Codec[str, Any]) -> str:
     """Returns the first texts of an excerpt, each on lines of its own."""
-    texts, room = [], YARDSTICK_TOKENS
+    texts, room = [], MAX_BZ2_TOKENS
     for stretch in excerpt.stretches:
         texts.append(decode(codec, excerpt.ids[stretch.start : min(stretch.stop, stretch.start + room)]))
         room -= stretch.stop - stretch.start

@@ -9,12 +9,12 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
-MAX_ON_HEAP = 32 << 20  # bytes, the most that glibc takes; what is larger is always mapped, and given back
+MAX_ON_HEAP = 32 << 20  # bytes, the most that glibc accepts; larger blocks are always mapped, and returned
 NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed, so that this process never shrinks; any other C library is left alone."""
+    """Makes glibc keep freed memory, so that this process never shrinks; does nothing with another C library."""
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)

@@ -1,14 +1,14 @@
 """The optimisers: Muon for the matrices of the recurrent layers, AdamW for all other weights.
 
-Muon (Jordan et al. 2024) makes a step whose singular values are all about one out of a momentum of gradients. In a
-recurrent matrix, which is applied at every token, a few directions else take most of Adam's step: docs/lab-notes.md
-has what this gains. Each gate's matrix is orthogonalised by itself, since gates are separate maps that torch stores on
-top of each other. The Newton-Schulz iteration is the first three steps of Cesista, You & Jordan 2025 ("Squeezing 1-2%
-efficiency gains out of Muon"): all five cost more and trained no better. In bf16, whose error a step forgives. And it
-moves only at every second gradient, all of which its momentum takes in: half the cost for the same learning.
+Muon (Jordan et al. 2024) turns the momentum of the gradients into a step whose singular values are all about one. A
+recurrent matrix is applied at every token, and with Adam a few directions take most of its step; docs/lab-notes.md has
+the gain. torch stores the matrices of a layer's gates on top of each other; they are separate maps, so each is
+orthogonalised by itself. The Newton-Schulz iteration is the first three steps of Cesista, You & Jordan 2025 ("Squeezing
+1-2% efficiency gains out of Muon"): all five cost more and trained no better. It runs in bf16, whose error does no harm
+here. The momentum takes in every gradient, but the matrix moves only at every second: half the cost, equal learning.
 
-Both are plain classes with torch's interface: torch.optim imports torch's compiler, which takes longer than all else
-that comes before the first step (1.4 s on the machine where it was measured).
+Both are plain classes with torch's interface: torch.optim imports torch's compiler, which takes longer than everything
+else before the first step (measured: 1.4 s).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ MOMENTUM = 0.95
 PERIOD = 2  # gradients to a step of Muon
 NEWTON_SCHULZ = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037))
 BETAS, EPSILON = (0.9, 0.99), 1e-8
-STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum")  # what the optimisers keep of a weight
+STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum")  # the state of a weight
 
 
 class Optimizer(Protocol):
@@ -38,16 +38,16 @@ class Optimizer(Protocol):
 
 
 def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[Optimizer]:
-    """Returns the optimisers of all weights; with a `matrix_share` of 0 AdamW takes all.
+    """Returns the optimisers of all weights: AdamW alone if `matrix_share` is 0.
 
-    A group's rate is the schedule's times its "share".
+    The rate of a group is that of the schedule times its "share".
     """
     matrices = (
         [w for layer in model.recurrent_layers() for w in layer_weights(layer)[:2]] if config.matrix_share else []
     )
     is_matrix = {id(w) for w in matrices}
     rest = [(name, p) for name, p in model.named_parameters() if id(p) not in is_matrix]
-    # Biases and embeddings have no scale to hold down: only products decay.
+    # Only the weights of matrix products decay: a smaller scale of biases and embeddings helps nothing.
     decayed = [p for name, p in rest if p.dim() > 1 and "embedding" not in name]
     others = [p for name, p in rest if p.dim() <= 1 or "embedding" in name]
     adam = AdamW([(decayed, config.weight_decay), (others, 0.0)])
@@ -60,7 +60,7 @@ class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019) on torch's fused kernel, bit for bit torch's own.
 
     Args:
-        groups: weights, and how much of them decays in a step, by the rate.
+        groups: weights, and the share of them that decays in a step, divided by the rate.
     """
 
     def __init__(self, groups: Sequence[tuple[Sequence[Tensor], float]]) -> None:
@@ -104,11 +104,12 @@ class AdamW:
 class Muon:
     """Steps along orthogonalised momentum, gate by gate (Jordan et al. 2024).
 
-    In fp32 if the run is: bf16 would make much of the last bit, in which several processes differ from one.
+    A run in fp32 computes these steps in fp32 too: bf16 would enlarge the differences in the last bit between one process
+    and several.
 
     Args:
         matrices: (G*H, K) weights.
-        config: its share, decay and precision; decay goes by the schedule's rate, as AdamW's.
+        config: of the run; the weights decay with the schedule's rate, as in AdamW.
         hidden_size: H.
     """
 
@@ -121,7 +122,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Takes the gradients in, and at every PERIOD-th call makes a step."""
+        """Adds the gradients to the momentum; at every PERIOD-th call takes a step."""
         for group in self.param_groups:
             for matrix in group["params"]:
                 if matrix.grad is not None:
@@ -144,7 +145,7 @@ class Muon:
 
 
 def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:
-    """Returns a (M, K) matrix with the same singular vectors and singular values of about 1, worked out in `dtype`."""
+    """Returns a (M, K) matrix with the same singular vectors and singular values of about 1, computed in `dtype`."""
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.mT if is_tall else matrix).to(dtype)
     x = x / x.norm().clamp_min(1e-7)

@@ -1,12 +1,13 @@
-"""One optimiser step after another: truncated back-propagation through time with carried, detached state.
+"""The training loop: truncated back-propagation through time with carried, detached state.
 
-Everything that decides what comes next is in `state_dict`, so a run that goes on from there is the same run bit for
-bit, on the same device. If the loss stops being finite or climbs above chance, the trainer goes back to its last
-snapshot and halves the learning rate; snapshots stand at fixed steps, so that this too is the same after a resume.
+`Trainer._take_step` is one optimiser step from top to bottom. Everything that later steps depend on is in `state_dict`,
+so a run that is resumed from there on the same device equals the uninterrupted run bit for bit. If the loss stops being
+finite or climbs above chance, the trainer goes back to its last snapshot and halves the learning rate. Snapshots are
+taken at fixed steps, so that a resumed run goes back to the same ones.
 
-A batch may be run by several processes, and by each of them in several parts, one after the other: rows never meet but
-in the gradient, which is summed. So it is the same run, up to the rounding of sums, and a run that was begun one way
-may go on another way.
+A batch may be shared by several processes, and each may run its rows in several parts, one after the other. Rows meet
+only in the sum of their gradients. So the run is the same up to the rounding of sums, and may be resumed with another
+number of processes or parts.
 """
 
 import math
@@ -65,7 +66,7 @@ class Trainer:
     """Trains a model on batches until a limit of its config is reached.
 
     Args:
-        model: on its device; trained in position.
+        model: on its device; trained in place.
         batches: the order in which the corpus is read.
         config: rates and limits.
         clock: returns seconds, of which only differences count.
@@ -118,7 +119,7 @@ class Trainer:
         return self._peers.any(self._is_asked_to_stop)
 
     def progress(self) -> float:
-        """Returns how much of the run is done, 0 to 1, by the limit that is nearest; 0 when there is none."""
+        """Returns the share of the run that is done, 0 to 1, by the nearest limit; 0 without a limit."""
         position, config = self.position, self.config
         shares = [0.0]
         if config.steps is not None:
@@ -130,11 +131,11 @@ class Trainer:
         return min(1.0, max(shares))
 
     def epochs(self) -> float:
-        """Returns how many times the corpus was read."""
+        """Returns the number of times that the corpus was read, with the part of the present epoch."""
         return self.position.epoch + self.position.window / self._batches.num_windows(self.position.epoch)
 
     def state_dict(self) -> tuple[dict[str, Tensor], TrainingPosition]:
-        """Returns copies of all tensors, and the position: with batches and config all that is needed to go on."""
+        """Returns copies of all tensors, and the position: with the same batches and config, the whole state."""
         tensors = self._tensors()
         for n, memory in enumerate(self._memory):
             tensors[f"memory.{n}"] = self._peers.gathered(memory, self.config.batch_size)
@@ -176,20 +177,20 @@ class Trainer:
         return Step(self.position.step, loss_nats, batch.num_targets, rate, grad_norm, remark)
 
     def _lap(self) -> float:
-        """Returns the seconds since it was last called."""
+        """Returns the seconds since the last call."""
         before, self._clock_was = self._clock_was, self._clock()
         return self._clock_was - before
 
     def _backward(self, batch: Batch) -> Tensor:
-        """Leaves this process's share of the gradient with the weights; carries the memory on.
+        """Adds the gradient of this process's rows to the weights, and keeps their memory for the next window.
 
         Returns:
-            () the share of the loss: the nats of this process's rows by the tokens of all.
+            () the nats of these rows, divided by the number of tokens of all rows.
         """
         losses, memories = [], []
         drawn = self._generator.get_state()
         for part in self._parts:
-            self._generator.set_state(drawn)  # every part draws the masks of all rows, and takes its own
+            self._generator.set_state(drawn)  # every part draws the masks of all rows, and uses those of its own
             rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
             loss_sum, memory = self._loss(batch.rows(rows), part, Draws(self._generator, self.config.batch_size, rows))
             loss = loss_sum / max(1, batch.num_targets)
@@ -227,7 +228,7 @@ class Trainer:
         return float(grad_norm)
 
     def _guard(self, loss_nats: float, grad_norm: float) -> str | None:
-        """Goes back to the snapshot if the run has diverged; returns what it did, or None."""
+        """Goes back to the snapshot if the loss has diverged; returns a remark on it, or None."""
         position = self.position
         running = loss_nats
         if position.running_nats is not None:
@@ -270,7 +271,7 @@ class Trainer:
             position.is_plain = self.progress() >= PLAIN_FROM
 
     def _learning_rate(self) -> float:
-        """Linear warm-up, then half a cosine down to nought (Loshchilov & Hutter 2017)."""
+        """Returns the rate of this step: linear warm-up, then half a cosine to zero (Loshchilov & Hutter 2017)."""
         warm_up = min(1.0, (self.position.step + 1) / max(1, self.config.warmup_steps))
         decay = 0.5 * (1 + math.cos(math.pi * self.progress()))
         return self.config.learning_rate * self.position.rate_scale * warm_up * decay
@@ -281,7 +282,7 @@ class Trainer:
         return torch.autocast(self._device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def _take_snapshot(self) -> None:
-        """Keeps what a rollback needs, in the last snapshot's memory: fresh memory costs more than the copies."""
+        """Copies the state for a rollback into the last snapshot's memory: new memory costs more than the copies."""
         kept = self._snapshot
         self._snapshot = {
             name: kept[name].copy_(tensor) if name in kept else tensor.clone()
@@ -322,6 +323,6 @@ class Trainer:
 
 
 def _parts(num_rows: int, num_parts: int) -> list[slice]:
-    """Cuts rows into parts of the same size, or nearly."""
+    """Returns rows cut into parts whose sizes differ by one at most."""
     bounds = [num_rows * n // num_parts for n in range(num_parts + 1)]
     return [slice(*pair) for pair in pairwise(bounds)]

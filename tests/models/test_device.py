@@ -1,0 +1,23 @@
+"""The device and the threads of a model."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from gen.models.device import FEW_ROWS, limit_threads
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Three threads before a test, and as many as there were after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("num_rows", "expected"), [(1, 1), (FEW_ROWS - 1, 1), (FEW_ROWS, 3)])
+def test_few_rows_are_sampled_on_one_thread(num_rows: int, expected: int) -> None:
+    limit_threads(num_rows)
+    assert torch.get_num_threads() == expected

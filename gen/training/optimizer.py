@@ -104,8 +104,8 @@ class AdamW:
 class Muon:
     """Steps along orthogonalised momentum, gate by gate (Jordan et al. 2024).
 
-    A run in fp32 computes these steps in fp32 too: bf16 would enlarge the differences in the last bit between one process
-    and several.
+    A run in fp32 computes these steps in fp32 too: bf16 would enlarge the differences in the last bit between
+    one process and several.
 
     Args:
         matrices: (G*H, K) weights.

@@ -1,8 +1,9 @@
-"""The seam between domains and models: what turns files into token ids and back.
+"""The interface between files and models: codecs turn files into token ids and back.
 
-Everything that knows letters or notes implements `Codec`; everything that learns, samples or measures sees integers.
-A document is `begin ids... end`; `encode` gives the ids between the two, which are also the only ids that a store
-holds. `begin` and `end` are the last two ids of every vocabulary, so that 256 symbols still fit one byte.
+Code that knows letters or notes implements `Codec`; code that learns, samples or measures sees integers only. A model
+reads a document, such as a book or a piece of music, as `begin ids... end`. `encode` returns the ids between the two,
+and a store holds only these. `begin` and `end` are the last two ids of every vocabulary, so that the ids of up to 256
+symbols are stored in a byte each.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 IdArray = NDArray[np.unsignedinteger[Any]]
 BoolArray = NDArray[np.bool_]
 
-# The value that is asked of a control at a time in seconds from the start: a number, a name, or None for any value.
+# Takes the seconds since the start of a piece; returns the value that a control must have then, None for any value.
 Envelope = Callable[[float], float | str | None]
 NOTHING_ASKED: Mapping[str, Envelope] = MappingProxyType({})
 
@@ -35,13 +36,13 @@ Piece_co = TypeVar("Piece_co", covariant=True)
 
 
 class IdTable(NamedTuple):
-    """A map of ids to ids, through which a segment is read in training."""
+    """A map from ids to ids that is applied to a segment of the corpus when training reads it."""
 
     table: NDArray[np.int64]  # (V,) the id that each becomes
     is_varied: bool  # whether the result is another piece than the corpus holds
 
 
-# Draws a table for a segment, by its (N,) ids.
+# Draws the table for a segment, given the (N,) ids of the segment.
 Variation = Callable[[IdArray, np.random.Generator], IdTable]
 
 
@@ -76,22 +77,22 @@ class Vocab:
 
 
 class Part(NamedTuple):
-    """A part of an encoded file, with the findings of reading it.
+    """A part of an encoded file, with counts of what was found and repaired in it.
 
-    A text comes in many parts, so that a gigabyte is never in memory at once; a MIDI file is one part. The end of a
-    file ends its last document; `ends` are those of the others.
+    A text comes in many parts, so that a gigabyte is never in memory at once; a MIDI file is one part. A file may hold
+    several documents, such as its lines. The last of them ends with the file; `ends` has the ends of the others.
     """
 
     ids: IdArray
     findings: Mapping[str, int]  # additive counts: {"notes": 812, "overlaps cut": 3}
-    ends: NDArray[np.int64] = NO_ENDS  # (E,) ascending: ids[:end] are of documents that end here or before
-    labels: Sequence[str | None] | None = None  # of these E documents; None for that of the file
+    ends: NDArray[np.int64] = NO_ENDS  # (E,) ascending indices: a document ends before ids[end]
+    labels: Sequence[str | None] | None = None  # of these E documents; None: each has the file's label
 
 
 class Adapted(NamedTuple, Generic[Whole]):
     """A prompt as a model reads it."""
 
-    whole: Whole  # the prompt itself if the model knows all of it
+    whole: Whole  # the prompt itself if the model knows all its symbols
     unknown: tuple[str, ...]  # a line for each thing that the model does not know, with what takes its place
 
 
@@ -103,7 +104,7 @@ class StreamDecoder(Protocol[Piece_co]):
         ...
 
     def finish(self) -> tuple[Piece_co, ...]:
-        """Returns what was still held back; the decoder is spent."""
+        """Returns the pieces that were held back; the decoder cannot be used again."""
         ...
 
 
@@ -130,7 +131,7 @@ class Grammar(Protocol):
 
 
 class Controls(Protocol):
-    """Tokens among the ids that say of the music that follows how dense it is, say."""
+    """Control tokens: ids that state a property of the music after them, such as its density."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ class Controls(Protocol):
         ...
 
     def neutral(self) -> NDArray[np.int64]:
-        """Returns (V,) what each id becomes where nothing is known of the controls."""
+        """Returns (V,) the id that replaces each id where the values of the controls are unknown."""
         ...
 
 
@@ -153,12 +154,12 @@ class Codec(Protocol[Whole, Piece]):
     def name(self) -> str: ...
     @property
     def kind(self) -> Kind:
-        """The domain of its files: `Whole` is a string, or a Score."""
+        """The domain: of "text" a whole document is a string, of "music" it is a Score."""
         ...
 
     @property
     def unit(self) -> str:
-        """The unit of lengths, by which bits are divided: "char", "byte" or "note"."""
+        """The unit in which documents are measured, as in bits per unit: "char", "byte" or "note"."""
         ...
 
     @property
@@ -170,11 +171,11 @@ class Codec(Protocol[Whole, Piece]):
     def vocab(self) -> Vocab: ...
     @property
     def controls(self) -> Controls | None:
-        """The controls that stand in its ids; None for none, and always of a text."""
+        """The controls that have ids in the vocabulary; None for none, and for every text codec."""
         ...
 
     def read(self, path: Path) -> Whole:
-        """Reads one file whole (a prompt, a primer). Raises CorpusError or MidiError."""
+        """Reads one whole file, such as a prompt. Raises CorpusError or MidiError."""
         ...
 
     def write(self, path: Path, whole: Whole) -> None:
@@ -190,39 +191,39 @@ class Codec(Protocol[Whole, Piece]):
         ...
 
     def join(self, pieces: Iterable[Piece]) -> Whole:
-        """Joins decoded pieces; `join` over a stream decoder is how a whole document is decoded."""
+        """Joins the pieces that a stream decoder returned into a whole document."""
         ...
 
     def decoder(self) -> StreamDecoder[Piece]: ...
 
     def adapted(self, prompt: Whole) -> Adapted[Whole]:
-        """Returns a prompt in which something that the corpus had replaces what the corpus had not."""
+        """Returns the prompt with what the corpus lacks, such as an instrument, replaced by what the corpus has."""
         ...
 
     def continued(self, prompt: Whole, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Whole:
         """Returns the unchanged prompt with its continuation.
 
         Args:
-            prompt: not adapted.
-            tokens: the ids after those of `adapted(prompt)`.
-            name: of the model that wrote them.
+            prompt: as the user gave it, not adapted.
+            tokens: the ids that a model wrote after those of `adapted(prompt)`.
+            name: the name of that model.
             with_prompt: False for the continuation alone.
         """
         ...
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Grammar | None:
-        """Returns a fresh automaton that stands after `begin`, or None when every sequence of ids is a document.
+        """Returns a new automaton in its state after `begin`, or None if every sequence of ids is a valid document.
 
         Args:
-            asked: the values of the codec's `controls` over time; those that are missing may have any.
+            asked: the values over time that the codec's `controls` must have; a missing control may have any value.
         """
         ...
 
     def variation(self, *, is_augmented: bool) -> Variation | None:
-        """Returns a function that draws how a segment is read in training; None if each is read unchanged.
+        """Returns a function that draws the `IdTable` of a segment; None if training reads every segment unchanged.
 
         Args:
-            is_augmented: whether a segment may become another that the corpus could as well hold, in another key, say.
+            is_augmented: whether a segment may be read as another plausible one, such as the same music in another key.
         """
         ...
 
@@ -231,9 +232,11 @@ class Codec(Protocol[Whole, Piece]):
         ...
 
     def merged_with(self, spec: Mapping[str, Any]) -> "Codec[Whole, Piece]":
-        """Returns the codec with the symbols of both, fitted to the corpora of both; the other has the same name.
+        """Returns a codec with the symbols of this one and of the one of the same name that `spec` describes.
 
-        Raises CheckpointError if the spec describes none; SettingError if the two are of different music.
+        Its grammar is fitted to the corpora of both.
+
+        Raises CheckpointError if the spec describes no codec; SettingError if one is of drums and the other is not.
         """
         ...
 
@@ -250,7 +253,7 @@ AnyCodec = Codec[Any, Any]
 
 
 def stream(codec: Codec[Any, Piece], tokens: Iterable[int]) -> Iterator[Piece]:
-    """Yields the pieces of ids one by one, up to the end of the document."""
+    """Yields the pieces that the ids decode to, each as soon as it is certain, up to the end of the document."""
     decoder = codec.decoder()
     for token in tokens:
         if token == codec.vocab.end:
@@ -261,5 +264,5 @@ def stream(codec: Codec[Any, Piece], tokens: Iterable[int]) -> Iterator[Piece]:
 
 
 def decode(codec: Codec[Whole, Any], tokens: Sequence[int] | IdArray) -> Whole:
-    """Decodes a whole document: the stream decoder, joined, so the two cannot drift apart."""
+    """Decodes a whole document by joining what the stream decoder returns, so that there is only one decoder."""
     return codec.join(stream(codec, (int(token) for token in tokens)))

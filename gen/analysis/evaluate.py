@@ -1,4 +1,4 @@
-"""The nats that a model pays for each token of a corpus, such as one that it was not trained on.
+"""The loss of a model on a corpus, usually on a part that it was not trained on.
 
 Carried: each stretch is one pass from a fresh state, so the context of a token is everything before it in the stretch.
 Windows of N: the targets of each stretch are tiled in windows of N tokens, each from a fresh state; the first input of
@@ -92,15 +92,15 @@ def evaluate(
     context: int | None,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Measures a model on an excerpt of a corpus; the model runs in eval mode, and its modes are restored.
+    """Measures the loss of a model on an excerpt of a corpus. The model runs in eval mode; its modes are then restored.
 
     Args:
-        model: on any device; runs in the precision of its weights.
-        excerpt: what to measure on.
-        units: (V,) the number of units that each id completes.
-        unit: their name.
+        model: a model on any device; it runs in the precision of its weights.
+        excerpt: the part of the corpus.
+        units: (V,) the number of units that each id completes, `Codec.units()`.
+        unit: the name of the unit, `Codec.unit`.
         context: None for carried state, N >= 1 for windows of N tokens from a fresh state.
-        on_progress: called after each chunk with the number of targets that are done, and of all.
+        on_progress: called after each chunk with the number of targets done and the number of all targets.
 
     Raises CorpusError if there is no target, SettingError if the context is out of range.
     """
@@ -118,7 +118,7 @@ def evaluate(
 def summary(
     nats: float, counts: NDArray[np.int64], units: NDArray[np.integer[Any]], unit: str, context: int | None
 ) -> Evaluation:
-    """Returns the evaluation of targets from their summed nats and (V,) the number of targets that were each id."""
+    """Divides summed nats by tokens and by units; counts: (V,) how often each id was a target."""
     num_targets, num_units = int(counts.sum()), int(counts @ units)
     bits = nats / math.log(2)
     return Evaluation(
@@ -135,7 +135,7 @@ def summary(
 def predictions(
     model: LanguageModel, excerpt: Excerpt, *, context: int | None, vocab_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments and errors as of `evaluate`."""
+    """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments and errors as in `evaluate`."""
     if context is not None and context < 1:
         raise SettingError(f"--context: must be at least 1 ({context})")
     if not excerpt.num_targets:
@@ -147,7 +147,7 @@ def predictions(
 
 
 def summed_nats(logits: Tensor, targets: Tensor) -> float:
-    """Returns the nats of (B, T) targets under (B, T, V) logits, rounded to float32 a token, summed in float64."""
+    """Returns the summed nats of (B, T) targets under (B, T, V) logits: float32 per token, summed in float64."""
     flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # time-major, as the model's memory is: no copy
     nats = functional.cross_entropy(flat.float(), targets.t().reshape(-1), ignore_index=IGNORED, reduction="none")
     return nats.double().sum().item()
@@ -159,7 +159,7 @@ def count_targets(targets: Tensor, vocab_size: int) -> NDArray[np.int64]:
 
 
 class _Pass(NamedTuple):
-    """The targets `first` to `last` of a stretch, run from a fresh state."""
+    """A row of an evaluation: the targets first, ..., last - 1 of a stretch, predicted from a fresh state on."""
 
     stretch: Stretch
     first: int
@@ -171,9 +171,10 @@ class _Pass(NamedTuple):
 
 
 def _read(excerpt: Excerpt, run: _Pass, first: int, length: int) -> NDArray[np.int64]:
-    """Returns the inputs, and then the last target, of at most `length` targets from target `first` of a pass on.
+    """Returns the tokens of a pass from which `_chunks` takes at most `length` targets, from target `first` on.
 
-    Target n of a stretch is its id n, or `end`; the input before it is the id before, or `begin`.
+    All but the last token are the inputs; all but the first are the targets. Target n of a stretch is its id n, or
+    `end`; the input before it is the id before, or `begin`.
     """
     start = run.first + first
     stop = min(start + length, run.last)
@@ -215,13 +216,17 @@ def _chunk_tokens(vocab_size: int) -> int:
 def _chunks(
     model: LanguageModel, excerpt: Excerpt, passes: list[_Pass], *, vocab_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Runs passes side by side; yields each chunk's (B, T, V) logits and (B, T) targets, IGNORED where padded."""
+    """Runs passes side by side, chunk by chunk; yields what `predictions` says.
+
+    Args:
+        passes: the rows, the longest first.
+    """
     device = next(model.parameters()).device
     state = model.initial_state(torch.tensor([run.stretch.label for run in passes], device=device))
     done = 0
     while passes:
         length = min(max(passes[-1].length - done, MIN_CHUNK), max(1, _chunk_tokens(vocab_size) // len(passes)))
-        length = min(length, passes[0].length - done)
+        length = min(length, passes[0].length - done)  # T of this chunk
         inputs = np.zeros((len(passes), length), dtype=np.int64)  # (B, T)
         targets = np.full_like(inputs, IGNORED)
         for row, run in enumerate(passes):

@@ -1,21 +1,22 @@
 """The order in which a corpus is read: rows for truncated back-propagation with carried state.
 
-Each epoch cuts the stretches that are longer than a row's share, each epoch elsewhere. It deals the segments to rows so
-that all rows are equally long, and reads every row in windows of `bptt` tokens. A segment starts from a fresh state, at
-the start of a window; the rest of the last window of a segment is padding, -1 in the targets. So one big text becomes B
-equal rows, and a folder of tunes stays one tune at a time.
+A batch has B rows, which are read side by side. Each epoch cuts every stretch that is longer than a row's share into
+segments, at places that it draws anew. It deals the segments to rows so that all rows are about equally long, and reads
+every row in windows of `bptt` tokens. A segment starts with a fresh state, at the start of a window. The rest of its
+last window is padding, -1 in the targets. So one big text becomes B equal rows, and a tune of a folder stays whole.
 
 A model must write well from every beginning. With carried state alone a network sees a fresh state about B times an
 epoch, and some beginnings then put it into a state that it never leaves. So a share of the windows, `reset_rate`, also
-starts from a fresh state although the segment continues. Where a document was cut, `begin` means "the text before is
-unknown": it is the first input of each segment and of half of the resets; the first input of the other half is the
-token before, as in the windows of an evaluation. Where documents are whole, `begin` means "a document starts", and
-every reset begins with the token before.
+starts with a fresh state although the segment continues: a reset. Where a stretch was cut, `begin` means "the text
+before is unknown": it is the first input of each segment and of half of the resets. The first input of the other half
+is the token before, as in the windows of an evaluation. Where a stretch is whole, `begin` means "a document starts",
+and the first input of every reset is the token before.
 
-In each epoch each segment may be read in a variation of its own, such as another key. A variation is a table from ids
-to ids. A plain epoch draws its variations from another function, so that a run can end on the corpus as it is.
+Each epoch may read each segment in a variation of its own, such as another key. A variation is a table from ids to ids.
+The last epochs of a run are plain: they draw variations from a function of their own, so that a run can end on the
+corpus as it is.
 
-All of this is a function of (seed, epoch, window, is_plain), so a run resumes anywhere from these four.
+All of this is a function of (seed, epoch, window, is_plain), so a run can resume at any window.
 """
 
 from typing import Any, NamedTuple
@@ -31,20 +32,20 @@ from gen.data.split import Excerpt
 from gen.data.stretches import Stretches
 
 IGNORED = -1  # the target at a padded index
-# Windows are made many at a time. Between two training steps numpy's code leaves the caches: a window that takes 45
-# microseconds in a loop then takes 450.
+# Windows are made in blocks. A window takes 45 microseconds in a loop, but 450 between two training steps, which evict
+# numpy's code from the CPU's caches.
 BLOCK_TOKENS = 1 << 15
 
 
 class Batch(NamedTuple):
-    """One window of every row."""
+    """One window of every row: the model reads `inputs` and learns to predict `targets`, the tokens one later."""
 
     inputs: NDArray[np.int64]  # (B, T)
     targets: NDArray[np.int64]  # (B, T), IGNORED where padded
-    is_fresh: NDArray[np.bool_]  # (B,) whether the row starts from its label's initial state
+    is_fresh: NDArray[np.bool_]  # (B,) whether the row starts with the initial state of its label, not the carried one
     labels: NDArray[np.int64]  # (B,)
     is_varied: NDArray[np.bool_]  # (B,) whether a variation changes the piece into one that the corpus does not hold
-    num_targets: int  # of all rows of all processes, without padding
+    num_targets: int  # tokens to predict: of all rows of all processes, without padding
 
     def rows(self, rows: slice) -> "Batch":
         """Returns a batch with some of the rows; `num_targets` still counts all."""
@@ -86,9 +87,9 @@ class Batches:
         excerpt: the part of a corpus to read; it has at least one target.
         batch_size: the number of rows, B.
         bptt: the length of a window, T.
-        reset_rate: the share of windows that start from a fresh state although their segment continues.
+        reset_rate: the share of windows that start with a fresh state although their segment continues.
         seed: the source of all randomness.
-        vary: draws the variation of a segment in an epoch; None to read the ids unchanged.
+        vary: draws the variation of a segment for an epoch; None to read the ids unchanged.
         vary_plainly: the same for plain epochs.
     """
 
@@ -132,20 +133,21 @@ class Batches:
         return self._block.batch(window - first)
 
     def _read(self, epoch: int, windows: NDArray[np.int64], vary: Variation | None) -> _Block:
-        """Returns some windows of every row."""
+        """Returns some windows of every row; `_block` keeps them until others are asked for."""
         order = self._order_of(epoch)
-        at_segment = order.find(windows)  # (W, B)
-        is_over = windows[:, None] >= order.row_lengths
+        at_segment = order.find(windows)  # (W, B) indices of segments
+        is_over = windows[:, None] >= order.row_lengths  # (W, B) whether the row has ended before the window
+        # (W, B) targets of the segment that are in earlier windows
         offsets = (windows[:, None] - order.first_windows(at_segment)) * self._bptt
         segments = order.segments(at_segment)
         starts = segments.starts + offsets
-        lengths = np.where(is_over, 0, segments.num_targets - offsets)
+        lengths = np.where(is_over, 0, segments.num_targets - offsets)  # (W, B) targets that are left
         draws = [np.random.default_rng((self._seed, 1, epoch, int(w))).random((self._batch_size, 2)) for w in windows]
         chances = np.stack(draws)  # (W, B, 2)
         is_reset = chances[..., 0] < self._reset_rate
 
         columns = np.arange(-1, self._bptt)
-        indices = starts[..., None] + columns  # (W, B, 1 + T) of the id before the first target, then of the targets
+        indices = starts[..., None] + columns  # (W, B, 1 + T): the id before the first target, then the targets
         ids, is_varied = self._ids_at(indices, epoch, at_segment, vary)
         is_target = columns[1:] < lengths[..., None]
         targets = np.where(is_target, ids[..., 1:], np.int64(IGNORED))
@@ -164,7 +166,7 @@ class Batches:
     def _ids_at(
         self, indices: NDArray[np.int64], epoch: int, at_segment: NDArray[np.int64], vary: Variation | None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Returns the ids at (W, B, N) indices in the variations of the (W, B) segments in this epoch.
+        """Returns the ids at (W, B, N) indices, each in the variation of its segment, (W, B), for this epoch.
 
         Also returns (W, B) whether each segment is varied. Ids outside their segment are arbitrary.
         """

@@ -20,7 +20,7 @@ _DEALT_AT_ONCE: Final = 1 << 16  # segments
 
 
 class _Segments(NamedTuple):
-    """Stretches, or the parts that a long stretch is cut into; each stays in one row."""
+    """Segments: short stretches as they are, and the pieces of long ones. All of a segment is in one row."""
 
     stretches: Stretches  # (S,)
     is_cut: NDArray[np.bool_]  # (S,) whether the segment is a part of a longer stretch
@@ -30,15 +30,15 @@ class _Segments(NamedTuple):
 class EpochOrder:
     """The segments of an epoch in reading order, row after row.
 
-    Methods take and return indices into this order, unless they say otherwise.
+    A segment's index is its place in this order, in all methods.
     """
 
     _segments: _Segments
     _order: IndexArray  # (S,) indices into `_segments`: the segments of the first row, those of the second, and so on
-    _is_unlabelled: NDArray[np.bool_]  # (S,) in the order of `_segments`
+    _is_unlabelled: NDArray[np.bool_]  # (S,) whether it is read without its label; in the order of `_segments`
     _bounds: NDArray[np.int64]  # (B + 1,) the first index of each row, and S
-    _first_windows: IndexArray  # (S,) the window of its row at which each segment starts
-    row_lengths: NDArray[np.int64]  # (B,) in windows
+    _first_windows: IndexArray  # (S,) the number, within its row, of each segment's first window
+    row_lengths: NDArray[np.int64]  # (B,) the number of windows of each row
 
     @property
     def num_windows(self) -> int:
@@ -46,34 +46,34 @@ class EpochOrder:
         return int(self.row_lengths.max())
 
     def find(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns (W, B) the segment that each row reads at (W,) windows; an arbitrary one where a row is over."""
+        """Returns (W, B) the index of the segment that each row reads at (W,) windows; any index after a row's end."""
         shape = (len(windows), len(self.row_lengths))
         found, after = np.broadcast_to(self._bounds[:-1], shape), np.broadcast_to(self._bounds[1:], shape)
-        while (after - found > 1).any():  # bisection, for all rows and windows at once
+        while (after - found > 1).any():  # binary search for the last segment that has begun, for all (W, B) at once
             middle = (found + after) // 2
             is_reached = self._first_windows[np.minimum(middle, len(self._order) - 1)] <= windows[:, None]
             found, after = np.where(is_reached, middle, found), np.where(is_reached, after, middle)
         return np.minimum(found, len(self._order) - 1)
 
     def first_windows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the windows of their rows at which segments start."""
+        """Returns the number, within its row, of each segment's first window."""
         return self._first_windows[indices].astype(np.int64)
 
     def segments(self, indices: NDArray[np.int64]) -> Columns:
-        """Returns the fields of segments."""
+        """Returns the starts, stops and labels of segments, as arrays in the shape of the indices."""
         which = self._order[indices]
         columns = self._segments.stretches.columns(which)
         return columns._replace(labels=np.where(self._is_unlabelled[which], 0, columns.labels))
 
     def is_cut(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Returns whether segments are parts of longer stretches."""
+        """Returns whether each segment is a piece of a longer stretch."""
         return self._segments.is_cut[self._order[indices]]
 
 
 def order_epoch(
     stretches: Stretches, num_targets: int, batch_size: int, bptt: int, rng: np.random.Generator
 ) -> EpochOrder:
-    """Returns the order of an epoch.
+    """Cuts stretches into segments, deals these to rows of about equal length, and shuffles every row.
 
     Args:
         stretches: each with at least one target.
@@ -86,9 +86,9 @@ def order_epoch(
     windows = _windows(segments.stretches, bptt)
     order = np.arange(len(windows), dtype=index_type(len(windows)))
     rng.shuffle(order)
-    order = _longest_first(order, windows)
+    order = _longest_first(order, windows)  # the long ones are dealt first, so that short ones fill the rows evenly
     rows = _deal(looked_up(windows, order), batch_size)
-    order = grouped(order, rows)
+    order = grouped(order, rows)  # row after row
     bounds = np.concatenate(([0], np.cumsum(_counts(rows, batch_size))))
     del rows
     for start, stop in itertools.pairwise(bounds.tolist()):
@@ -98,7 +98,7 @@ def order_epoch(
 
 
 def _cut(stretches: Stretches, share: int, rng: np.random.Generator) -> _Segments:
-    """Cuts stretches into segments of at most `share` targets; the first cut of each is drawn at random."""
+    """Cuts stretches into segments of at most `share` targets; the first cut of each long one is drawn at random."""
     is_long = np.concatenate([columns.num_targets > share for columns in stretches.chunks()])
     if not is_long.any():
         return _Segments(stretches, np.broadcast_to(np.zeros(1, np.bool_), is_long.shape))

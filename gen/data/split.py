@@ -22,10 +22,10 @@ class Excerpt:
     """Stretches of a corpus, to train or to measure on, with the ids that they are cut from.
 
     Args:
-        ids: (N,) of the whole corpus, without begin and end.
-        stretches: those that are read.
-        begin: the input before the first target of a document.
-        end: the last target of a closed stretch.
+        ids: (N,) the ids of the whole corpus, without begin and end.
+        stretches: the ranges of `ids` that belong to the part.
+        begin: the id that is the input before the first target of a document.
+        end: the id that is the last target of a closed stretch.
     """
 
     ids: IdArray
@@ -35,7 +35,7 @@ class Excerpt:
 
     @property
     def num_targets(self) -> int:
-        """The number of tokens to predict; the ends of documents count."""
+        """The number of tokens to predict, with the `end` of each closed stretch."""
         return self.stretches.num_targets
 
 

@@ -1,4 +1,4 @@
-"""The token ids of a corpus on disk, memory-mapped, in a folder named by a hash of what they were made of.
+"""The token ids of a corpus on disk, memory-mapped, in a folder that is named by a hash of files and options.
 
     STORES/KEY/ids.bin       the ids of all documents, one after another, in the narrowest unsigned type
     STORES/KEY/starts.bin    int64: the start of each document, and the stop of the last one
@@ -53,16 +53,16 @@ class Store:
     """A prepared corpus of D documents in F files.
 
     Args:
-        ids: the ids of all documents, one after another, without begin and end; read from disk when they are used.
+        ids: the ids of all documents, one after another, without begin and end; mapped from disk, not loaded.
         starts: (D + 1,) the start of each document, and the stop of the last one.
         labels: (D,) 0 for none, k for label_names[k - 1].
-        twins: (D,) the first document with equal contents, usually the document itself.
+        twins: (D,) the index of the first document with equal contents: usually that of the document itself.
         files: (F,) the names of the files that the documents come from.
         firsts: (F + 1,) the first document of each file, and D.
         units: the number of characters, bytes or notes of the corpus.
-        key: the hash of the contents and options that the store was made of.
+        key: the hash of the files and options that the store was made from.
         paths: (F,) the paths at which `gen.corpus.prepare` found the files; empty in a store opened by its folder.
-        older_keys: the keys of stores of the same files made by earlier versions of the rules for MIDI.
+        older_keys: the keys that earlier versions of the rules for MIDI gave to a store of the same files.
     """
 
     folder: Path

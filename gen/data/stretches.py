@@ -16,12 +16,12 @@ from gen.data.mapped import let_go
 
 
 class Stretch(NamedTuple):
-    """A run of the ids of a document: ids[start:stop]."""
+    """A document of a corpus, or the part of one that training or validation reads: ids[start:stop]."""
 
     start: int
     stop: int
     label: int  # 0 for none
-    is_closed: bool  # whether the document ends at `stop`, so that `end` is the next target
+    is_closed: bool  # whether the document ends at `stop`, so that `end` is its last target
 
 
 class Columns(NamedTuple):

@@ -1,8 +1,8 @@
 """The filters between a model's logits and a draw: each takes (B, V) logits and returns new ones.
 
-A filter sets to -inf the logits of tokens that must not be drawn, or changes how far apart the logits are. The
-likeliest token that is left always stays, and of equal logits at the edge of a filter the lowest ids stay. Rows do not
-depend on each other. `gen.generation.sampling.weigh` applies the filters in their order.
+A filter sets the logits of tokens that must not be drawn to -inf, or changes the differences between logits. From
+temperature on, no filter removes the likeliest token. A filter that keeps only some of several equal logits keeps those
+of the lowest ids. Rows do not depend on each other. `gen.generation.sampling.weigh` applies the filters in order.
 """
 
 import math
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gen.codec import BoolArray
 from gen.kernels.drawing import FloatArray
 
-MIN_TEMPERATURE = 1e-200  # a lower one changes no draw any more, and its quotients may overflow
+MIN_TEMPERATURE = 1e-200  # a lower one draws the same tokens, and the division may overflow
 
 
 def ban(logits: FloatArray, tokens: Sequence[int]) -> FloatArray:
@@ -26,20 +26,20 @@ def ban(logits: FloatArray, tokens: Sequence[int]) -> FloatArray:
 
 
 def grammar_mask(logits: FloatArray, allowed: BoolArray) -> FloatArray:
-    """Removes what a row's grammar does not allow next; allowed: (B, V)."""
+    """Removes the ids that a row's grammar does not allow next; allowed: (B, V)."""
     return np.where(allowed, logits, -np.inf)
 
 
 def repetition_penalty(logits: FloatArray, recent: BoolArray, penalty: float) -> FloatArray:
     """Makes recent tokens less likely: divides positive logits by the penalty and multiplies negative ones by it.
 
-    Keskar et al. 2019, "CTRL: A Conditional Transformer Language Model for Controllable Generation", section 4.1, where
-    every logit is divided; divided by more than 1, a negative one would become likelier.
+    Keskar et al. 2019, "CTRL: A Conditional Transformer Language Model for Controllable Generation", section 4.1. There
+    every logit is divided, which would make a token with a negative logit likelier.
 
     Args:
         logits: (B, V).
         recent: (B, V) the ids among each row's last tokens.
-        penalty: 1 changes nothing; below 1 recent tokens become likelier.
+        penalty: 1 changes nothing; a value below 1 makes recent tokens likelier.
     """
     return np.where(recent, np.where(logits > 0, logits / penalty, logits * penalty), logits)
 
@@ -47,8 +47,8 @@ def repetition_penalty(logits: FloatArray, recent: BoolArray, penalty: float) ->
 def temperature(logits: FloatArray, value: float) -> FloatArray:
     """Divides each logit's distance from the row's greatest by the temperature, so that the greatest becomes 0.
 
-    Ackley, Hinton & Sejnowski 1985, "A Learning Algorithm for Boltzmann Machines": probabilities exp(logit / T), up to
-    a factor. At 0 only the likeliest token stays, the lowest id of equal ones.
+    Ackley, Hinton & Sejnowski 1985, "A Learning Algorithm for Boltzmann Machines": probabilities are
+    proportional to exp(logit / temperature). At 0 only the likeliest token stays, of equal ones the lowest id.
     """
     distance: FloatArray = logits - logits.max(axis=1, keepdims=True)
     if value == 0:
@@ -66,10 +66,10 @@ def top_k(logits: FloatArray, k: int) -> FloatArray:
 
 
 def top_p(logits: FloatArray, p: float) -> FloatArray:
-    """Keeps the fewest likeliest tokens that together have at least the share p of a row's probability.
+    """Keeps as few tokens as have at least the share p of a row's probability together, the likeliest first.
 
-    Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration" (nucleus sampling). At 1 all tokens stay, even
-    those that are too unlikely to change a sum in float64.
+    Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration" (nucleus sampling). A p of 1
+    keeps all tokens, even those that are too unlikely to change a sum in float64.
     """
     if p == 1:
         return logits
@@ -90,7 +90,7 @@ def min_p(logits: FloatArray, share: float) -> FloatArray:
 
 
 def _keep_largest(logits: FloatArray, least: FloatArray, count: NDArray[np.int64] | int) -> FloatArray:
-    """Keeps `count` of each row's largest logits; least: (B,) the count-th largest of each row."""
+    """Keeps the `count` largest logits of each row; least: (B,) the smallest of these."""
     is_kept = logits >= least[:, None]
     surplus = is_kept.sum(axis=1) - count
     if surplus.any():

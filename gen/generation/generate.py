@@ -1,15 +1,16 @@
-"""The loop that samples: step the network, draw a token, feed it back.
+"""The sampling loop: step the network, draw a token, feed it back.
 
-`generate` is a generator, so the caller decides when to stop. The prompt runs through the stepper once, for one row,
-and its state is copied to all rows. Then each token costs one call of the stepper and one draw, in constant memory.
-Where neither a grammar nor a steering function must see every token, one call steps and draws for about two
-milliseconds: in the compiled kernel on a CPU, in a CUDA graph on a GPU. The tokens are the same.
+`generate` returns an iterator, so the caller decides when to stop. The prompt runs through the stepper once, for one
+row, and the state is copied to all rows. Then each token takes one call of the stepper and one draw, in constant
+memory. If there is neither a grammar nor a steering function, which would have to see every token, a call steps and
+draws many tokens, for about two milliseconds: in the compiled kernel on a CPU, in a CUDA graph on a GPU. The tokens are
+the same.
 
-Rows that have ended are dropped. On a CPU a stepper computes the same bits for a row whatever the number of rows, and
-each row has its own random stream: so a sample is the same alone or in a batch.
+Rows that have ended are dropped. On a CPU a stepper computes the same bits for a row for any number of rows, and each
+row has its own stream of random numbers. So a sample is the same alone or in a batch.
 
-Gradients are off only while the stepper runs: a generator that yields inside `inference_mode` would leave it switched
-on in its caller.
+`inference_mode`, which turns gradients off, is on only while the stepper runs: a generator that yields inside it would
+leave it on in the caller.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +39,7 @@ class Sampled(NamedTuple):
 
     row: int  # number of the sample, from 0
     token: int
-    surprise_nats: float  # under the stepper's own distribution, before any filter
+    surprise_nats: float  # minus the log of the token's probability before any filter
 
 
 def generate(
@@ -55,20 +56,20 @@ def generate(
     min_length: int = 0,
     new_grammar: Callable[[], Grammar | None] = lambda: None,
 ) -> Iterator[Sampled]:
-    """Returns the tokens of the samples as they are drawn, one of each row in turn. Settings are checked at once.
+    """Returns an iterator over tokens as they are drawn, one of each row in turn. Arguments are checked at once.
 
     Args:
         stepper: the network.
         prompt: ids that every sample continues, without begin and end; they are not yielded.
-        begin: the id before the first one; never drawn. The id after it is the vocabulary's end.
+        begin: the id that opens a document, never drawn; begin + 1 is the vocabulary's `end`.
         end: the id that ends a row, yielded as its last token; None if it must not be drawn.
-        length: the most tokens of a row beyond the prompt, `end` not counted; None for no limit.
+        length: the maximum number of tokens of a row after the prompt, `end` not counted; None for no limit.
         sampling: the filters, or a function that returns them before every token.
         seed: row r's tokens depend on (seed, r) and the other arguments, but not on num_samples.
         num_samples: B, the number of rows.
         label: 0 for none, else 1 + the label's index.
-        min_length: the number of tokens of a row before `end` may be drawn.
-        new_grammar: makes each row's automaton, in its state after `begin`; it returns None for no grammar.
+        min_length: the minimum number of tokens of a row before `end` is drawn.
+        new_grammar: returns a new automaton in its state after `begin`, for each row; None for no grammar.
 
     Raises SettingError if an argument is out of range or the length is too short to close what the prompt leaves open.
     The iterator raises CheckpointError if the model's logits cannot be drawn from.
@@ -115,6 +116,11 @@ def _samples(
     label: int,
     num_samples: int,
 ) -> Iterator[Sampled]:
+    """Yields what `generate` returns.
+
+    Args:
+        opening: `begin` and the prompt.
+    """
     if length == 0:
         return
     rows, num_drawn = list(range(num_samples)), 0  # the samples that have not ended
@@ -122,14 +128,14 @@ def _samples(
     drawn = sampler.draw(logits, _allowed(grammars, length))
     continuation = _continuation(stepper, sampler, grammars, state, end=end)
     while True:
-        turns, unfinished = _turns(rows, drawn, end)
+        turns, unfinished = _turns(rows, drawn, end)  # indices into `rows`
         for turn in turns:
             yield from turn
         num_drawn += len(drawn.tokens)
         if num_drawn == length or not unfinished:
             return
         last = drawn.tokens[-1]
-        if len(unfinished) < len(rows):
+        if len(unfinished) < len(rows):  # drops the rows that have ended
             rows, last = [rows[index] for index in unfinished], last[unfinished]
             sampler.keep(unfinished)
             continuation.keep(unfinished)
@@ -137,7 +143,10 @@ def _samples(
 
 
 def _turns(rows: list[int], drawn: Drawn, end: int | None) -> tuple[Iterator[Iterator[Sampled]], list[int]]:
-    """Returns turns of one token of each row, none after its end, and the indices of the rows that have not ended."""
+    """Returns turns, each with one token of every row, and the indices of the rows that have not ended.
+
+    A turn has no token of a row after its `end`.
+    """
     turn_of = partial(map, Sampled, rows)
     turns: Iterator[Iterator[Sampled]] = map(turn_of, drawn.tokens.tolist(), drawn.surprise_nats.tolist())
     has_ended = np.logical_or.accumulate(drawn.tokens == (NO_END if end is None else end), axis=0)  # (N, B)
@@ -170,7 +179,7 @@ def _continuation(
 
 
 def _writer(stepper: Stepper, sampler: Sampler, state: State, *, end: int | None) -> Writer | None:
-    """Returns what steps and draws many tokens a call on the network's device; None if nothing does."""
+    """Returns a writer, which steps and draws many tokens per call, for the network's device; None if there is none."""
     recent = sampler.recent()
     writer: Writer | None = new_device_writer(stepper, state, sampler.config, banned=sampler.banned, recent=recent)
     if writer is None and sampler.kernel is not None:
@@ -180,7 +189,7 @@ def _writer(stepper: Stepper, sampler: Sampler, state: State, *, end: int | None
 
 @dataclass(slots=True)
 class _OneToken:
-    """Continues by one token a call, with any stepper and any grammar."""
+    """Steps and draws one token of every row per call, with any stepper and any grammar."""
 
     stepper: Stepper
     sampler: Sampler
@@ -201,7 +210,7 @@ class _OneToken:
 
 @dataclass(slots=True)
 class _ManyTokens:
-    """Continues by several tokens a call."""
+    """Steps and draws several tokens of every row per call."""
 
     sampler: Sampler
     writer: Writer
@@ -219,7 +228,7 @@ def _check_at_least(name: str, value: int | None, least: int) -> None:
 
 
 def _grammars(new_grammar: Callable[[], Grammar | None], prompt: Sequence[int], count: int) -> list[Grammar]:
-    """Returns one automaton a row, in its state after the prompt; an empty list if there is no grammar."""
+    """Returns an automaton for each row, in its state after the prompt; an empty list if there is no grammar."""
     grammars = [grammar for grammar in (new_grammar() for _ in range(count)) if grammar is not None]
     for grammar in grammars:
         for token in prompt:
@@ -237,7 +246,7 @@ def _allowed(grammars: list[Grammar], budget: int | None) -> BoolArray | None:
 
 
 def _read(stepper: Stepper, opening: list[int], *, label: int, num_rows: int) -> tuple[Tensor, State]:
-    """Runs one row through begin and the prompt; returns (B, V) logits and the state, copied to all rows."""
+    """Reads `begin` and the prompt once; returns (B, V) logits of the next token and the state, copied to all rows."""
     with torch.inference_mode():
         state = stepper.initial_state(torch.tensor([label], device=stepper.device))
         for token in opening[:-1]:

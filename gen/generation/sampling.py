@@ -1,20 +1,20 @@
-"""One draw: filters leave some tokens of the model's logits, and a uniform number picks one of them.
+"""One draw: filters remove some tokens, and a uniform random number picks one of those that are left.
 
-The filters, in the order in which they apply; each sees what the one before it left:
+The filters in their order; each sees the logits that the one before it returned:
 
     grammar mask         also removes `begin`, and `end` where it must not be drawn
     repetition penalty   for tokens among the row's last 64, prompt included
-    temperature          0 leaves the likeliest token alone
-    top-k, top-p, min-p  remove unlikely tokens; top-p and min-p count shares of what is left
+    temperature          0 keeps only the likeliest token
+    top-k, top-p, min-p  remove unlikely tokens; top-p and min-p use the probabilities of the tokens that are left
 
-gen.generation.filters has each with its paper. `weigh` is their composition and `pick` the draw: in numpy, in float64,
-readable, and what the two faster versions are tested against. These are the compiled kernel (gen.kernels.drawing),
-which draws wherever it can be built, and torch operations for a model on a GPU (gen.generation.cuda.drawing). All add
-in one order however many rows there are; they differ in the last bits of an exponential at most. Measured on a Zen 5
-core at V = 390, a draw in numpy takes 15 us without filters and 47 with all of them.
+gen.generation.filters has each with its paper. `weigh` applies them and `pick` draws, readably, in numpy and float64.
+Two faster versions are tested against these: the compiled kernel (gen.kernels.drawing), which draws wherever it can be
+built, and torch operations for a model on a GPU (gen.generation.cuda.drawing). All versions add in the same order for
+any number of rows, and differ at most in the last bits of an exponential. On a Zen 5 core at V = 390 a draw in numpy
+takes 15 us without filters and 47 us with all of them.
 
-A row's tokens depend on its own logits and its own stream of uniforms alone, which gives one number a token. So a
-sample is the same alone or in a batch.
+A row's tokens depend only on its own logits and on its own stream of uniform random numbers ("uniforms"), one number
+per token. So a sample is the same alone or in a batch.
 """
 
 import math
@@ -33,7 +33,7 @@ from gen.models.stepper import Writer
 
 REPETITION_WINDOW = 64  # tokens
 
-Steering = Callable[[], SamplingConfig]  # asked before every token: filters that a player changes while it samples
+Steering = Callable[[], SamplingConfig]  # called before every token: returns filters that a user changes meanwhile
 
 
 class Sampler:
@@ -42,11 +42,11 @@ class Sampler:
     Args:
         config: the filters, or a function that returns them before every token; equal filters draw equal tokens.
         vocab_size: V.
-        seed: with a row's number it decides the row's stream.
+        seed: together with a row's number, the seed of the row's stream.
         num_rows: B; the rows are numbered from 0.
         banned: ids that are never drawn.
-        late: ids that are not drawn among the first `num_without_late` tokens of a row.
-        prompt: the ids that the repetition penalty has seen when the first token is drawn.
+        late: ids that are not drawn among the first `num_without_late` tokens of a row, such as `end`.
+        prompt: the ids before the first draw, for the repetition penalty.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Sampler:
         return self._steering is not None
 
     def draw(self, logits: Tensor, allowed: BoolArray | None = None) -> Drawn:
-        """Draws one token a row.
+        """Draws one token per row: (1, B).
 
         Args:
             logits: (B, V) float32, on any device.
@@ -105,6 +105,7 @@ class Sampler:
         return drawn
 
     def _drawn_by_numpy(self, logits: Tensor, uniforms: FloatArray, allowed: BoolArray | None) -> Drawn:
+        """Draws as the kernel does, in readable numpy."""
         raw = logits.numpy(force=True).astype(np.float64)  # (B, V)
         _check_finite(raw)
         recent = None if self._recent is None else self._recent.mask()
@@ -170,14 +171,16 @@ def weigh(
     allowed: BoolArray | None = None,
     recent: BoolArray | None = None,
 ) -> FloatArray:
-    """Applies the filters; returns (B, V) weights: 1 for a row's likeliest token, 0 for what is filtered out.
+    """Applies the filters; returns (B, V) weights, proportional to the probabilities of the draw.
+
+    The likeliest token of a row has a weight of 1, and a removed token a weight of 0.
 
     Args:
         logits: (B, V), not NaN.
         config: the filters.
         banned: ids that may not be drawn.
         allowed: (B, V) ids that may be drawn; None for all.
-        recent: (B, V) ids that the repetition penalty applies to; None for none.
+        recent: (B, V) ids to which the repetition penalty applies; None for none.
 
     Raises CheckpointError if a row has no candidate of any probability.
     """
@@ -198,20 +201,20 @@ def weigh(
 
 
 def pick(weights: FloatArray, uniforms: FloatArray) -> TokenArray:
-    """Returns (B,) the first token of each row whose cumulative weight exceeds the uniform's share of the total.
+    """Draws (B,) one token per row: the first at which the cumulative weight exceeds uniform * total weight.
 
-    This inverts the cumulative distribution, in the order of the ids.
+    The weights are added in the order of the ids. So a token is drawn with a probability of weight / total weight.
 
     Args:
         weights: (B, V), not negative, some above 0 in every row; they need not sum to 1.
-        uniforms: (B,) in [0, 1) with at most 53 bits, so that its product with the total stays below the total.
+        uniforms: (B,) random numbers in [0, 1) of at most 53 bits, so that uniform * total stays below the total.
     """
     cumulative = weights.cumsum(axis=1)  # (B, V)
     return np.asarray((cumulative > uniforms[:, None] * cumulative[:, -1:]).argmax(axis=1))
 
 
 def surprise_nats(logits: FloatArray, tokens: TokenArray) -> FloatArray:
-    """Returns (B,) the nats that tokens cost under the model's own distribution: -log softmax(logits)[token]."""
+    """Returns (B,) -log softmax(logits)[token]: the nats of each token in the model's distribution, without filters."""
     top = logits.max(axis=1)
     log_total = np.log(np.exp(logits - top[:, None]).sum(axis=1))
     return np.asarray(top - logits[np.arange(len(tokens)), tokens] + log_total)

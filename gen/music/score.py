@@ -1,4 +1,4 @@
-"""Scores: tracks of notes in ticks, with a tempo map that converts ticks to seconds.
+"""Scores: tracks of notes whose times are in ticks, with tempos that convert ticks to seconds.
 
 A `Score` holds the contents of a MIDI file after the repairs of `gen.music.midi.rules`: every note has an onset, a
 duration of at least one tick, a pitch 0..127 and a velocity 1..127. Pedal, bends and controllers are stored beside the
@@ -29,7 +29,7 @@ _MAX_EVENT = np.array(((1 << 48,), (0xE0,), (127,), (127,)))
 
 
 class Note(NamedTuple):
-    """One note; its key is down for `duration_ticks`, at least 1."""
+    """One note of a score, in ticks; its key is down for `duration_ticks`, at least 1."""
 
     onset_ticks: int
     duration_ticks: int
@@ -163,7 +163,7 @@ class Text(NamedTuple):
 
 
 class NoteEvent(NamedTuple):
-    """One note in seconds; music decoders yield it, and a streamed sample prints it."""
+    """One note in seconds, as music decoders return it; `gen sample` prints these while it samples."""
 
     onset_seconds: float
     duration_seconds: float
@@ -184,13 +184,13 @@ class Track:
 
     Args:
         notes: in ascending order.
-        program: General MIDI program, 0..127.
+        program: General MIDI program, 0..127: the instrument.
         is_drum: whether the track plays drums.
         pedal: the spans in which the sustain pedal is down, in ascending order, without overlap.
-        events: all other events of its channel over the whole piece, in order of time. Tracks on one channel have the
-            same events.
-        channel: its channel in the file, 16 * port + 0..15; None lets the writer choose. Tracks that differ in the
-            channel only are equal.
+        events: all other events of the channel over the whole piece, in order of time. Tracks on the same channel
+            have the same events.
+        channel: 16 * port + 0..15, the channel in the MIDI file; None lets `write_midi` choose. It does not count when
+            tracks are compared.
 
     Raises:
         SettingError: a number is out of range.
@@ -226,9 +226,10 @@ class Score:
     """A piece of music.
 
     Args:
+        ticks_per_beat: the length of a beat, a quarter note.
         tempos: in ascending order, at most one per tick; before the first the tempo is `DEFAULT_TEMPO`.
-        texts: those of all tracks of the file, in ascending order.
-        stop_ticks: the tick at which a piece was cut, and at which a continuation begins; None if it was not cut.
+        texts: the texts of all tracks of the file, in ascending order.
+        stop_ticks: the tick at which a piece was cut, where a continuation begins; None if it was not cut.
 
     Raises:
         SettingError: a number is out of range.
@@ -286,7 +287,7 @@ class Score:
         return np.asarray(starts[index] + np.rint((total - elapsed[index]) / tempos[index]), dtype=np.int64)
 
     def tempo_changes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns the (T,) ticks at which tempos begin, the first at tick 0, and their microseconds a beat."""
+        """Returns (N,) the ticks at which tempos begin, the first at 0, and (N,) their microseconds per beat."""
         changes = self.tempos
         if not changes or changes[0].onset_ticks > 0:
             changes = (Tempo(0, DEFAULT_TEMPO), *changes)

@@ -39,37 +39,37 @@ class Step(NamedTuple):
     """The outcome of one optimiser step."""
 
     step: int
-    loss_nats: float  # mean per token of this step's batch
+    loss_nats: float  # mean per target of the batch
     num_tokens: int
     learning_rate: float
     grad_norm: float  # before clipping
-    remark: str | None  # on what went wrong and how it was mended
+    remark: str | None  # why the trainer rolled back, and to which step; None if it did not
 
 
 @dataclass(slots=True)
 class TrainingPosition:
-    """The point that training has reached: the integers and floats that a checkpoint keeps."""
+    """The progress of a run, apart from tensors: a checkpoint saves it with `Trainer.state_dict`'s tensors."""
 
     step: int = 0
     epoch: int = 0
-    window: int = 0
-    tokens: int = 0
+    window: int = 0  # the next one, in the epoch
+    tokens: int = 0  # targets so far, in all epochs
     seconds: float = 0.0
     rate_scale: float = 1.0  # halved at every rollback
     num_rollbacks: int = 0
-    running_nats: float | None = None
+    running_nats: float | None = None  # running mean of the loss, for the divergence guard
     best_running_nats: float = math.inf
     is_plain: bool = False  # whether the epoch is read without variations
 
 
 class Trainer:
-    """Trains a model on batches until a limit of its config is reached.
+    """Trains a model on batches until a limit of the config is reached: steps, epochs or minutes.
 
     Args:
         model: on its device; trained in place.
         batches: the order in which the corpus is read.
         config: rates and limits.
-        clock: returns seconds, of which only differences count.
+        clock: returns seconds since any fixed time.
         peers: the processes that train this model, each with a trainer of its own and the same weights.
     """
 
@@ -89,8 +89,8 @@ class Trainer:
         self.was_stopped = False
         self._is_asked_to_stop = False
         self._peers = peers
-        self._rows = peers.rows(config.batch_size)  # of a batch that this process runs
-        self._parts = _parts(self._rows.stop - self._rows.start, config.accumulate)
+        self._rows = peers.rows(config.batch_size)  # the rows of each batch that this process runs
+        self._parts = _parts(self._rows.stop - self._rows.start, config.accumulate)  # run one after the other
         self._batches = batches
         self._clock = clock
         self._clock_was = 0.0
@@ -100,12 +100,15 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
         self._generator = torch.Generator(self._device).manual_seed(config.seed)
         no_labels = torch.zeros(self._rows.stop - self._rows.start, dtype=torch.long, device=self._device)
-        self._memory = detached(model.initial_state(no_labels)).memory  # of these rows
+        self._memory = detached(model.initial_state(no_labels)).memory  # of this process's rows, carried on
         self._snapshot: dict[str, Tensor] = {}
         self._snapshot_position: TrainingPosition | None = None
 
     def run(self) -> Iterator[Step]:
-        """Yields every step until a limit is reached or the run is stopped. The time between two steps counts too."""
+        """Takes steps until a limit is reached or the run is stopped, and yields each.
+
+        The time that the caller takes between two steps counts as time of the run.
+        """
         self._clock_was = self._clock()
         while self.progress() < 1.0 and not self.was_stopped:
             yield self._take_step()
@@ -165,6 +168,7 @@ class Trainer:
         batch = self._batches.batch(position.epoch, position.window, is_plain=position.is_plain)
         for parameter in self._parameters:
             parameter.grad = None
+        # Sums gradients and loss over all processes; with one process it returns its arguments.
         loss, seconds, self.was_stopped = self._peers.sum_step_(
             self._parameters, self._backward(batch), seconds=self._lap(), is_stopping=self._is_asked_to_stop
         )
@@ -182,10 +186,10 @@ class Trainer:
         return self._clock_was - before
 
     def _backward(self, batch: Batch) -> Tensor:
-        """Adds the gradient of this process's rows to the weights, and keeps their memory for the next window.
+        """Adds the gradient of this process's rows to `grad` of the weights, and keeps the memory for the next window.
 
         Returns:
-            () the nats of these rows, divided by the number of tokens of all rows.
+            () the share of the loss: the summed nats of this process's rows, divided by the targets of all rows.
         """
         losses, memories = [], []
         drawn = self._generator.get_state()
@@ -194,7 +198,7 @@ class Trainer:
             rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
             loss_sum, memory = self._loss(batch.rows(rows), part, Draws(self._generator, self.config.batch_size, rows))
             loss = loss_sum / max(1, batch.num_targets)
-            torch.autograd.backward(self._scaler.scale(loss))
+            torch.autograd.backward(self._scaler.scale(loss))  # the scale is 1 except in fp16
             losses.append(loss.detach())
             memories.append(memory)
         if len(self._parts) == 1:
@@ -204,7 +208,13 @@ class Trainer:
         return torch.stack(losses).sum()
 
     def _loss(self, batch: Batch, part: slice, draws: Draws) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns the summed nats of some rows, and their next memory."""
+        """Returns the summed nats of the rows of `batch`, and their detached memory after the window.
+
+        Args:
+            batch: some rows of a batch.
+            part: the same rows, counted in the rows of this process.
+            draws: the random numbers of the dropout masks.
+        """
         inputs, targets, is_fresh, labels, is_varied = (
             torch.from_numpy(array).to(self._device) for array in batch[:-1]
         )
@@ -218,7 +228,7 @@ class Trainer:
         return nats, detached(state).memory
 
     def _update(self) -> float:
-        """Takes one step of the optimiser; returns the norm of the gradient before clipping."""
+        """Clips the gradient and changes the weights; returns the norm of the gradient before clipping."""
         for optimizer in self._optimizers:
             self._scaler.unscale_(cast(torch.optim.Optimizer, optimizer))
         grad_norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm, foreach=True)
@@ -235,7 +245,7 @@ class Trainer:
             running = LOSS_MEMORY * position.running_nats + (1 - LOSS_MEMORY) * loss_nats
         # With fp16 the scaler skips steps whose gradient overflows: only the loss tells.
         is_finite = math.isfinite(loss_nats) and (math.isfinite(grad_norm) or self.config.precision == "fp16")
-        chance = math.log(self.model.config.vocab_size)
+        chance = math.log(self.model.config.vocab_size)  # the nats of guessing: each symbol equally likely
         has_exploded = running > 1.2 * chance and running > 1.5 * position.best_running_nats
         if is_finite and not has_exploded:
             position.running_nats = running
@@ -244,6 +254,7 @@ class Trainer:
         return self._roll_back("is not finite" if not is_finite else f"has risen to {running:.2f} nats")
 
     def _roll_back(self, what: str) -> str:
+        """Restores the snapshot and halves the rate; returns a remark that says so. `what` is wrong with the loss."""
         assert self._snapshot_position is not None
         at, num_rollbacks = self.position.step, self.position.num_rollbacks + 1
         if num_rollbacks > MAX_ROLLBACKS:
@@ -262,6 +273,7 @@ class Trainer:
         return f"step {at}: the loss {what}; back to step {position.step} with a rate of {rate:.2g}"
 
     def _move_on(self, num_tokens: int) -> None:
+        """Moves the position to the next window, of the next epoch if this one ends."""
         position = self.position
         position.step += 1
         position.tokens += num_tokens

@@ -1,8 +1,8 @@
 """The performance codec: music as one stream of NoteOn, NoteOff, TimeShift and Velocity.
 
-Oore et al. 2018, "This Time with Feeling: Learning Expressive Musical Performance", on a grid of 10 ms. How a file
-becomes one stream of pitches stands in `gen.codecs.performance.layout`; the order of the tokens in
-`gen.codecs.performance.grammar`. Encoding is canonical: equal streams give equal ids.
+Oore et al. 2018, "This Time with Feeling: Learning Expressive Musical Performance", on a grid of 10 ms.
+`gen.codecs.performance.layout` turns a file into one stream of pitches. `gen.codecs.performance.grammar` has the order
+of the tokens. Encoding is canonical: equal streams give equal ids.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ class PerformanceCodec(MusicCodec):
         yield Part(self._ids(layout), census.account(findings + layout.findings, kept=_KEPT_KINDS))
 
     def join(self, pieces: Iterable[NoteEvent]) -> Score:
-        """Returns a score of one track of piano, or of drums, in which a tick is a millisecond."""
+        """Returns a score with one track, of piano or drums, whose ticks are milliseconds."""
         notes = (
             Note(
                 onset_ticks=round(piece.onset_seconds * _TICKS_PER_SECOND),

@@ -1,9 +1,16 @@
 """Turns the ids of a performance into notes, one by one and in order of onset.
 
-It takes any ids, also those that no grammar made: a NoteOff of a silent pitch is ignored, a NoteOn of a sounding pitch
-ends the note before, a note that ends in the frame of its onset lasts one frame, and what still sounds at the end ends
-there. A note is held back until those that began before it have ended; once more than `MAX_WAITING` notes wait for a
-long one, they are returned before it, so that memory stays constant. Tokens of controls are passed over.
+It accepts any ids, even those that the grammar forbids:
+
+    NoteOff of a silent pitch             is ignored
+    NoteOn of a sounding pitch            ends the note that sounds, and begins another
+    second NoteOn of a pitch in a frame   is ignored
+    NoteOff in the frame of the NoteOn    the note lasts one frame
+    no NoteOff                            the note ends with the document
+    control token                         is ignored
+
+A note is held back until it has ended, and all notes that began before it. If more than `MAX_WAITING` notes are held
+back, those that have ended are returned at once, so that memory stays bounded.
 """
 
 from collections import deque
@@ -44,14 +51,14 @@ class PerformanceDecoder:
     """A `gen.codec.StreamDecoder` of notes."""
 
     def __init__(self) -> None:
-        self._now = 0
-        self._velocity = level_velocity(NUM_VELOCITIES // 2)  # until the first Velocity
-        self._sounding: dict[int, _OpenNote] = {}
-        self._waiting: deque[_OpenNote] = deque()  # in order of onset
-        self._last_onset = [-1] * NUM_PITCHES
+        self._now = 0  # frames
+        self._velocity = level_velocity(NUM_VELOCITIES // 2)  # in use until the first Velocity token
+        self._sounding: dict[int, _OpenNote] = {}  # by pitch
+        self._waiting: deque[_OpenNote] = deque()  # held back, in order of onset
+        self._last_onset = [-1] * NUM_PITCHES  # frame of the last NoteOn of each pitch
 
     def push(self, token: int) -> tuple[NoteEvent, ...]:
-        """Takes one id; returns the notes that are now certain, in order of onset."""
+        """Takes one id; returns the notes that need not be held back any longer, in order of onset."""
         if token < NOTE_OFF:
             return self._note_on(token)
         if token < TIME_SHIFT:
@@ -63,7 +70,7 @@ class PerformanceDecoder:
         return ()
 
     def finish(self) -> tuple[NoteEvent, ...]:
-        """Ends what still sounds; returns the rest."""
+        """Ends the notes that still sound; returns all that were held back."""
         for note in self._sounding.values():
             note.end_frames = max(self._now, note.onset_frames + 1)
         self._sounding.clear()
@@ -87,6 +94,7 @@ class PerformanceDecoder:
         return self._certain()
 
     def _certain(self) -> tuple[NoteEvent, ...]:
+        """Removes and returns the notes that need not be held back any longer."""
         certain: list[NoteEvent] = []
         waiting = self._waiting
         while waiting and waiting[0].end_frames:
@@ -98,5 +106,5 @@ class PerformanceDecoder:
 
 
 def level_velocity(level: int) -> int:
-    """Returns the MIDI velocity in the middle of a Velocity symbol's range."""
+    """Returns the MIDI velocity in the middle of the range of a Velocity symbol."""
     return level * VELOCITY_WIDTH + VELOCITY_WIDTH // 2

@@ -1,4 +1,4 @@
-"""The ids of a layout, and the lengths of notes among ids: the arithmetic of the performance codec on arrays."""
+"""The performance codec's arithmetic on arrays: from notes on a grid to ids, and from ids to the lengths of notes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +10,25 @@ from gen.music.score import differences
 
 
 def layout_ids(layout: PerformanceLayout) -> IdArray:
-    """Returns the (N,) ids of a stream of pitches: by frame, NoteOffs before NoteOns, each in order of pitch."""
+    """Returns the (N,) ids of notes on the grid of frames.
+
+    A note makes two events, a NoteOff and a NoteOn. Events are sorted by frame; within a frame NoteOffs come before
+    NoteOns, each in order of pitch. The ids of an event are: the longest TimeShift as often as needed, one TimeShift
+    for the rest of the time since the event before, a Velocity if it has changed, and the NoteOn or NoteOff.
+    """
     num_notes = len(layout.pitches)
     frames = np.concatenate((layout.end_frames, layout.onset_frames))
     is_on = np.repeat((False, True), num_notes)
     pitches = np.tile(layout.pitches, 2)
-    order = np.argsort(frames << 8 | is_on.astype(np.int64) << 7 | pitches)  # no two are equal
+    order = np.argsort(frames << 8 | is_on.astype(np.int64) << 7 | pitches)  # no two keys are equal
     frames, is_on, pitches = frames[order], is_on[order], pitches[order]
 
-    levels = layout.velocities // VELOCITY_WIDTH  # of the NoteOns, which stand in the order of the layout
+    levels = layout.velocities // VELOCITY_WIDTH  # (NoteOns,) in the order of the layout, which is that of the events
     is_new_level = np.zeros(2 * num_notes, dtype=bool)
     is_new_level[is_on] = differences(levels, before=-1) != 0
 
     num_longest, rest = np.divmod(differences(frames), MAX_SHIFT)
-    ends = np.cumsum(num_longest + (rest > 0) + is_new_level + 1)  # where each event's tokens stop
+    ends = np.cumsum(num_longest + (rest > 0) + is_new_level + 1)  # the index after the last id of each event
     ids = np.full(ends[-1] if num_notes else 0, TIME_SHIFT + MAX_SHIFT - 1, dtype=np.uint16)
     ids[ends - 1] = np.where(is_on, NOTE_ON, NOTE_OFF) + pitches
     ids[(ends - 2)[is_new_level]] = VELOCITY + levels[is_new_level[is_on]]

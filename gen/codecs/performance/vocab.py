@@ -1,7 +1,7 @@
-"""The 390 symbols of the performance codec, and the first id of each kind.
+"""The symbols of the performance codec, 390 without controls, and the first id of each kind.
 
-Oore et al. 2018, "This Time with Feeling": 128 NoteOn, 128 NoteOff, 100 TimeShift, 32 Velocity; then those of the
-controls that a codec was asked for (`gen.codecs.controls`), then Begin and End.
+Oore et al. 2018, "This Time with Feeling": 128 NoteOn, 128 NoteOff, 100 TimeShift, 32 Velocity. Then come the symbols
+of the codec's controls, if it has any (`gen.codecs.controls`), and Begin and End. Times are in frames of 10 ms.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ from gen.codecs.controls import control_symbols
 
 FRAMES_PER_SECOND: Final = 100
 MAX_SHIFT: Final = 100  # frames: the longest TimeShift lasts a second
-VELOCITY_WIDTH: Final = 4  # MIDI velocities to a symbol
+VELOCITY_WIDTH: Final = 4  # MIDI velocities per symbol: Velocity_20 stands for 80 to 83
 
 NOTE_ON: Final = 0  # the id of NoteOn_0; pitch p is NOTE_ON + p
 NOTE_OFF: Final = 128
@@ -21,13 +21,13 @@ VELOCITY: Final = TIME_SHIFT + MAX_SHIFT
 NUM_VELOCITIES: Final = 128 // VELOCITY_WIDTH
 NUM_PITCHES: Final = 128
 CONTROL: Final = VELOCITY + NUM_VELOCITIES
-SPAN: Final = 100  # frames from the tokens of controls to the next ones, from the start of the piece on
-DENSITY_SPANS: Final = 2  # of whose notes a density is
+SPAN: Final = 100  # frames; the control tokens stand where a span begins
+DENSITY_SPANS: Final = 2  # spans whose notes a density counts
 
 
 @cache
 def performance_vocab(controls: tuple[str, ...] = ()) -> Vocab:
-    """Returns the vocabulary with the symbols of some controls."""
+    """Returns the vocabulary with the symbols of the given controls."""
     return Vocab(
         (
             *(f"NoteOn_{pitch}" for pitch in range(NUM_PITCHES)),

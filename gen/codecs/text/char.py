@@ -1,7 +1,8 @@
 """The `char` codec: every code point of the corpus is a symbol.
 
-Nothing is normalised but what `gen.codecs.text.files` states; a character outside the alphabet is an error that names
-it. Only a prompt that the alphabet does not hold, but in another normal form of Unicode does, is taken in that form.
+Text is kept as it is, except for the rules of `gen.codecs.text.files`. A character outside the alphabet is an error
+that names it. Unicode can write the same letter in several normal forms (NFC: one code point, NFD: letter and accent).
+So a prompt whose characters are not all in the alphabet is tried in these forms before it is refused.
 """
 
 import unicodedata
@@ -40,8 +41,8 @@ class CharCodec(TextCodec):
 
     Args:
         alphabet: the distinct characters in ascending order; a character's index is its id.
-        reading: how files become text; no part of the spec, for ids do not tell.
-        normalize: the normal form of Unicode in which all texts are read, prompts too.
+        reading: how files become text. It is not in the spec, because decoding does not depend on it.
+        normalize: the normal form of Unicode into which every text and prompt is brought; "none" for no change.
     """
 
     alphabet: str
@@ -71,7 +72,7 @@ class CharCodec(TextCodec):
 
     @cached_property
     def _table(self) -> IdArray:
-        """(0x110000,) from code point to id; the size of the alphabet where it is unknown."""
+        """(0x110000,) the id of every code point; the size of the alphabet stands for an unknown one."""
         size = len(self.alphabet)
         table = np.full(NUM_CODE_POINTS, size, np.min_scalar_type(size))
         table[code_points(self.alphabet)] = np.arange(size)
@@ -83,7 +84,7 @@ class CharCodec(TextCodec):
         return self if len(alphabet) == len(self.alphabet) else replace(self, alphabet="".join(sorted(alphabet)))
 
     def encode(self, whole: str) -> IdArray:
-        """Returns the (N,) ids of a text, `in_known_form`. Raises SettingError at the first unknown character."""
+        """Returns the (N,) ids of a text after `in_known_form`. Raises SettingError if a character is unknown."""
         known, _ = self.in_known_form(whole)
         ids, unknown = self._lookup(known)
         if unknown is not None:
@@ -91,7 +92,10 @@ class CharCodec(TextCodec):
         return ids
 
     def in_known_form(self, whole: str) -> tuple[str, Form | None]:
-        """Returns a text as the alphabet holds it, and the normal form that it was brought into for that, or None."""
+        """Returns a text in a normal form whose characters are all in the alphabet, and that form.
+
+        Returns None as the form if the text is unchanged: it has only known characters, or no form has.
+        """
         whole = normalised(whole, self.normalize)
         if set(whole) <= self._known:
             return whole, None
@@ -106,7 +110,10 @@ class CharCodec(TextCodec):
         return Adapted(known, (f"the prompt's characters as they stand, but in {form}: it is read so",) if form else ())
 
     def encode_file(self, path: Path) -> Iterator[Part]:
-        """Reads and encodes a text file part by part. Raises CorpusError."""
+        """Reads and encodes a text file part by part. Raises CorpusError.
+
+        An unknown character is an error, or, if `reading.unknown` says so, is left out and counted.
+        """
         reading = in_form_of(self.reading, self.normalize)
         forms = MixedForms(self.alphabet)
         num_known = num_unknown = 0
@@ -123,7 +130,7 @@ class CharCodec(TextCodec):
                 findings.update(left_out)
                 num_unknown += left_out.total()
                 ids = ids[is_known].astype(self._id_type, copy=False)
-                ends = np.append(0, np.cumsum(is_known))[ends]
+                ends = np.append(0, np.cumsum(is_known))[ends]  # counted in the ids that are left
             findings.update(forms.push(part.text))
             num_known += len(ids)
             yield Part(ids, findings, ends, part.labels)
@@ -133,7 +140,7 @@ class CharCodec(TextCodec):
             raise CorpusError(f"{path}: no character of it is in the model's vocabulary", hint=self._hint())
 
     def decoder(self) -> "CharDecoder":
-        """Returns a decoder that gives each character at once."""
+        """Returns a decoder that returns the character of each id at once."""
         return CharDecoder(self.alphabet)
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> None:  # noqa: ARG002 - it has no controls
@@ -141,7 +148,7 @@ class CharCodec(TextCodec):
         return
 
     def units(self) -> NDArray[np.int64]:
-        """Returns (V,): every character is a unit, Begin and End are none."""
+        """Returns (V,) ones: each id is one unit, a character; and two zeros, for Begin and End."""
         units = np.ones(len(self.vocab), np.int64)
         units[-2:] = 0
         return units
@@ -151,7 +158,10 @@ class CharCodec(TextCodec):
         return {"name": self.name, "version": VERSION, "alphabet": self.alphabet, **normalize_spec(self.normalize)}
 
     def _lookup(self, text: str) -> tuple[IdArray, int | None]:
-        """Returns the ids, and the index of the first unknown character."""
+        """Returns the (N,) ids, and the index of the first unknown character or None.
+
+        The id of an unknown character is the size of the alphabet.
+        """
         size = len(self.alphabet)
         ids = self._table.take(code_points(text))
         if len(ids) and ids.max() == size:
@@ -177,7 +187,7 @@ class CharCodec(TextCodec):
 
 
 class CharDecoder:
-    """Gives each id's character at once."""
+    """A `gen.codec.StreamDecoder` that returns the character of each id at once."""
 
     def __init__(self, alphabet: str) -> None:
         self._alphabet = alphabet

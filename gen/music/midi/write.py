@@ -1,8 +1,9 @@
 """Writes scores as MIDI files of type 1: a track for tempo, signatures and texts, then one per track and port.
 
-`read_midi` reads the same notes back, except tracks without notes and notes that overlap a later note of the same pitch
-in their track, which MIDI cannot represent. A track that `gen.music.midi.channel_plan` spreads over several channels is
-read back as several tracks.
+A MIDI port has 16 channels, and a channel plays one program at a time. `gen.music.midi.channel_plan` gives each track
+its channel, or spreads its notes over several. Such a track is read back as several tracks. `read_midi` reads the same
+notes back, with two exceptions that MIDI cannot represent: tracks without notes, and notes that overlap a later note of
+the same pitch in their track.
 """
 
 from collections import defaultdict
@@ -37,7 +38,9 @@ from gen.music.score import DEFAULT_TEMPO, Score, Tempo, Track
 
 _TEXT_NAMES = {TEXT: "text", COPYRIGHT: "copyright", LYRIC: "lyrics", MARKER: "marker", CUE_POINT: "cue_marker"}
 
-Timed = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, rank within the tick, message with time unset
+# A tick, the rank of the message among those of that tick, and the message, whose time is not set yet. Ranks: 0 tempo,
+# signatures, texts and headings, 1 channel events, 2 programs, 3 pedal up, 4 pedal down, 5 note-off, 6 note-on.
+Timed = tuple[int, int, mido.Message | mido.MetaMessage]
 Programs = Mapping[tuple[int, int], Sequence[int]]  # by channel and track, the ticks at which its program is set
 
 
@@ -66,6 +69,7 @@ def write_midi(path: Path, score: Score) -> None:
 
 
 def _conductor(score: Score) -> Iterator[Timed]:
+    """Yields the tempos, signatures and texts of a score."""
     for tick, tempo in score.tempos or [Tempo(0, DEFAULT_TEMPO)]:
         yield tick, 0, mido.MetaMessage("set_tempo", tempo=tempo)
     for tick, numerator, denominator in score.time_signatures:
@@ -77,6 +81,7 @@ def _conductor(score: Score) -> Iterator[Timed]:
 
 
 def _heading(track: Track, port: int | None) -> Iterator[Timed]:
+    """Yields the messages at the start of a track: its port, if the file has several, and its name."""
     if port is not None:
         yield 0, 0, mido.MetaMessage("midi_port", port=port)
     if track.name:
@@ -89,7 +94,7 @@ def _as_bytes(text: str) -> str:
 
 
 def _messages(track: Track, part: ChannelPart, programs: Programs) -> Iterator[Timed]:
-    """Yields the messages of a track on one channel; at one tick, programs come before notes."""
+    """Yields the messages of a track on one channel, in any order: programs, channel events, and two for each note."""
     channel = part.channel % CHANNELS
     for tick in programs[part.channel, part.track]:
         yield tick, 2, mido.Message("program_change", channel=channel, program=track.program)
@@ -144,7 +149,7 @@ def _bank_ticks(track: Track) -> NDArray[np.int64]:
 
 
 def _sequence(path: Path, messages: Iterable[Timed]) -> mido.MidiTrack:
-    """Returns a mido track: the messages in order of time, each with the ticks since the message before."""
+    """Returns a mido track: the messages in order of tick and rank, each with the ticks since the message before."""
     now = 0
     sequence = mido.MidiTrack()
     for tick, _, message in sorted(messages, key=lambda timed: timed[:2]):

@@ -15,9 +15,10 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import AnyCodec, Kind, Vocab
+from gen.codec import AnyCodec, Kind, Variation, Vocab
 from gen.codecs.controls import ControlTokens, ordered_controls
 from gen.codecs.envelope import CONTROLS
+from gen.codecs.variation import Change, MusicVariation
 from gen.errors import CheckpointError, SettingError
 from gen.music.score import Score
 
@@ -76,6 +77,16 @@ class MusicCodec(ABC):
         from gen.music.midi.write import write_midi  # mido takes longer to import than all that reading needs
 
         write_midi(path, whole)
+
+    def variation(self, *, is_augmented: bool) -> Variation | None:
+        """Returns the augmentation and control dropout; None if a segment is always read unchanged."""
+        if not is_augmented and not self.controls:
+            return None
+        return MusicVariation(len(self.vocab), self.control_tokens, self._changes() if is_augmented else None)
+
+    @abstractmethod
+    def _changes(self) -> tuple[Change, ...]:
+        """Returns the changes of an augmented segment."""
 
     def units(self) -> NDArray[np.int64]:
         """Returns (V,) how many notes each id completes."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gen.codec import NOTHING_ASKED, Adapted, BoolArray, Envelope, IdArray, Part, Variation, Vocab, stream
+from gen.codec import NOTHING_ASKED, Adapted, BoolArray, Envelope, IdArray, Part, Vocab, stream
 from gen.codecs.beat.bars import own_signatures
 from gen.codecs.beat.continuation import beyond_opening, in_score_time
 from gen.codecs.beat.controls import with_control_ids
@@ -22,12 +22,13 @@ from gen.codecs.beat.decoder import BeatDecoder, Piece
 from gen.codecs.beat.grammar import EVERYTHING, BeatGrammar, Limits
 from gen.codecs.beat.ids import layout_ids, note_positions
 from gen.codecs.beat.layout import MAX_POSITIONS, BeatLayout, has_notes, lay_out_beats
-from gen.codecs.beat.variation import BeatVariation
 from gen.codecs.beat.vocab import (
     BAR,
     DRUM,
     DURATION,
     NUM_SYMBOLS,
+    NUM_TEMPOS,
+    NUM_VELOCITIES,
     PITCH,
     POSITION,
     PROGRAM,
@@ -39,6 +40,7 @@ from gen.codecs.beat.vocab import (
 from gen.codecs.controls import control_symbols
 from gen.codecs.music_codec import MusicCodec, shared_settings
 from gen.codecs.unknown import played_by
+from gen.codecs.variation import Change, Shift, loudness, transposition
 from gen.errors import CheckpointError, MidiError
 from gen.music.continuation import gone_on, gone_on_alone, refinement
 from gen.music.excerpt import led_to_stop
@@ -51,6 +53,7 @@ _KEPT_KINDS = PLAYERS | {METRES, PEDALS, PROGRAMS, TEMPOS}  # of events beside n
 _VERSION = 1
 _NEARLY_ALL = 0.999  # of the notes of a corpus are no longer than the longest that is sampled
 _FITTED_AT_ONCE = 1 << 22  # ids
+_MAX_TEMPO_CHANGE = 2  # levels, which is 4 %
 # Kinds of symbols of which a sample has only those of its corpus.
 _CHOSEN = (slice(TIME_SIGNATURE, TEMPO), slice(TEMPO, POSITION), slice(PROGRAM, VELOCITY), slice(DRUM, DURATION))
 
@@ -198,17 +201,13 @@ class BeatCodec(MusicCodec):
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""
         return BeatGrammar(len(self.vocab), self._limits(), choosers=self.control_tokens.choosers(asked))
 
-    def variation(self, *, is_augmented: bool) -> Variation | None:
-        """Returns the augmentation and control dropout; None if a segment is always read unchanged."""
-        if not is_augmented and not self.controls:
-            return None
-        seen = np.flatnonzero(self._limits().tempos)
-        return BeatVariation(
-            len(self.vocab),
-            self.control_tokens,
-            is_augmented=is_augmented,
-            pitches=self.pitches,
-            tempos=(int(seen[0]), int(seen[-1])),
+    def _changes(self) -> tuple[Change, ...]:
+        """Returns the changes of pitches (never of drums), velocities and tempos; metre, positions and lengths stay."""
+        tempos = np.flatnonzero(self._limits().tempos).tolist()  # of the corpus
+        return (
+            transposition(PITCH, pitches=self.pitches, controls=self.control_tokens),
+            loudness(VELOCITY, NUM_VELOCITIES),
+            Shift((TEMPO,), NUM_TEMPOS, -_MAX_TEMPO_CHANGE, _MAX_TEMPO_CHANGE, tempos[0], tempos[-1]),
         )
 
     def _ids(self, layout: BeatLayout) -> IdArray:

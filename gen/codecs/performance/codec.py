@@ -12,22 +12,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gen.codec import NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Variation, Vocab, stream
+from gen.codec import NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Vocab, stream
 from gen.codecs.music_codec import MusicCodec, shared_settings
 from gen.codecs.performance.controls import with_control_ids
 from gen.codecs.performance.decoder import PerformanceDecoder
 from gen.codecs.performance.grammar import PerformanceGrammar
 from gen.codecs.performance.ids import layout_ids, note_lengths
 from gen.codecs.performance.layout import PerformanceLayout, lay_out_performance
-from gen.codecs.performance.variation import PerformanceVariation
 from gen.codecs.performance.vocab import (
     CONTROL,
+    MAX_SHIFT,
     NOTE_OFF,
     NOTE_ON,
+    NUM_VELOCITIES,
+    TIME_SHIFT,
     VELOCITY,
     performance_vocab,
 )
 from gen.codecs.unknown import played_by
+from gen.codecs.variation import Change, Stretch, loudness, transposition
 from gen.errors import CheckpointError, MidiError, SettingError
 from gen.music.continuation import gone_on, gone_on_alone, refined, refinement
 from gen.music.excerpt import led_to_stop
@@ -173,17 +176,15 @@ class PerformanceCodec(MusicCodec):
         choosers = self.control_tokens.choosers(asked)
         return PerformanceGrammar(self.vocab, choosers=choosers, longest_note=self.longest_note)
 
-    def variation(self, *, is_augmented: bool) -> Variation | None:
-        """Returns the augmentation and control dropout; None if a segment is always read unchanged."""
-        if not is_augmented and not self.controls:
-            return None
-        return PerformanceVariation(
-            len(self.vocab),
-            self.control_tokens,
-            is_augmented=is_augmented,
-            is_drums=self.is_drums,
-            pitches=self.pitches,
-        )
+    def _changes(self) -> tuple[Change, ...]:
+        """Returns the changes of pitches (never of drums), velocities and TimeShifts below the longest.
+
+        With controls, times stay, because the tokens of controls stand where a second of the grid begins.
+        """
+        controls = self.control_tokens
+        transposed = transposition(NOTE_ON, NOTE_OFF, pitches=self.pitches, controls=controls)
+        stretched = Stretch(TIME_SHIFT, MAX_SHIFT - 1)
+        return (*[transposed] * self.has_key, loudness(VELOCITY, NUM_VELOCITIES), *[stretched] * (not controls))
 
     def _ids(self, layout: PerformanceLayout) -> IdArray:
         return with_control_ids(layout_ids(layout), layout, self.control_tokens)

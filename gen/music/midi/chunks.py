@@ -170,10 +170,6 @@ def _unwrapped(data: bytes, findings: Counter[str]) -> bytes:
     return data[start : start + size] if has_size else data[start:]
 
 
-def _is_riff(data: bytes) -> bool:
-    return data[:4] == b"RIFF" and data[8:12] == b"RMID"
-
-
 def _time(path: Path, division: int) -> tuple[int, int | None]:
     """Returns the ticks in a beat and, for SMPTE time, the microseconds in a beat."""
     if division < 0x8000:

@@ -193,3 +193,28 @@ def test_when_one_of_two_is_killed_the_other_says_so_and_the_run_can_be_resumed(
         "error: training: another of its 2 processes has ended, or cannot be reached"
     ]
     assert run_gen(["train", "--run", "two", "--out", str(tmp_path), "--resume", "--steps", "5"]) == 0
+
+
+def test_two_processes_start_from_the_weights_of_another_run_as_one_does(straight: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "other.txt"
+    corpus.write_text("what is bred in the bone will come out in the flesh\n" * 100, encoding="utf-8")
+    rest = ["--out", tmp_path, "--from", straight, "--steps", str(STEPS), *OPTIONS]
+    assert run_gen(["train", str(corpus), "--run", "alone", *map(str, rest)]) == 0
+    process = torchrun("train", corpus, "--name", "two", *rest)
+    _, told = process.communicate(timeout=120)
+
+    assert process.returncode == 0, told
+    assert_same_run(tmp_path / "alone", tmp_path / "two")
+
+
+@pytest.mark.parametrize("arguments", [("missing.txt",), ("CORPUS", "--batch-size", "1"), ("CORPUS", "--lr", "1e6")])
+def test_an_error_of_two_processes_is_reported_once(
+    text_file: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    given = [str(text_file) if word == "CORPUS" else word for word in arguments]
+    process = torchrun("train", *given, "--name", "two", "--out", tmp_path, "--steps", "500", "--hidden", "16")
+    _, told = process.communicate(timeout=120)
+
+    assert process.returncode != 0
+    assert told.count("error: ") == 1
+    assert "bug" not in told

@@ -97,3 +97,9 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(SettingError, match="not on this machine"):
             choose_device("cuda")
+
+
+def test_settings_that_are_absent_or_auto_are_not_given() -> None:
+    settings = TrainingSettings(dropout=0.0, augment=False, precision="auto", device="cpu")
+
+    assert settings.given() == {"dropout": 0.0, "augment": False}

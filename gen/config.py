@@ -13,7 +13,8 @@ from gen.errors import SettingError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-CellName = Literal["rnn", "lstm", "gru"]
+CellName = Literal["rnn", "lstm", "gru"]  # those of gen.models.cells.CELLS, for a command line that imports no torch
+CELL_NAMES: tuple[str, ...] = get_args(CellName)
 Precision = Literal["fp32", "bf16", "fp16"]
 DOCUMENTS = ("auto", "files", "lines", "blank")  # words for the documents of a text; any other word is a separator
 Normalize = Literal["none", "nfc", "nfkc"]
@@ -71,7 +72,7 @@ class ModelConfig:
     """The shape of a `RecurrentLM`: everything that decides its parameters' sizes, and its dropout."""
 
     vocab_size: int
-    cell: CellName = "lstm"
+    cell: str = "lstm"  # of CELL_NAMES
     hidden_size: int = 512
     num_layers: int = 1
     embedding_size: int = 128
@@ -81,7 +82,7 @@ class ModelConfig:
     has_variations: bool = False  # training marks the segments that are varied
 
     def __post_init__(self) -> None:
-        _check_choice("cell", self.cell, get_args(CellName))
+        _check_choice("cell", self.cell, CELL_NAMES)
         _check_range("vocab size", self.vocab_size, least=2)
         _check_range("hidden", self.hidden_size, least=1, most=65536)
         _check_range("layers", self.num_layers, least=1, most=64)

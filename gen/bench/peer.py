@@ -1,23 +1,18 @@
 """The contenders of plain torch: a model of its own modules, a short training loop, and one token at a time."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.bench.plan import Plan
 from gen.bench.stopwatch import Work
-from gen.config import CellName, ModelConfig
+from gen.config import ModelConfig
+from gen.errors import SettingError
 from gen.models.cells import CELLS, Memory
 from gen.training.trainer import DTYPES
 
 LEARNING_RATE = 1e-4  # low, so that training on random ids stays stable
 SEED = 0
-MODULES: Mapping[CellName, Callable[..., nn.RNNBase]] = MappingProxyType(
-    {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-)
 
 
 class Peer(nn.Module):
@@ -26,11 +21,12 @@ class Peer(nn.Module):
     def __init__(self, config: ModelConfig, device: torch.device) -> None:
         super().__init__()
         self.config = config
+        fused = CELLS[config.cell].fused
+        if fused is None:
+            raise SettingError(f"--cell: torch has no module of this cell to compare with ({config.cell})")
         between_layers = config.dropout if config.num_layers > 1 else 0.0
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.layers = MODULES[config.cell](
-            config.embedding_size, config.hidden_size, config.num_layers, dropout=between_layers
-        )
+        self.layers = fused(config.embedding_size, config.hidden_size, config.num_layers, dropout=between_layers)
         self.dropout = nn.Dropout(config.dropout)
         self.projection: nn.Module = nn.Identity()
         out = config.hidden_size

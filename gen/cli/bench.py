@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from gen.cli.parameters import argument, given, option
+from gen.config import CellName
 
 if TYPE_CHECKING:
     from gen.bench.plan import Plan
@@ -21,9 +22,7 @@ def bench(
     run: Annotated[
         str | None, argument(metavar="RUN", help="Take the sizes of a run: its name, folder, or a model.safetensors")
     ] = None,
-    cell: Annotated[
-        Literal["rnn", "lstm", "gru"] | None, option("--cell", help="Choose the recurrent cell  [default lstm]")
-    ] = None,
+    cell: Annotated[CellName | None, option("--cell", help="Choose the recurrent cell  [default lstm]")] = None,
     layers: Annotated[
         int | None, option("--layers", metavar="N", help="Stack this many layers  [1-64, default as gen train]")
     ] = None,

@@ -20,6 +20,7 @@ from gen.cli.parameters import (
     option,
     separator,
 )
+from gen.config import CellName
 
 if TYPE_CHECKING:
     from gen.config import TrainingSettings
@@ -45,9 +46,7 @@ def train(
     documents: Documents = "auto",
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
-    cell: Annotated[
-        Literal["rnn", "lstm", "gru"] | None, option("--cell", help="Choose the recurrent cell  [default lstm]")
-    ] = None,
+    cell: Annotated[CellName | None, option("--cell", help="Choose the recurrent cell  [default lstm]")] = None,
     layers: Annotated[
         int | None, option("--layers", metavar="N", help="Stack this many layers  [1-64, default by size]")
     ] = None,

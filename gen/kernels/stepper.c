@@ -22,9 +22,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cells.h"
 #include "stepper.h"
 
-enum { RNN = 0, LSTM = 1, GRU = 2 };
 enum { LANES = 16, PLACES = 4, ROWS = 6, FEW_ROWS = 3, GROUP = 4 };
 enum { AHEAD = 2048 };              /* bytes that a stream is fetched ahead */
 enum { ROWS_ALONE = 4 };             /* rows that are worth reading all weights: a thread takes them, waits for nobody */

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import library
 
-CODES = {"rnn": 0, "lstm": 1, "gru": 2}  # as in stepper.c, as are the numbers below
-LANES = 16  # floats of a vector
+LANES = 16  # floats of a vector, as in stepper.c, as are the numbers below
 PLACES = 4  # vectors of sums that a block has room for
 MAX_QUANTISED = 127.0  # the greatest quantised number
 OFFSET = 128  # what is added to a quantised input, so that it is a byte
@@ -114,7 +114,8 @@ class StepKernel:
         assert kernels is not None
         # Called with the interpreter's lock held: to give it away and take it again costs more than it is worth here.
         self._advance = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("gen_step_run", kernels))
-        self._num_gates, self._units = (1, PLACES * LANES) if cell == "rnn" else ({"lstm": 4, "gru": 3}[cell], LANES)
+        code, self._num_gates, self._num_sums = COMPILED_CELLS[cell]
+        self._units = PLACES // self._num_sums * LANES  # of a block
         self.is_int8, self.num_layers, self.vocab_size = is_int8, len(layers), len(table)
         self.hidden_size = -(-output.shape[1] // self._units) * self._units  # padded to whole blocks
         self._kept: list[Tensor] = []  # what the structures point to
@@ -124,7 +125,7 @@ class StepKernel:
         matrices = [layers[0].w_hh, *(weights for layer in layers[1:] for weights in layer[:2]), output]
         self.work = sum(weights.numel() for weights in matrices)  # multiply-adds of a row
         self.model = _Model(
-            cell=CODES[cell],
+            cell=code,
             is_int8=is_int8,
             L=len(layers),
             H=self.hidden_size,
@@ -179,16 +180,14 @@ class StepKernel:
         return torch.empty(2 * self.num_layers * num_rows * self.hidden_size if self.is_int8 else 0, dtype=torch.uint8)
 
     def _layer(self, layer: Layer, *, is_first: bool) -> _Layer:
-        places = self._num_gates if self._num_gates > 1 else 1
         b_ih, b_hh = layer.b_ih, layer.b_hh
-        if places == 3:  # a GRU's candidate keeps its halves apart
+        if self._num_sums > self._num_gates:  # a GRU's candidate keeps its halves apart
             r_and_z = 2 * len(b_ih) // 3
             b_ih, b_hh = torch.cat([b_ih, b_hh[r_and_z:]]), functional.pad(b_hh[:r_and_z], (0, 2 * len(b_ih) // 3))
-            places = 4
         return _Layer(
             input=_Product() if is_first else self._product(layer.w_ih, self._num_gates, self._units),
             recurrent=self._product(layer.w_hh, self._num_gates, self._units),
-            bias=self._at(_blocks(b_ih + b_hh, places, self._units)),
+            bias=self._at(_blocks(b_ih + b_hh, self._num_sums, self._units)),
         )
 
     def _product(self, weights: Tensor, num_gates: int, units: int) -> _Product:

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
+#include "cells.h"
 #include "vectors.h"
 
-enum { RNN = 0, LSTM = 1, GRU = 2 };
 enum { ROWS = 6, VECTORS = 4, WIDE = LANES * VECTORS };
 
 #define UNROLL _Pragma("GCC unroll 8")

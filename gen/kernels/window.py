@@ -7,19 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import library
 
-CODES = {"rnn": 0, "lstm": 1, "gru": 2}  # as in window.c
-NUM_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
-NUM_SUMS = {"rnn": 1, "lstm": 4, "gru": 4}  # a GRU's candidate keeps its two products apart
 LANES, WIDE = 16, 64  # units of one vector, of one tile
 BF16 = torch.bfloat16
 
 
-def can_run_window(x: Tensor, hidden_size: int) -> bool:
-    """Tells whether `run_window` takes a layer: on this CPU, under bf16 autocast, sizes in whole vectors."""
+def can_run_window(cell: str, x: Tensor, hidden_size: int) -> bool:
+    """Tells whether `run_window` takes a layer: its cell, on this CPU, under bf16 autocast, sizes in whole vectors."""
     is_wanted = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
-    return is_wanted and hidden_size % LANES == 0 and x.shape[-1] % 2 == 0 and library() is not None
+    has_size = hidden_size % LANES == 0 and x.shape[-1] % 2 == 0
+    return is_wanted and has_size and cell in COMPILED_CELLS and library() is not None
 
 
 def run_window(
@@ -63,7 +62,7 @@ class _Window(torch.autograd.Function):
         before = hs[:-1].reshape(-1, hs.shape[-1])
         dx = (dsums @ w_ih.to(BF16)).view_as(x) if ctx.needs_input_grad[2] else None
         dw_ih, dw_hh = (dsums.t() @ x.view(-1, x.shape[-1])).float(), (dsums_h.t() @ before).float()
-        db_ih = db[: NUM_GATES[ctx.cell]].flatten()
+        db_ih = db[: COMPILED_CELLS[ctx.cell].num_gates].flatten()
         db_hh = db[[0, 1, 3]].flatten() if ctx.cell == "gru" else db_ih
         return None, None, dx, dh, dc if ctx.cell == "lstm" else None, dw_ih, dw_hh, db_ih, db_hh
 
@@ -87,7 +86,12 @@ def _forward(
     sizes = [ctypes.c_size_t(n) for n in (length, num_rows, width, hidden_size)]
     memory_step = ctypes.c_size_t(num_rows * hidden_size if keeps_cells else 0)
     _kernels().gen_window_forward(
-        _threads(num_rows), CODES[cell], *sizes, *_at(x, hs, memory), memory_step, *_at(packed, bias, gates)
+        _threads(num_rows),
+        COMPILED_CELLS[cell].code,
+        *sizes,
+        *_at(x, hs, memory),
+        memory_step,
+        *_at(packed, bias, gates),
     )
     return hs, memory if keeps_cells else memory[0], gates
 
@@ -105,7 +109,7 @@ def _backward(
     if dh_last is not None:
         dh[:, :hidden_size] = dh_last
     dc = torch.zeros(num_rows, hidden_size) if dc_last is None else dc_last.clone()
-    height = NUM_GATES[cell] * hidden_size
+    height = COMPILED_CELLS[cell].num_gates * hidden_size
     dsums = torch.empty(length * num_rows, height, dtype=BF16)
     dsums_h = torch.empty_like(dsums) if cell == "gru" else dsums
     packed = torch.empty(dh.shape[1] * height, dtype=BF16)
@@ -113,20 +117,22 @@ def _backward(
     threads = _threads(num_rows)
     _kernels().gen_window_pack_backward(threads, size(height), size(hidden_size), *_at(w_hh.contiguous(), packed))
     sizes = [size(n) for n in (length, num_rows, hidden_size)]
-    db = torch.zeros(threads, NUM_SUMS[cell], hidden_size)
+    db = torch.zeros(threads, COMPILED_CELLS[cell].num_sums, hidden_size)
     pointers = _at(hs, memory, gates, dy, packed, dh, dc, dsums, dsums_h, db)
-    _kernels().gen_window_backward(threads, CODES[cell], *sizes, *pointers)
+    _kernels().gen_window_backward(threads, COMPILED_CELLS[cell].code, *sizes, *pointers)
     return dh[:, :hidden_size].contiguous(), dc, dsums, dsums_h, db.sum(0)
 
 
 def _packed(cell: str, width: int, hidden_size: int, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Returns weights and biases in the order in which the forward tiles read them."""
-    num_vectors, units = (4, WIDE) if cell == "rnn" else (NUM_GATES[cell], LANES)
+    num_vectors, units = (4, WIDE) if cell == "rnn" else (COMPILED_CELLS[cell].num_gates, LANES)
     num_blocks = -(-hidden_size // units)
     packed = torch.zeros(num_blocks * (width + hidden_size) * LANES * num_vectors, dtype=BF16)
     bias = torch.zeros(num_blocks * WIDE)
     sizes = ctypes.c_size_t(width), ctypes.c_size_t(hidden_size)
-    _kernels().gen_window_pack_forward(torch.get_num_threads(), CODES[cell], *sizes, *_at(*weights, packed, bias))
+    _kernels().gen_window_pack_forward(
+        torch.get_num_threads(), COMPILED_CELLS[cell].code, *sizes, *_at(*weights, packed, bias)
+    )
     return packed, bias
 
 

@@ -1,23 +1,22 @@
-"""One token at a time in torch's own operations: what serves where the compiled kernel (gen.kernels.stepping) cannot.
+"""One token at a time in torch's own operations, where there is no compiled kernel (gen.kernels.stepping).
 
-On a CPU the matrices are reordered once into oneDNN's blocked layout, packed for a batch: measured on a Zen 5 core at
-512 units, one row costs what a matrix-vector product costs (64 us), 64 rows 614 us against MKL's 1524, and a row's
-result has the same bits whatever the number of rows, which MKL's products have not. Units are padded to whole vectors,
-and each kernel does one rounding: torch computes the tail of an array, and arrays with gaps, in scalar code that fuses
-and rounds otherwise. So a sample is the same alone or among others.
+The equations are those of gen.models.cells; only the products differ. On a CPU the matrices are reordered once into
+oneDNN's blocked layout, packed for a batch: measured on a Zen 5 core at 512 units, one row costs what a matrix-vector
+product costs (64 us), and 64 rows 614 us against MKL's 1524. A row's result has the same bits whatever the number of
+rows, unlike with MKL's products. So that this holds for the element-wise operations too, units are padded to whole
+vectors and each operation rounds once: torch computes the tail of an array, and arrays with gaps, in scalar code that
+fuses operations and rounds otherwise.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gen.config import CellName
-from gen.models.cells import Memory, Weights
+from gen.models.cells import CELLS, Weights
 
-PACKED_BATCH = 64  # rows the packed layout is made for; with 1, one row takes another kernel and other bits
+PACKED_BATCH = 64  # rows that the layout is made for; with 1, one row takes another kernel and gets other bits
 LANES = 32  # floats that torch's element-wise kernels take at once (two AVX-512 registers)
 
 Product = Callable[[Tensor], Tensor]
@@ -27,20 +26,20 @@ class PackedModel:
     """A model's weights, copied and laid out once.
 
     Args:
-        cell: whose equations.
+        cell: the name of its equations.
         table: (V, G*H) the first layer's input product of every token, without biases.
         layers: from the input up.
         output: (V, H) from the top layer's h to the logits.
         bias: (V,) of the output.
     """
 
-    def __init__(self, cell: CellName, table: Tensor, layers: Sequence[Weights], output: Tensor, bias: Tensor) -> None:
-        self._advance = _ADVANCES[cell]
+    def __init__(self, cell: str, table: Tensor, layers: Sequence[Weights], output: Tensor, bias: Tensor) -> None:
+        self._advance = CELLS[cell].step
         self._size = output.shape[1]
         self.hidden_size = self._size + -self._size % LANES  # padded to whole vectors
         padded = [self._padded(weights, is_first=n == 0) for n, weights in enumerate(layers)]
         self._table = self.arranged(table) + padded[0].b_ih  # (V, G*H)
-        self._layers = [_Layer(weights, is_first=n == 0, cell=cell) for n, weights in enumerate(padded)]
+        self._layers = [PackedProducts(weights, is_first=n == 0) for n, weights in enumerate(padded)]
         self._output = packed_product(functional.pad(output, (0, self.hidden_size - self._size)), bias)
 
     def arranged(self, sums: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ class PackedModel:
 
         Args:
             tokens: (B,) int64.
-            memory: h, and C of an LSTM, each (L, B, H padded) float32; not modified.
+            memory: of the cell, each (L, B, H padded) float32; not modified.
             condition: added to the table's row, from `arranged`; None for none.
 
         Returns:
@@ -67,12 +66,12 @@ class PackedModel:
             x = x + condition
         memories = []
         for n, layer in enumerate(self._layers):
-            memories.append(self._advance(layer, x, tuple(m[n] for m in memory)))
+            memories.append(self._advance(x, tuple(m[n] for m in memory), layer))
             x = memories[-1][0]
         return self._output(x), tuple(torch.stack(parts) for parts in zip(*memories, strict=True))
 
     def _padded(self, weights: Weights, *, is_first: bool) -> Weights:
-        """Adds units whose weights are zero, so that they stay zero, up to whole vectors."""
+        """Adds units of weight 0 up to whole vectors; no other unit reads them."""
         extra = self.hidden_size - self._size
 
         def rows(tensor: Tensor) -> Tensor:  # pads every gate of (G*H, ...)
@@ -85,50 +84,24 @@ class PackedModel:
         return Weights(rows(w_ih), rows(w_hh), rows(weights.b_ih), rows(weights.b_hh))
 
 
-class _Layer:
-    """One layer's products. `x` is the input product itself for the first layer, else the output below."""
+class PackedProducts:
+    """One layer's `gen.models.cells.Products`. The first layer's x is its input product itself, from the table."""
 
-    def __init__(self, weights: Weights, *, is_first: bool, cell: str) -> None:
-        self.is_first = is_first
-        self.recurrent = packed_product(weights.w_hh, weights.b_hh)
-        if cell == "gru":  # r acts on the recurrent half of n alone: the two products stay apart
-            self.input = None if is_first else packed_product(weights.w_ih, weights.b_ih)
-        elif not is_first:
+    def __init__(self, weights: Weights, *, is_first: bool) -> None:
+        self._is_first = is_first
+        self.recurrent_sums = packed_product(weights.w_hh, weights.b_hh)
+        if not is_first:
+            self._input = packed_product(weights.w_ih, weights.b_ih)
             joined = torch.cat([weights.w_ih, weights.w_hh], dim=1)
-            self.joint = packed_product(joined, weights.b_ih + weights.b_hh)
-
-    def sums(self, x: Tensor, h: Tensor) -> Tensor:
-        """Returns the (B, G*H) sums of input and recurrent product."""
-        return x + self.recurrent(h) if self.is_first else self.joint(torch.cat([x, h], dim=1))
+            self._joint = packed_product(joined, weights.b_ih + weights.b_hh)
 
     def input_sums(self, x: Tensor) -> Tensor:
-        """Returns the (B, G*H) input product alone."""
-        return x if self.input is None else self.input(x)
+        """Returns W_ih x + b_ih."""
+        return x if self._is_first else self._input(x)
 
-
-def _advance_rnn(layer: _Layer, x: Tensor, memory: Memory) -> Memory:
-    return (layer.sums(x, memory[0]).tanh_(),)
-
-
-def _advance_lstm(layer: _Layer, x: Tensor, memory: Memory) -> Memory:
-    h, c = memory
-    i, f, g, o = layer.sums(x, h).chunk(4, dim=-1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
-
-
-def _advance_gru(layer: _Layer, x: Tensor, memory: Memory) -> Memory:
-    (h,) = memory
-    x_r, x_z, x_n = layer.input_sums(x).chunk(3, dim=-1)
-    h_r, h_z, h_n = layer.recurrent(h).chunk(3, dim=-1)
-    r, z = (x_r + h_r).sigmoid_(), (x_z + h_z).sigmoid_()
-    n = (x_n + r * h_n).tanh_()
-    return (n + z * (h - n),)
-
-
-_ADVANCES: Mapping[CellName, Callable[[_Layer, Tensor, Memory], Memory]] = MappingProxyType(
-    {"rnn": _advance_rnn, "lstm": _advance_lstm, "gru": _advance_gru}
-)
+    def sums(self, x: Tensor, h: Tensor) -> Tensor:
+        """Returns W_ih x + b_ih + W_hh h + b_hh, in one product if it can."""
+        return x + self.recurrent_sums(h) if self._is_first else self._joint(torch.cat([x, h], dim=1))
 
 
 def packed_product(weight: Tensor, bias: Tensor | None = None) -> Product:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from gen.config import ModelConfig
 from gen.kernels.window import can_run_window, run_window
-from gen.models.cells import CELLS, layer_weights
+from gen.models.cells import CELLS, layer_weights, new_layer, run_layer
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 
 MAX_EMBEDDING_DROPOUT = 0.1  # with half of an embedding gone a model does not see well enough what it reads
@@ -38,11 +38,10 @@ class RecurrentLM(nn.Module):
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
-        cell = CELLS[config.cell]
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         sizes = [config.embedding_size] + [config.hidden_size] * config.num_layers
         # One module a layer: dropout between layers stays ours, and cuDNN's persistent kernel takes single layers only.
-        self.layers = nn.ModuleList([cell.fused(sizes[n], sizes[n + 1]) for n in range(config.num_layers)])
+        self.layers = nn.ModuleList([new_layer(config.cell, *sizes[n : n + 2]) for n in range(config.num_layers)])
         is_projected = config.is_tied and config.hidden_size != config.embedding_size
         self.projection = nn.Linear(config.hidden_size, config.embedding_size) if is_projected else None
         self.output = nn.Linear(config.embedding_size if config.is_tied else config.hidden_size, config.vocab_size)
@@ -50,9 +49,8 @@ class RecurrentLM(nn.Module):
             self.output.weight = self.embedding.weight
         if config.num_labels:
             self.label_embedding = nn.Embedding(config.num_labels + 1, config.embedding_size)  # row 0: no label
-            self.label_memory = nn.Linear(
-                config.embedding_size, cell.num_memories * config.num_layers * config.hidden_size
-            )
+            memory_size = CELLS[config.cell].num_memories * config.num_layers * config.hidden_size
+            self.label_memory = nn.Linear(config.embedding_size, memory_size)
         if config.has_variations:
             self.variation_embedding = nn.Parameter(torch.zeros(1, config.embedding_size))
         if generator is not None:
@@ -135,16 +133,14 @@ class RecurrentLM(nn.Module):
 
     def _run(self, layer: nn.Module, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Runs one layer over (T, B, E) through the fastest kernel there is; memory (B, H) each."""
-        assert isinstance(layer, nn.RNNBase)
-        if can_run_window(x, self.config.hidden_size):
-            return run_window(self.config.cell, x, memory, layer_weights(layer))
+        cell = self.config.cell
+        if can_run_window(cell, x, self.config.hidden_size):
+            return run_window(cell, x, memory, layer_weights(layer))
+        if CELLS[cell].fused is None:
+            return run_layer(cell, x, memory, layer_weights(layer))
         starts = tuple(m[None].to(x.dtype) for m in memory)
         x, last = layer(x, starts if len(starts) > 1 else starts[0])
         return x, tuple(m[0] for m in last) if isinstance(last, tuple) else (last[0],)
-
-    def recurrent_layers(self) -> list[nn.RNNBase]:
-        """Returns the fused layers, from the input up."""
-        return [layer for layer in self.layers if isinstance(layer, nn.RNNBase)]
 
     def num_parameters(self) -> int:
         """Returns how many weights the model has; shared ones count once."""
@@ -194,10 +190,10 @@ def initialise_(model: RecurrentLM, generator: torch.Generator) -> None:
         else:
             bound = parameter.shape[1] ** -0.5
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    if model.config.cell == "lstm":
-        for layer in model.recurrent_layers():
-            _, forget, _, _ = layer_weights(layer).b_ih.data.chunk(4)
-            forget.fill_(1.0)
+    open_gate = CELLS[model.config.cell].open_gate
+    if open_gate is not None:
+        for layer in model.layers:
+            layer_weights(layer).b_ih.data.view(-1, model.config.hidden_size)[open_gate].fill_(1.0)
 
 
 @torch.no_grad()

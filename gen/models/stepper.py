@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.errors import SettingError
+from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray
 from gen.kernels.stepping import Layer, StepKernel, has_step_kernel
 from gen.kernels.writing import KernelWriter
@@ -106,7 +107,7 @@ class PackedStepper:
         precision: of the weights in the products; int8 is a quarter of the bytes, for a little accuracy.
 
     Raises:
-        SettingError: the precision is unknown, or int8 without compiled kernels or not on a CPU.
+        SettingError: the precision is unknown, or int8 without compiled kernels of the cell or not on a CPU.
     """
 
     @torch.inference_mode()
@@ -116,22 +117,21 @@ class PackedStepper:
         self.vocab_size = model.config.vocab_size
         self.device = model.embedding.weight.device
         self.precision = precision
-        weights = [layer_weights(layer) for layer in model.recurrent_layers()]
+        cell = model.config.cell
+        weights = [layer_weights(layer) for layer in model.layers]
         table = functional.linear(model.embedding.weight, weights[0].w_ih)  # (V, G*H)
         self._kernel: StepKernel | None = None
         self._model: StepKernel | PackedModel
-        if self.device.type == "cpu" and has_step_kernel():
+        if self.device.type == "cpu" and cell in COMPILED_CELLS and has_step_kernel():
             layers = [Layer(*layer) for layer in weights]
-            is_int8 = precision == "int8"
-            self._kernel = StepKernel(model.config.cell, table, layers, *_output(model), is_int8=is_int8)
+            self._kernel = StepKernel(cell, table, layers, *_output(model), is_int8=precision == "int8")
             self._model = self._kernel
         elif precision == "int8":
-            raise SettingError(
-                "--precision: needs the compiled kernels (int8)",
-                hint="they need a C compiler, and a CPU with AVX-512 of bf16 and int8 (VNNI)",
-            )
+            needs = "they need a C compiler, and a CPU with AVX-512 of bf16 and int8 (VNNI)"
+            hint = needs if cell in COMPILED_CELLS else f"there are none of the cell {cell}"
+            raise SettingError("--precision: needs the compiled kernels (int8)", hint=hint)
         else:
-            self._model = PackedModel(model.config.cell, table, weights, *_output(model))
+            self._model = PackedModel(cell, table, weights, *_output(model))
         start = model.initial_state(torch.arange(model.config.num_labels + 1, device=self.device))
         padding = (0, self._model.hidden_size - model.config.hidden_size)
         condition = self._model.arranged(functional.linear(start.condition, weights[0].w_ih))

@@ -42,9 +42,7 @@ def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[Optimizer]:
 
     The rate of a group is that of the schedule times its "share".
     """
-    matrices = (
-        [w for layer in model.recurrent_layers() for w in layer_weights(layer)[:2]] if config.matrix_share else []
-    )
+    matrices = [w for layer in model.layers for w in layer_weights(layer)[:2]] if config.matrix_share else []
     is_matrix = {id(w) for w in matrices}
     rest = [(name, p) for name, p in model.named_parameters() if id(p) not in is_matrix]
     # Only the weights of matrix products decay: a smaller scale of biases and embeddings helps nothing.

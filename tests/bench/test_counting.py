@@ -26,7 +26,7 @@ def counted_in_a_loop(config: ModelConfig) -> int:
     memory = (zeros,) * CELLS[config.cell].num_memories
     with FlopCounterMode(display=False) as counter:
         x = model.embedding(tokens.t())
-        for layer in model.recurrent_layers():
+        for layer in model.layers:
             x, _ = run_layer(config.cell, x, memory, layer_weights(layer))
         logits = model.output(x if model.projection is None else model.projection(x))
         loss = functional.cross_entropy(logits.flatten(0, 1), tokens.t().flatten())

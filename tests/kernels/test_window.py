@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gen.config import CellName, ModelConfig
 from gen.kernels import library as built
 from gen.kernels.window import run_window
-from gen.models.cells import CELLS, layer_weights
+from gen.models.cells import CELLS, layer_weights, new_layer
 from gen.models.recurrent import RecurrentLM, cross_entropy_sum
 
 needs_kernels = pytest.mark.skipif(built.library() is None, reason="no C compiler, or a processor without bf16")
@@ -23,7 +23,8 @@ def rounded(*shape: int) -> Tensor:
 
 
 def a_layer(cell: CellName, width: int, hidden_size: int) -> nn.RNNBase:
-    layer = CELLS[cell].fused(width, hidden_size)
+    layer = new_layer(cell, width, hidden_size)
+    assert isinstance(layer, nn.RNNBase)
     for parameter in layer.parameters():
         parameter.data.copy_((parameter.data * 2).bfloat16())
     return layer

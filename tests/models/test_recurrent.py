@@ -29,7 +29,7 @@ def test_forward_is_embedding_cells_and_output(cell: CellName, is_tied: bool) ->
     logits, _ = model(tokens(), type(state)(tuple(m.double() for m in state.memory), state.condition))
 
     x = model.embedding(tokens()).transpose(0, 1) + state.condition
-    for n, layer in enumerate(model.recurrent_layers()):
+    for n, layer in enumerate(model.layers):
         x, _ = run_layer(cell, x, tuple(m[n].double() for m in state.memory), layer_weights(layer))
     if model.projection is not None:
         x = model.projection(x)
@@ -73,7 +73,7 @@ def test_that_a_row_is_varied_enters_every_input_and_leaves_the_others_as_they_a
 
 
 def test_forget_gate_bias_starts_at_one_and_the_other_biases_at_nought() -> None:
-    weights = layer_weights(new_model().recurrent_layers()[0])
+    weights = layer_weights(new_model().layers[0])
 
     i, f, g, o = (weights.b_ih + weights.b_hh).chunk(4)
 
@@ -82,7 +82,7 @@ def test_forget_gate_bias_starts_at_one_and_the_other_biases_at_nought() -> None
 
 
 def test_recurrent_matrices_start_orthogonal() -> None:
-    gates = layer_weights(new_model().recurrent_layers()[1]).w_hh.view(4, 12, 12)
+    gates = layer_weights(new_model().layers[1]).w_hh.view(4, 12, 12)
 
     torch.testing.assert_close(gates @ gates.transpose(1, 2), torch.eye(12).expand(4, 12, 12), atol=1e-5, rtol=0)
 

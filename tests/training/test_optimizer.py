@@ -14,7 +14,7 @@ TOKENS = torch.randint(0, 11, (3, 8), generator=torch.Generator().manual_seed(2)
 
 
 def a_model(cell: str = "lstm") -> RecurrentLM:
-    config = ModelConfig(11, cell, 32, 2, 16, num_labels=2)  # type: ignore[arg-type]
+    config = ModelConfig(11, cell, 32, 2, 16, num_labels=2)
     return RecurrentLM(config, torch.Generator().manual_seed(0))
 
 

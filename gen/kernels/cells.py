@@ -1,0 +1,14 @@
+"""The cells that the kernels compute, with the equations of gen.models.cells; others run on torch's operations."""
+
+from typing import NamedTuple
+
+
+class CompiledCell(NamedTuple):
+    """The sizes of a cell in the kernels."""
+
+    code: int  # as in cells.h
+    num_gates: int  # G
+    num_sums: int  # sums of a unit: a GRU's candidate keeps its two products apart, since r stands between them
+
+
+COMPILED_CELLS = {"rnn": CompiledCell(0, 1, 1), "lstm": CompiledCell(1, 4, 4), "gru": CompiledCell(2, 3, 4)}

@@ -19,7 +19,7 @@ from gen.codecs.text.char import CharCodec
 from gen.codecs.unknown import nearest
 from gen.corpus.builtin import builtin_path
 from gen.errors import MidiError
-from gen.music.continuation import gone_on, gone_on_alone
+from gen.music.continuation import continuation_alone, with_continuation
 from gen.music.metre import bars_of
 from gen.music.midi.read import read_midi
 from gen.music.midi.rules import MAX_SECONDS
@@ -283,7 +283,7 @@ def test_what_is_added_alone_begins_at_0_at_the_tempo_it_has_in_the_piece() -> N
 def test_what_is_added_alone_keeps_its_bar_lines() -> None:
     primer = Score((Track((Note(0, 480, 60, 64),)),), 480, (), (TimeSignature(0, 3, 4),))
     added = Score((Track((Note(960, 480, 62, 64), Note(1440, 480, 64, 64))),), 480)
-    alone = gone_on_alone(primer, added, name="me")
+    alone = continuation_alone(primer, added, name="me")
     assert alone.time_signatures == (TimeSignature(0, 3, 4), TimeSignature(480, 3, 4))
     assert alone.tracks[0].notes == (Note(0, 480, 62, 64), Note(480, 480, 64, 64))
     assert [bars_of(alone).start_of(bar) for bar in (1, 2, 3)] == [0, 480, 1920]
@@ -302,13 +302,16 @@ def test_a_channel_that_was_left_bent_or_mute_is_not_gone_on_with(
 ) -> None:
     home = Track((Note(0, 480, 60, 64),), events=ChannelEvents([ChannelEvent(*event) for event in events]))
     added = Score((Track((Note(960, 480, 62, 64),)),), 480)
-    assert len(gone_on(Score((home,), 480), added, name="me").tracks) == (1 if is_joined else 2)
+    assert len(with_continuation(Score((home,), 480), added, name="me").tracks) == (1 if is_joined else 2)
 
 
 def test_a_pitch_that_still_sounds_is_struck_in_a_track_of_its_own() -> None:
     home = Track((Note(0, 4800, 60, 64),))
     added = Score((Track((Note(960, 480, 60, 64),)),), 480)
-    assert gone_on(Score((home,), 480), added, name="me").tracks == (home, Track(added.tracks[0].notes, name="me"))
+    assert with_continuation(Score((home,), 480), added, name="me").tracks == (
+        home,
+        Track(added.tracks[0].notes, name="me"),
+    )
 
 
 @pytest.mark.parametrize("text", ["a\u0308 b", "\u00e4 b\n"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from gen.cli.parameters import argument, given, option
 from gen.config import CellName
+from gen.data.report import counted
 
 if TYPE_CHECKING:
     from gen.bench.plan import Plan
@@ -154,7 +155,7 @@ def headings(report: "Report") -> list[str]:
     kernels = "compiled kernels" if machine["has_kernels"] else "no compiled kernels"
     return [
         f"{name}{sizes}, {model['vocab_size']:,} symbols, {model['parameters']:,} parameters",
-        f"{machine['cpu']}, {counted(machine['cores'], 'core')}{on_device}, torch {machine['torch']}, {kernels}",
+        f"{machine['cpu']}, {counted(machine['cores'], 'cores')}{on_device}, torch {machine['torch']}, {kernels}",
     ]
 
 
@@ -162,7 +163,7 @@ def rows(report: "Report") -> "Iterator[Row]":
     """Yields the rows of the table."""
     training, memory = report.training, report.memory
     peer = f"nn.{report.model['cell'].upper()}"
-    on_threads = f"on {counted(training.threads, 'thread')}"
+    on_threads = f"on {counted(training.threads, 'threads')}"
     yield f"training, {training.batch_size} x {training.bptt} in {training.precision} {on_threads}", "", "", ""
     peer_rate = f"{figure(training.peer_tokens_per_second)} {peer}"
     yield "  trainer, tokens/s", figure(training.tokens_per_second), peer_rate, f"{training.ratio:.2f} x"
@@ -180,8 +181,8 @@ def rows(report: "Report") -> "Iterator[Row]":
 def sampling_rows(sampling: "Sampling", peer: str) -> "Iterator[Row]":
     """Yields the rows of one number of samples, with the nearer of two limits: reading weights, or arithmetic."""
     peer = f"{figure(sampling.peer_tokens_per_second)} {peer}"
-    on_threads = f"on {counted(sampling.threads, 'thread')}"
-    yield f"sampling, {counted(sampling.rows, 'row')} in {sampling.precision} {on_threads}", "", "", ""
+    on_threads = f"on {counted(sampling.threads, 'threads')}"
+    yield f"sampling, {counted(sampling.rows, 'rows')} in {sampling.precision} {on_threads}", "", "", ""
     yield "  stepper, tokens/s", figure(sampling.tokens_per_second), peer, f"{sampling.ratio:.2f} x"
     yield (
         "  generate, tokens/s",
@@ -201,11 +202,6 @@ def sampling_rows(sampling: "Sampling", peer: str) -> "Iterator[Row]":
 def figure(value: float) -> str:
     """Returns a number with three digits, or all before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def counted(count: int, what: str) -> str:
-    """Returns the count with the word for it."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def percent(share: float) -> str:

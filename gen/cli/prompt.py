@@ -52,7 +52,7 @@ def request_samples(run: "Run", options: PromptOptions, settings: "SampleSetting
 
 def from_the_start(pieces: Iterator[Any], prompt: "Prompt") -> Iterator[Any]:
     """Yields the pieces that follow a prompt as a piece of its own: it begins at 0, with its metre and tempo."""
-    from gen.music.continuation import gone_on_alone
+    from gen.music.continuation import continuation_alone
 
     codec = prompt.codec
     timings = [piece for piece in stream(codec, prompt.ids) if isinstance(piece, Tempo | TimeSignature)]
@@ -71,7 +71,7 @@ def from_the_start(pieces: Iterator[Any], prompt: "Prompt") -> Iterator[Any]:
             ticks = int(timing.ticks([piece.onset_seconds])[0])
             if start_seconds is None:
                 start_seconds, start_ticks = piece.onset_seconds, ticks
-                alone = gone_on_alone(timing, codec.join([*timings, piece]), name="")
+                alone = continuation_alone(timing, codec.join([*timings, piece]), name="")
                 coming.extend(sorted((*alone.time_signatures, *alone.tempos)) if timings else ())
             while coming and coming[0].onset_ticks <= ticks - start_ticks:
                 yield coming.popleft()

@@ -107,19 +107,7 @@ class Report:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Returns the report as compact JSON data, because there may be very many files; `report_of` reads it."""
-        return [
-            (
-                file.name,
-                file.status,
-                file.reason,
-                file.tokens,
-                file.units,
-                dict(file.findings),
-                file.documents,
-                file.way,
-            )
-            for file in self.files
-        ]
+        return [tuple(getattr(file, name) for name in _FIELDS) for file in self.files]
 
 
 def counted(count: int, names: str) -> str:

@@ -59,7 +59,7 @@ def refined(score: Score, factor: int) -> Score:
     )
 
 
-def gone_on(score: Score, added: Score, *, name: str) -> Score:
+def with_continuation(score: Score, added: Score, *, name: str) -> Score:
     """Returns a piece followed by its continuation.
 
     Args:
@@ -86,12 +86,12 @@ def gone_on(score: Score, added: Score, *, name: str) -> Score:
     )
 
 
-def gone_on_alone(score: Score, added: Score, *, name: str) -> Score:
+def continuation_alone(score: Score, added: Score, *, name: str) -> Score:
     """Returns the continuation of a piece alone, beginning at tick 0 with its first note.
 
     It keeps tempo, metre and bar lines; its first bar may be incomplete.
     """
-    whole = gone_on(score, added, name=name)
+    whole = with_continuation(score, added, name=name)
     if not added.num_notes:
         return replace(whole, tracks=(), tempos=(), time_signatures=(), key_signatures=(), texts=())
     start = min(int(track.columns[0].min()) for track in added.tracks)

@@ -42,7 +42,7 @@ from gen.codecs.music_codec import MusicCodec, shared_settings
 from gen.codecs.unknown import played_by
 from gen.codecs.variation import Change, Shift, loudness, transposition
 from gen.errors import CheckpointError, MidiError
-from gen.music.continuation import gone_on, gone_on_alone, refinement
+from gen.music.continuation import continuation_alone, refinement, with_continuation
 from gen.music.excerpt import led_to_stop
 from gen.music.metre import GRID_TICKS
 from gen.music.midi.census import METRES, PEDALS, PLAYERS, PROGRAMS, TEMPOS
@@ -180,7 +180,7 @@ class BeatCodec(MusicCodec):
         opening = list(stream(self, start))
         pieces = beyond_opening(list(stream(self, [*start, *tokens])), opening)
         added = in_score_time(self.join(pieces), opening, led_to_stop(read, is_drum=True), factor=refinement(prompt))
-        return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
+        return (with_continuation if with_prompt else continuation_alone)(prompt, added, name=name)
 
     def own_metres(self, whole: Score) -> tuple[list[TimeSignature], int]:
         """Returns the time signatures of a score in ticks of decoded scores, and the number of those among its ids.

@@ -32,10 +32,10 @@ from gen.codecs.performance.vocab import (
 from gen.codecs.unknown import played_by
 from gen.codecs.variation import Change, Stretch, loudness, transposition
 from gen.errors import CheckpointError, MidiError, SettingError
-from gen.music.continuation import gone_on, gone_on_alone, refined, refinement
+from gen.music.continuation import continuation_alone, refined, refinement, with_continuation
 from gen.music.excerpt import led_to_stop
 from gen.music.midi.census import PEDALS, PLAYERS, TEMPOS
-from gen.music.midi.read import Reading, read_midi_events
+from gen.music.midi.read import MidiContents, read_midi_events
 from gen.music.score import Note, NoteEvent, Notes, Score, Tempo, Track
 
 TICKS_PER_BEAT = 500  # at 500,000 us a beat a tick is a millisecond, so a frame is 10 ticks exactly
@@ -165,7 +165,7 @@ class PerformanceCodec(MusicCodec):
         columns = [starts, np.maximum(ends - starts, 1), *np.array([event[2:4] for event in events]).reshape(-1, 2).T]
         track = Track(Notes(np.stack(columns).astype(np.int64)[:, np.lexsort(columns[::-1])]), is_drum=self.is_drums)
         added = Score((track,) if events else (), score.ticks_per_beat)
-        return (gone_on if with_prompt else gone_on_alone)(prompt, added, name=name)
+        return (with_continuation if with_prompt else continuation_alone)(prompt, added, name=name)
 
     def decoder(self) -> PerformanceDecoder:
         """Returns a decoder that stands at time 0."""
@@ -189,12 +189,12 @@ class PerformanceCodec(MusicCodec):
     def _ids(self, layout: PerformanceLayout) -> IdArray:
         return with_control_ids(layout_ids(layout), layout, self.control_tokens)
 
-    def _read(self, path: Path) -> Reading:
-        reading = read_midi_events(path)
-        if not any(track.is_drum == self.is_drums for track in reading.score.tracks):
+    def _read(self, path: Path) -> MidiContents:
+        contents = read_midi_events(path)
+        if not any(track.is_drum == self.is_drums for track in contents.score.tracks):
             what = "only pitched notes, for a model of drums" if self.is_drums else "only drums"
-            raise MidiError(f"{path}: {what} ({reading.score.num_notes} notes)")
-        return reading
+            raise MidiError(f"{path}: {what} ({contents.score.num_notes} notes)")
+        return contents
 
     def _lay_out(self, score: Score) -> PerformanceLayout:
         return lay_out_performance(score, is_drums=self.is_drums)

@@ -60,7 +60,7 @@ _MINOR = ["Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", 
 _Change = TypeVar("_Change", Tempo, TimeSignature, KeySignature)
 
 
-class Reading(NamedTuple):
+class MidiContents(NamedTuple):
     """The score of a file, its findings by the names of `gen.music.midi.rules`, and the counts of its events."""
 
     score: Score
@@ -90,13 +90,13 @@ def read_midi(path: Path) -> tuple[Score, Counter[str]]:
     return score, findings
 
 
-def read_midi_events(path: Path) -> Reading:
+def read_midi_events(path: Path) -> MidiContents:
     """Reads a MIDI file and counts its events by kind. Raises MidiError."""
     chunks = find_chunks(path, load_midi(path))
     return read_score(path, chunks, read_events(chunks))
 
 
-def read_score(path: Path, chunks: Chunks, events: Events) -> Reading:
+def read_score(path: Path, chunks: Chunks, events: Events) -> MidiContents:
     """Builds the score of a file from its events. Raises MidiError."""
     channels = find_channels(events, is_one_track=chunks.kind == 0)
     parts = find_parts(events, channels)
@@ -123,7 +123,7 @@ def read_score(path: Path, chunks: Chunks, events: Events) -> Reading:
     census.left_out[PROGRAMS] = census.counts[PROGRAMS] - num_programs
     census.left_out[EXCLUSIVES] = census.counts[EXCLUSIVES] - parts.num_exclusive
     census.left_out[BANKS] = census.counts[BANKS] - parts.num_banks
-    return Reading(score, findings, census)
+    return MidiContents(score, findings, census)
 
 
 def may_have_pitched_notes(path: Path) -> bool:

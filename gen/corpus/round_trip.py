@@ -101,13 +101,8 @@ def round_trip(score: Score, codec: PerformanceCodec | BeatCodec) -> RoundTrip:
 def sum_up(trips: Iterable[RoundTrip]) -> Losses:
     """Adds up many round trips; medians are over all notes, that of ends over all files."""
     listed = list(trips)
-    counted = Losses(
-        notes=sum(trip.notes for trip in listed),
-        kept=sum(trip.kept for trip in listed),
-        exact=sum(trip.exact for trip in listed),
-        lengths=sum(trip.lengths for trip in listed),
-        exact_lengths=sum(trip.exact_lengths for trip in listed),
-    )
+    counts = ("notes", "kept", "exact", "lengths", "exact_lengths")
+    counted = Losses(**{name: sum(getattr(trip, name) for trip in listed) for name in counts})
     if not counted.kept:
         return counted
     onset_ms = 1000 * np.concatenate([trip.onset_errors_seconds for trip in listed])

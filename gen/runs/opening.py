@@ -17,6 +17,7 @@ from torch import Tensor
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.config import ModelConfig, Reading, TrainingConfig, TrainingSettings, from_json, to_json
+from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import codec_reason
 from gen.corpus.sources import StandardInput, find_sources
 from gen.data.batches import Batches
@@ -31,7 +32,7 @@ from gen.runs.folder import claimed
 from gen.runs.header import RunHeader, read_run_file
 from gen.runs.history import History
 from gen.runs.options import READING_FIELDS, VALID_FRACTION, CorpusOptions, options_from_json
-from gen.runs.prepared import OnProgress, PreparedCorpus, Recorded, open_corpus, summary
+from gen.runs.prepared import PreparedCorpus, Recorded, open_corpus, summary
 from gen.runs.provenance import check_trained_on
 from gen.runs.resumption import Resumption
 from gen.runs.run import RUNS, Run, find_model_file, load

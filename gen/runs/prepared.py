@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from gen.codecs import load_codec
 from gen.codecs.music_codec import with_controls
 from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
+from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
 from gen.data.split import Excerpt, split, whole
@@ -26,7 +28,7 @@ from gen.training.recipe import MIN_BPTT, CorpusSummary
 MAX_LABELS = 4096  # each is a row of weights; a column with more holds numbers or texts instead
 MAX_BZ2_TOKENS = 1 << 20  # of the validation part, that bz2 compresses
 
-OnProgress = Callable[[int, int], None]
+Prepare = Callable[..., Store]  # `prepare`, perhaps with the progress and the standard input of a whole corpus
 
 
 class Recorded(NamedTuple):
@@ -93,25 +95,22 @@ def open_corpus(
     Raises CorpusError or SettingError.
     """
     with closing(StandardInput()) as stdin:
-        return _open_corpus(options, on_progress, recorded, stdin)
+        return _open_corpus(options, recorded, partial(prepare, on_progress=on_progress, stdin=stdin))
 
 
-def _open_corpus(
-    options: CorpusOptions, on_progress: OnProgress | None, recorded: Recorded | None, stdin: StandardInput
-) -> PreparedCorpus:
+def _open_corpus(options: CorpusOptions, recorded: Recorded | None, read: Prepare) -> PreparedCorpus:
     key = recorded and recorded.key
     kept = kept_store(options.sources, key) if recorded is not None and not recorded.is_corpus_named else None
-    store = kept or _prepared(options, recorded, on_progress, stdin)
+    store = kept or _prepared(options, recorded, read)
     codec, label_names = _learnt(options, store, recorded)
     valid = None
     if options.valid_file is not None:
         try:
-            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
+            valid = validation_file(options, codec, label_names, recorded=recorded, read=read)
         except UnknownCharacterError:
-            alphabet = _alphabet_of_validation(options, stdin)
-            store = _prepared(options, recorded, on_progress, stdin, alphabet=alphabet)
+            store = _prepared(options, recorded, read, alphabet=_alphabet_of_validation(options, read))
             codec, label_names = _learnt(options, store, recorded)
-            valid = validation_file(options, codec, label_names, on_progress, recorded=recorded, stdin=stdin)
+            valid = validation_file(options, codec, label_names, recorded=recorded, read=read)
     train, own_valid, test = _parts(options, store, codec, label_names)
     valid_store, measured = valid or StoredExcerpt(store, own_valid)
     return PreparedCorpus(options, codec, label_names, store, valid_store, train, measured, test)
@@ -121,19 +120,15 @@ def validation_file(
     options: CorpusOptions,
     codec: AnyCodec,
     label_names: Sequence[str],
-    on_progress: OnProgress | None = None,
     *,
-    recorded: Recorded | None = None,
-    stdin: StandardInput | None = None,
+    recorded: Recorded | None,
+    read: Prepare = prepare,
 ) -> StoredExcerpt:
     """Prepares the validation file of a corpus, or takes its store from the cache if it cannot be read again."""
     sources = [] if options.valid_file is None else [options.valid_file]
     key = recorded and recorded.valid_key
     kept = kept_store(sources, key) if recorded is not None and not recorded.is_valid_file_named else None
-    store = kept or prepare(
-        sources, codec=codec, reading=options.reading, on_progress=on_progress, known_key=key, stdin=stdin
-    )
-    return _excerpt(store, codec, label_names)
+    return _excerpt(kept or read(sources, codec=codec, reading=options.reading, known_key=key), codec, label_names)
 
 
 def other_excerpt(
@@ -174,44 +169,20 @@ def neutral_ids(codec: AnyCodec, ids: IdArray) -> IdArray:
     return ids if codec.controls is None else codec.controls.neutral().astype(ids.dtype)[ids]
 
 
-def _prepared(
-    options: CorpusOptions,
-    recorded: Recorded | None,
-    on_progress: OnProgress | None,
-    stdin: StandardInput,
-    *,
-    alphabet: str = "",
-) -> Store:
-    """Prepares the corpus; with controls a second time, once the codec that suits it is known."""
+def _prepared(options: CorpusOptions, recorded: Recorded | None, read: Prepare, *, alphabet: str = "") -> Store:
+    """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
+    read = partial(read, options.sources, reading=options.reading, auto_reads=recorded and recorded.codec.kind)
     codec: str | AnyCodec = options.codec
-    kind = None if recorded is None else recorded.codec.kind
     if options.controls:
-        store = prepare(
-            options.sources,
-            codec=codec,
-            reading=options.reading,
-            on_progress=on_progress,
-            auto_reads=kind,
-            stdin=stdin,
-        )
-        codec = with_controls(load_codec(store.codec_spec), options.controls)
+        codec = with_controls(load_codec(read(codec=codec).codec_spec), options.controls)
     known = options.base.alphabet if options.base is not None else ""
-    return prepare(
-        options.sources,
-        codec=codec,
-        reading=options.reading,
-        on_progress=on_progress,
-        known_key=recorded and recorded.key,
-        auto_reads=kind,
-        alphabet="".join(sorted({*known, *alphabet})),
-        stdin=stdin,
-    )
+    alphabet = "".join(sorted({*known, *alphabet}))
+    return read(codec=codec, known_key=recorded and recorded.key, alphabet=alphabet)
 
 
-def _alphabet_of_validation(options: CorpusOptions, stdin: StandardInput) -> str:
+def _alphabet_of_validation(options: CorpusOptions, read: Prepare) -> str:
     """Returns the characters of the validation file, which a model must know to be measured on it."""
-    store = prepare([str(options.valid_file)], codec="char", reading=options.reading, stdin=stdin)
-    alphabet: str = store.codec_spec["alphabet"]
+    alphabet: str = read([str(options.valid_file)], codec="char", reading=options.reading).codec_spec["alphabet"]
     return alphabet
 
 

@@ -16,6 +16,7 @@ from gen.codecs.envelope import read_envelopes
 from gen.codecs.export import Document, check_target, write_document
 from gen.codecs.text.char import unknown_of
 from gen.config import SamplingConfig
+from gen.corpus.encoding import OnProgress
 from gen.data.split import Excerpt
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.generation.generate import Sampled, generate
@@ -30,7 +31,7 @@ from gen.models.stepper import PackedStepper, SteppedModel, Stepper, StepPrecisi
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
 from gen.runs.header import CorpusDescription, read_run_file, recorded_corpus
 from gen.runs.options import CorpusOptions
-from gen.runs.prepared import OnProgress, Recorded, StoredExcerpt, open_corpus, other_excerpt, validation_file
+from gen.runs.prepared import Recorded, StoredExcerpt, open_corpus, other_excerpt, validation_file
 from gen.runs.provenance import PartName, part_difference
 from gen.runs.request import DEFAULT_LENGTH, ControlValues, SampleRequest, SampleSettings, StreamSettings, new_seed
 

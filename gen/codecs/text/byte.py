@@ -81,12 +81,6 @@ class ByteCodec(TextCodec):
         """Returns itself."""
         return self
 
-    def units(self) -> NDArray[np.int64]:
-        """Returns (258,): every byte is a unit, Begin and End are none."""
-        units = np.ones(len(_VOCAB), np.int64)
-        units[-2:] = 0
-        return units
-
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
         return {"name": self.name, "version": VERSION, **normalize_spec(self.normalize)}

@@ -147,12 +147,6 @@ class CharCodec(TextCodec):
         """Returns None: every sequence of characters is a text."""
         return
 
-    def units(self) -> NDArray[np.int64]:
-        """Returns (V,) ones: each id is one unit, a character; and two zeros, for Begin and End."""
-        units = np.ones(len(self.vocab), np.int64)
-        units[-2:] = 0
-        return units
-
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data."""
         return {"name": self.name, "version": VERSION, "alphabet": self.alphabet, **normalize_spec(self.normalize)}

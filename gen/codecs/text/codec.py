@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gen.codec import Adapted, Codec, IdArray, Kind, decode
 from gen.codecs.text.files import read_text, write_text
 from gen.codecs.text.forms import in_form_of
@@ -51,6 +54,12 @@ class TextCodec:
     ) -> str:
         """Returns the prompt as it was typed, and the text of the ids."""
         return prompt * with_prompt + decode(self, tokens)
+
+    def units(self: Codec[str, str]) -> NDArray[np.int64]:
+        """Returns (V,): every character or byte is a unit, Begin and End are none."""
+        units = np.ones(len(self.vocab), np.int64)
+        units[-2:] = 0
+        return units
 
     def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - there is nothing to fit
         """Returns itself."""

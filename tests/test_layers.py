@@ -1,16 +1,20 @@
-"""Imports run down only: the diagram of docs/design.md as a test."""
+"""The house as a test: rooms import downwards only, no two files import each other, and no room becomes a tower.
+
+The rooms and their floors are those of docs/design.md.
+"""
 
 import ast
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gen"
-CORE = ("kernels", "data", "models", "training", "generation", "analysis")
-GROUND = {"errors", "config", "codec", "files", "compressed", "version"}
-# The rooms that each room may import besides itself; what is not named here may import everything but the command line.
+GROUND = {"errors", "files", "compressed", "config", "codec", "version"}
+BINDING = GROUND | {"data", "kernels", "models", "music", "codecs", "corpus", "training", "generation", "analysis"}
+# The rooms that each room may import besides itself.
 ALLOWED = {
     "errors": set(),
     "version": set(),
@@ -21,19 +25,30 @@ ALLOWED = {
     "data": GROUND,
     "kernels": {"errors", "files"},
     "models": GROUND | {"kernels"},
-    "training": GROUND | {"data", "models", "kernels"},
-    "generation": GROUND | {"data", "models", "kernels"},
-    "analysis": GROUND | {"data", "models"},
     "music": {"errors", "files", "compressed"},
     "codecs": GROUND | {"music"},
     "corpus": GROUND | {"music", "codecs", "data"},
-    "runs": GROUND | {*CORE, "music", "codecs", "corpus"},
+    "training": GROUND | {"data", "models", "kernels"},
+    "generation": GROUND | {"data", "models", "kernels"},
+    "analysis": GROUND | {"data", "models"},
+    "runs": BINDING,
+    "live": BINDING | {"runs"},
+    "bench": BINDING | {"runs"},
+    "__init__": BINDING | {"runs"},
+    "cli": BINDING | {"runs", "live", "bench"},
+    "__main__": {"cli"},
 }
+CORE = ("kernels", "data", "models", "training", "generation", "analysis")
+MAX_LOOSE_MODULES = 6  # at the top of the package, beside __init__ and __main__
+MAX_FLOORS = 10  # of rooms: the longest chain of imports among them
+MIN_FAMILY = 3  # files with a prefix in common, which then are a folder
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
 def imports(module: str) -> Iterator[str]:
-    """Yields every module that a file imports, wherever in it the import stands."""
+    """Yields every module that a file imports, or a name in it, wherever in the file the import stands."""
     for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -42,41 +57,74 @@ def imports(module: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def part(module: str) -> str:
-    """Returns the room of a file, or the module itself where it stands alone."""
+def room(module: str) -> str:
+    """Returns the folder at the top of the package that a file stands in, or the file's own name."""
     return module.split("/", maxsplit=1)[0].removesuffix(".py")
+
+
+def rooms_imported(module: str) -> set[str]:
+    """Returns the other rooms that a file imports."""
+    return {name.split(".")[1] for name in imports(module) if name.startswith("gen.")} - {room(module)}
+
+
+def file_of(name: str) -> str | None:
+    """Returns the file of the package that holds an imported module or name."""
+    parts = name.split(".")[1:]
+    for path in ("/".join(parts), "/".join(parts[:-1])):
+        for file in (f"{path}.py", f"{path}/__init__.py".lstrip("/")):
+            if file in MODULES:
+                return file
+    return None
+
+
+def longest_chain(graph: Mapping[str, set[str]]) -> int:
+    """Returns how many nodes the longest path of an acyclic graph has."""
+    heights: dict[str, int] = {}
+    for node in TopologicalSorter(graph).static_order():
+        heights[node] = 1 + max((heights[below] for below in graph.get(node, ())), default=0)
+    return max(heights.values())
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_down_only(module: str) -> None:
-    rooms = {name.split(".")[1] for name in imports(module) if name.startswith("gen.")} - {part(module), "__version__"}
-    if part(module) in ALLOWED:
-        assert rooms <= ALLOWED[part(module)]
-    elif part(module) not in ("cli", "web", "__main__"):
-        assert not rooms & {"cli", "web"}
-
-
-def file_of(name: str) -> str | None:
-    """Returns the file that a dotted name stands for, or stands in; None if it is no file of this program."""
-    parts = name.split(".")[1:]
-    for stem in ("/".join(parts), "/".join(parts[:-1])):
-        for path in (f"{stem}.py", f"{stem}/__init__.py".lstrip("/")):
-            if path in MODULES:
-                return path
-    return None
+    assert rooms_imported(module) <= ALLOWED[room(module)]
 
 
 def test_no_two_files_import_each_other() -> None:
-    names = {module: [name for name in imports(module) if name.startswith("gen.")] for module in MODULES}
-    graph = {module: {file_of(name) for name in found} - {None, module} for module, found in names.items()}
+    graph = {
+        module: {file for name in imports(module) if name.split(".")[0] == "gen" and (file := file_of(name))} - {module}
+        for module in MODULES
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as err:
-        pytest.fail(f"a circle of files: {err.args[1]}")
+        pytest.fail(" imports ".join(reversed(err.args[1])))
 
 
-def test_few_modules_stand_outside_the_rooms() -> None:
-    assert len([module for module in MODULES if "/" not in module and not module.startswith("__")]) <= 6
+def test_the_house_has_few_floors() -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for module in MODULES:
+        graph[room(module)] |= rooms_imported(module)
+    assert longest_chain(graph) <= MAX_FLOORS
+
+
+def test_few_modules_stand_outside_a_room() -> None:
+    loose = {module for module in MODULES if "/" not in module} - {"__init__.py", "__main__.py"}
+    assert len(loose) <= MAX_LOOSE_MODULES
+
+
+def test_files_with_a_prefix_in_common_have_a_folder_of_their_own() -> None:
+    heads = Counter(
+        (path.parent, path.stem.split("_")[0])
+        for path in map(Path, MODULES)
+        if "_" in path.stem and not path.stem.startswith("__")
+    )
+    assert [head for head, count in heads.items() if count >= MIN_FAMILY] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_is_long(module: str) -> None:
+    assert len((PACKAGE / module).read_text(encoding="utf-8").splitlines()) < MAX_FILE_LINES
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -93,8 +141,17 @@ def test_mido_is_where_midi_is_written_and_played() -> None:
     assert users == {"music/midi/write.py", "live/player.py", "live/ports.py"}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if part(m) in CORE])
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) in CORE])
 def test_the_core_has_no_words_of_music(module: str) -> None:
     tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
     names = {node.id.lower() for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert not names & {"pitch", "velocity", "midi", "score", "note"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_function_is_long(module: str) -> None:
+    tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    # The signature of a command is its options, one a line: the body alone is counted.
+    long = {node.name for node in functions if (node.end_lineno or 0) - node.body[0].lineno >= MAX_FUNCTION_LINES}
+    assert long == set()

@@ -58,7 +58,7 @@ def nats_at_scales(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:
 
     Args:
         logits: (B, T, V).
-        targets: (B, T), `IGNORED` where they count nothing.
+        targets: (B, T), `IGNORED` where they are padding.
     """
     kept = targets != IGNORED
     rows, wanted = logits[kept], targets[kept]

@@ -5,7 +5,7 @@ Windows of N: the targets of each stretch are tiled in windows of N tokens, each
 a window is the token before it. Both count the same targets: the ids of a stretch, and `end` if it ends its document.
 
 Passes run side by side as rows, the longest first, so that the rows that have ended are always the last, and are cut
-off. Padding counts nothing, and a result depends on the rows beside it only through the rounding of float32. Long
+off. Padding adds nothing, and a result depends on the rows beside it only through the rounding of float32. Long
 passes run in chunks of time with carried state, so memory is bounded for any stretches and any vocabulary.
 """
 

@@ -19,7 +19,7 @@ def cross_entropy_(logits: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tenso
     Args:
         logits: (N, V) bf16, contiguous, without the bias; the gradients afterwards.
         bias: (V,) float32.
-        targets: (N,) int64; those of -1 count nothing.
+        targets: (N,) int64; -1 marks padding, which adds nothing.
 
     Returns:
         () the summed nats and (V,) the gradient of the bias, in float32.

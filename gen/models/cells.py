@@ -2,7 +2,8 @@
 
 A cell is a function from input and memory to the next memory; the first entry of a memory is the output h. Weights have
 torch's layout, so the weights of a trained `nn.LSTM`, `nn.GRU` or `nn.RNN` fit unchanged: `w_ih` (G*H, E), `w_hh`
-(G*H, H), two biases (G*H,), with the G gates stacked in torch's order. `sigma` below is the logistic function, `*` the
+(G*H, H), two biases (G*H,), with G matrices stacked in torch's order: 1 for the RNN, 4 for the LSTM, 3 for the GRU, the
+candidate counted among the gates. `*` is the
 element-wise product.
 
 Why gates: in the plain RNN a gradient that travels k tokens back is multiplied k times by W_hh^T diag(1 - h^2), so it
@@ -41,7 +42,7 @@ class Products(Protocol):
 
 
 class Weights(NamedTuple):
-    """The parameters of one layer, as `nn.LSTM` and its kin name them, with their `Products`."""
+    """The parameters of one layer, as `nn.LSTM`, `nn.GRU` and `nn.RNN` name them, with their `Products`."""
 
     w_ih: Tensor  # (G*H, E)
     w_hh: Tensor  # (G*H, H)
@@ -127,7 +128,7 @@ def gru_gates(x: Tensor, memory: Memory, weights: Products) -> GRUGates:
 def gru_cell(x: Tensor, memory: Memory, weights: Products) -> Memory:
     """Advances a GRU by one token: h' = (1 - z) * n + z * h.
 
-    Cho et al. 2014, in torch's variant: the reset gate acts after the product with W_hn (the form of their footnote,
+    Cho et al. 2014, in torch's variant: the reset gate multiplies W_hn h + b_hn, not h (the form of their footnote,
     which fused kernels compute).
 
     Args:
@@ -149,7 +150,7 @@ class Cell(NamedTuple):
 
     step: Callable[[Tensor, Memory, Products], Memory]  # the equations
     num_gates: int  # G
-    num_memories: int = 1  # LSTM h and C; the others h
+    num_memories: int = 1  # 2 for the LSTM (h and C), else 1 (h)
     open_gate: int | None = None  # the gate whose bias starts at 1, so that a fresh network keeps its memory
     fused: Callable[..., nn.RNNBase] | None = None  # torch's module that runs a window in one kernel, if any
 
@@ -186,11 +187,11 @@ def layer_weights(layer: nn.Module) -> Weights:
 
 
 def run_layer(cell: str, xs: Tensor, memory: Memory, weights: Products) -> tuple[Tensor, Memory]:
-    """Runs one layer over a window, token by token: slow, and plain to read.
+    """Runs one layer over a window, token by token: the reference, slow but readable.
 
     Args:
         xs: (T, B, E) inputs.
-        memory: of the layer, each (B, H).
+        memory: the memory of the layer before the window, each (B, H).
 
     Returns:
         (T, B, H) outputs and the memory after the last token.

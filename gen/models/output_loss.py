@@ -26,7 +26,7 @@ def can_save_logits(features: Tensor, vocab_size: int) -> bool:
 
 
 def output_cross_entropy_sum(features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Returns the summed nats of the targets in float32; targets of -1 count nothing.
+    """Returns the summed nats of the targets in float32; targets of -1 are padding and add nothing.
 
     Args:
         features: (N, H) on a CPU; the products are in the precision of autocast if that is on.

@@ -1,9 +1,9 @@
 """The language model: embedding, a stack of fused recurrent layers, output layer.
 
-One label in, a whole sequence out (one-to-many): the label sets the initial memory and is added to every input as
-well, since under truncated back-propagation a label given only at the start is forgotten (its gradient never reaches
-past the first window). So is that a row is varied: read in another key, say, than its corpus has it in. State is a
-value that is handed in and handed back; the module keeps none.
+A label goes in once and a whole sequence comes out (one-to-many). The label sets the initial memory and is also added
+to every input: truncated back-propagation sends a label that is given only at the start no gradient after the first
+window, and it would be forgotten. Another vector that is added marks rows that are varied, for example transposed to
+another key. The module keeps no state: `forward` takes a `State` and returns the next one.
 """
 
 from typing import NamedTuple
@@ -17,14 +17,14 @@ from gen.kernels.window import can_run_window, run_window
 from gen.models.cells import CELLS, layer_weights, new_layer, run_layer
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 
-MAX_EMBEDDING_DROPOUT = 0.1  # with half of an embedding gone a model does not see well enough what it reads
+MAX_EMBEDDING_DROPOUT = 0.1  # a higher rate hides too much of the input
 
 
 class State(NamedTuple):
-    """Everything that a sequence so far has left behind."""
+    """The state of B sequences between two windows."""
 
     memory: tuple[Tensor, ...]  # LSTM (h, c), GRU and RNN (h,); each (L, B, H)
-    condition: Tensor  # (B, E) what the label says, and that a row is varied, added to every input
+    condition: Tensor  # (B, E) vector added to every input: the label, and whether the row is varied
 
 
 class RecurrentLM(nn.Module):
@@ -69,6 +69,7 @@ class RecurrentLM(nn.Module):
         return state._replace(condition=state.condition + is_varied[:, None] * self.variation_embedding)
 
     def _labelled_state(self, labels: Tensor) -> State:
+        """Returns the state of rows with these labels: computed from the label's embedding, zeros without labels."""
         config, batch_size = self.config, len(labels)
         num_memories = CELLS[config.cell].num_memories
         if config.num_labels:
@@ -86,7 +87,7 @@ class RecurrentLM(nn.Module):
         Args:
             tokens: (B, T) int64.
             state: before the first token; not modified.
-            draws: of the dropout masks; None for no dropout.
+            draws: the random numbers of the dropout masks; None for no dropout.
 
         Returns:
             (B, T, V) logits (a view with time outermost in memory) and the state after the last token.
@@ -97,13 +98,13 @@ class RecurrentLM(nn.Module):
     def summed_nats(
         self, tokens: Tensor, targets: Tensor, state: State, draws: "Draws | None" = None
     ) -> tuple[Tensor, State]:
-        """Runs a window of tokens and returns what the targets cost.
+        """Runs a window of tokens and returns the summed loss of the targets.
 
         Args:
             tokens: (B, T) int64.
-            targets: (B, T) int64; those of -1 count nothing.
+            targets: (B, T) int64; -1 marks padding, which adds nothing.
             state: before the first token; not modified.
-            draws: of the dropout masks; None for no dropout.
+            draws: the random numbers of the dropout masks; None for no dropout.
 
         Returns:
             () the summed nats in float32 and the state after the last token.
@@ -115,7 +116,7 @@ class RecurrentLM(nn.Module):
         return cross_entropy_sum(self.output(x).transpose(0, 1), targets), state
 
     def _features(self, tokens: Tensor, state: State, draws: "Draws | None") -> tuple[Tensor, State]:
-        """Returns what the output layer takes, (T, B, ...), and the state after the last token."""
+        """Returns the inputs of the output layer, (T, B, ...), and the state after the last token."""
         x = self.embedding(tokens.t())  # (T, B, E)
         if self.config.num_labels or self.config.has_variations:
             x = x + state.condition
@@ -132,7 +133,7 @@ class RecurrentLM(nn.Module):
         return x, State(memory, state.condition)
 
     def _run(self, layer: nn.Module, x: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Runs one layer over (T, B, E) through the fastest kernel there is; memory (B, H) each."""
+        """Runs one layer over (T, B, E) through a compiled kernel, torch's or the equations; memory (B, H) each."""
         cell = self.config.cell
         if can_run_window(cell, x, self.config.hidden_size):
             return run_window(cell, x, memory, layer_weights(layer))
@@ -151,8 +152,8 @@ class Draws(NamedTuple):
     """The random numbers of dropout masks; a row gets the same mask, whichever rows run beside it."""
 
     generator: torch.Generator
-    batch_size: int  # rows that masks are drawn for
-    rows: slice  # those of them that are run
+    batch_size: int  # the rows for which masks are drawn
+    rows: slice  # the rows among them that are run
 
 
 def locked_dropout(x: Tensor, rate: float, draws: Draws | None) -> Tensor:
@@ -161,7 +162,7 @@ def locked_dropout(x: Tensor, rate: float, draws: Draws | None) -> Tensor:
     Args:
         x: (T, B, H).
         rate: share of units dropped, 0 to below 1.
-        draws: of the (1, B, H) mask; None for no dropout.
+        draws: the random numbers of the (1, B, H) mask; None for no dropout.
     """
     if draws is None or rate == 0.0:
         return x
@@ -173,10 +174,11 @@ def locked_dropout(x: Tensor, rate: float, draws: Draws | None) -> Tensor:
 def initialise_(model: RecurrentLM, generator: torch.Generator) -> None:
     """Draws all weights anew.
 
-    Uniform in +-1/sqrt(fan-in) as torch does, recurrent matrices orthogonal gate by gate (Saxe, McClelland & Ganguli
-    2014), biases 0 but 1 for the LSTM's forget gate (Gers et al. 2000; Jozefowicz, Zaremba & Sutskever 2015).
-    Embeddings of variance 1, so that symbols that are seldom seen are far apart from the first: of 7,144 Chinese
-    characters a variance of 1/E made a model learn much more slowly; a tied one keeps 1/E, for its logits.
+    Input and output matrices are uniform in +-1/sqrt(fan-in), as in torch. Recurrent matrices are orthogonal, gate by
+    gate (Saxe, McClelland & Ganguli 2014). Biases are 0, except 1 for the LSTM's forget gate (Gers et al. 2000;
+    Jozefowicz, Zaremba & Sutskever 2015). Embeddings have variance 1, so that rare symbols differ from the start: with
+    7,144 Chinese characters, a variance of 1/E made learning much slower. A tied embedding has variance 1/E, because
+    it also produces the logits.
     """
     for name, parameter in model.named_parameters():
         if "bias" in name:
@@ -209,7 +211,7 @@ def detached(state: State) -> State:
 
 
 def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
-    """Returns the summed nats of the targets in float32; targets of -1 count nothing.
+    """Returns the summed nats of the targets in float32; targets of -1 are padding and add nothing.
 
     Args:
         logits: (B, T, V) as `forward` gives them.

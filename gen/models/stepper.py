@@ -1,10 +1,10 @@
-"""One token at a time: what sampling needs of a network, and a trained model that offers it.
+"""One token at a time: the interface that sampling needs, and a trained model that has it.
 
-`nn.LSTM` repacks its weights at every call on a CPU. So `PackedStepper` does once what can be done once: it folds the
-embedding and layer 0's input product into a table with one row a token, folds a tied model's projection into the
-output, and lays the matrices out in the order in which they are read. The compiled kernel reads them where there is
-one, else torch's own operations (gen.models.packed). Either way a row's result has the same bits whatever the number of
-rows.
+`nn.LSTM` repacks its weights at every call on a CPU. `PackedStepper` prepares them once: the product of layer 0's input
+matrix with each embedding becomes a table with one row per token, a tied model's projection is multiplied into the
+output matrix, and all matrices are stored in the order in which they are read. The compiled kernel reads them where
+there is one, else torch's own operations (gen.models.packed). Either way a row's result has the same bits whatever the
+number of rows.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ StepPrecision = Literal["fp32", "int8"]
 
 
 class Writer(Protocol):
-    """Rows that continue by themselves: one call steps and draws several tokens of every row."""
+    """A loop that steps and draws several tokens of every row per call."""
 
     @property
     def logits(self) -> Tensor:
@@ -88,10 +88,10 @@ class Stepper(Protocol):
         recent: Recent | None,  # noqa: ARG002
         end: int | None,  # noqa: ARG002
     ) -> Writer | None:
-        """Returns rows that continue from a state by themselves, or None if the network can only be stepped.
+        """Returns a loop that continues the rows from a state, or None if the network can only be stepped.
 
         Args:
-            drawer: the filters.
+            drawer: the compiled draw, with its filters.
             state: of this stepper; not modified.
             recent: the tokens that the repetition penalty has seen; not modified. None without a penalty.
             end: the id that ends a row; None for none.
@@ -135,14 +135,14 @@ class PackedStepper:
         start = model.initial_state(torch.arange(model.config.num_labels + 1, device=self.device))
         padding = (0, self._model.hidden_size - model.config.hidden_size)
         condition = self._model.arranged(functional.linear(start.condition, weights[0].w_ih))
-        self._starts = State(tuple(functional.pad(m, padding) for m in start.memory), condition)  # a row a label
+        self._starts = State(tuple(functional.pad(m, padding) for m in start.memory), condition)  # one row per label
         self._has_labels = model.config.num_labels > 0
 
     @torch.inference_mode()
     def initial_state(self, labels: Tensor) -> State:
         """Returns the state before the first token; labels (B,) as in `RecurrentLM.initial_state`.
 
-        Units are padded, and the condition is already multiplied by layer 0's weights: (B, G*H padded).
+        The units are padded to the kernel's width; the condition has already been multiplied by layer 0's input matrix.
         """
         return State(tuple(m[:, labels] for m in self._starts.memory), self._starts.condition[labels])
 

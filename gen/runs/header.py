@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gen.config import Data, ModelConfig, TrainingConfig, from_json
+from gen.config import Data, ModelConfig, Reading, TrainingConfig, from_json
 from gen.errors import CheckpointError, SettingError
 from gen.runs.base import Base
 from gen.runs.checkpoint import TRAINING_FILE, Kind, read_checkpoint, read_header, write_checkpoint
@@ -60,7 +60,9 @@ class CorpusDescription:
     def from_json(cls, data: Mapping[str, Any], kind: Kind) -> "CorpusDescription":
         """Returns the description in a file of this kind. Raises SettingError as `RunHeader.from_json` does."""
         files, names = (FILES, ("documents",)) if kind == "training" else ((), ())
-        options = options_from_json(_object(data, "options", prefix="corpus."), required=ALWAYS_WRITTEN + files)
+        given = _object(data, "options", prefix="corpus.")
+        known = given if kind == "training" else _known(CorpusOptions, given) | _known(Reading, given)
+        options = options_from_json(known, required=ALWAYS_WRITTEN + files)
         return from_json(cls, _known(cls, data) | {"options": options}, prefix="corpus.", required=names)
 
     def to_json(self, kind: Kind) -> dict[str, Any]:
@@ -116,6 +118,7 @@ class RunHeader:
         }
         if kind == "model":
             _check_result(_object(data, "result"))
+            parts["training"] = _known(TrainingConfig, _object(data, "training"))
         else:
             parts["position"] = _complete(TrainingPosition, _object(data, "place"), "place")
         return from_json(cls, _known(cls, data) | parts, required=("marks_passed",) if kind == "training" else ())
@@ -197,11 +200,8 @@ def _complete(kind: type[Data], data: Mapping[str, Any], name: str) -> Data:
 
 def _object(data: Mapping[str, Any], name: str, *, prefix: str = "") -> dict[str, Any]:
     """Returns the object of this name in a header. Raises SettingError if it is missing or not an object."""
-    if name not in data:
-        raise SettingError(f"{prefix}{name} is missing")
-    value = data[name]
-    if not isinstance(value, dict):
-        raise SettingError(f"{prefix}{name} is no object")
+    if not isinstance(value := data.get(name), dict):
+        raise SettingError(f"{prefix}{name} is {'no object' if name in data else 'missing'}")
     return value
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "config": {"errors"},
     "codec": {"errors"},
     "data": GROUND,
-    "kernels": {"errors", "files"},
+    "kernels": {"errors", "files", "config"},
     "models": GROUND | {"kernels"},
     "music": {"errors", "files", "compressed"},
     "codecs": GROUND | {"music"},

@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import BoolArray
-from gen.kernels.drawing import FloatArray
-
-MIN_TEMPERATURE = 1e-200  # a lower one draws the same tokens, and the division may overflow
+from gen.kernels.drawing import MIN_TEMPERATURE, FloatArray
 
 
 def ban(logits: FloatArray, tokens: Sequence[int]) -> FloatArray:

@@ -160,7 +160,7 @@ class Sampler:
             self.kernel = self._new_kernel()
 
     def _new_kernel(self) -> DrawKernel | None:
-        return _draw_kernel(self.config, self._vocab_size, self.banned) if has_draw_kernel() else None
+        return DrawKernel(self.config, vocab_size=self._vocab_size, banned=self.banned) if has_draw_kernel() else None
 
 
 def weigh(
@@ -250,18 +250,6 @@ class _RecentTokens:
         """Drops all rows but those at these indices."""
         self._tokens = np.ascontiguousarray(self._tokens[:, list(rows)])
         self._counts = self._counts[list(rows)]
-
-
-def _draw_kernel(config: SamplingConfig, vocab_size: int, banned: tuple[int, ...]) -> DrawKernel:
-    return DrawKernel(
-        vocab_size,
-        temperature=max(config.temperature, filters.MIN_TEMPERATURE) if config.temperature else 0.0,
-        top_k=config.top_k,
-        top_p=1.0 if config.top_p is None else config.top_p,
-        min_p=config.min_p or 0.0,
-        penalty=config.repetition_penalty,
-        banned=banned,
-    )
 
 
 def _check_finite(logits: FloatArray) -> None:

@@ -5,7 +5,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from gen.kernels.library import library
+from gen.kernels.library import built, library
 
 
 def can_take_logits(dtype: torch.dtype) -> bool:
@@ -24,13 +24,11 @@ def cross_entropy_(logits: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tenso
     Returns:
         () the summed nats and (V,) the gradient of the bias, in float32.
     """
-    kernels = library()
-    assert kernels is not None
     num_rows, vocab_size = logits.shape
     threads = max(1, min(torch.get_num_threads(), num_rows))
     targets, bias = targets.contiguous(), bias.contiguous()
     nats, d_bias = torch.empty(num_rows), torch.zeros(threads, vocab_size)
     arrays = (targets, bias, logits, nats, d_bias, torch.empty_like(d_bias))
     sizes = ctypes.c_size_t(num_rows), ctypes.c_size_t(vocab_size)
-    kernels.gen_cross_entropy(threads, *sizes, *(ctypes.c_void_p(array.data_ptr()) for array in arrays))
+    built().gen_cross_entropy(threads, *sizes, *(ctypes.c_void_p(array.data_ptr()) for array in arrays))
     return nats.sum(), d_bias.sum(0)

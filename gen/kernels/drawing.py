@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gen.kernels.library import library
+from gen.config import SamplingConfig
+from gen.kernels.library import built, library
 
 FloatArray = NDArray[np.float64]
 TokenArray = NDArray[np.int64]
+MIN_TEMPERATURE = 1e-200  # a lower one draws the same tokens, and the division may overflow
 
 
 class _Filters(ctypes.Structure):
@@ -68,36 +70,20 @@ class DrawKernel:
     """The filters, and working memory for draws. Only one thread may use it at a time.
 
     Args:
+        config: the filters; the repetition penalty applies to the tokens in `Recent`.
         vocab_size: V.
-        temperature: 0 for the likeliest token.
-        top_k: None for all.
-        top_p: 1 for all.
-        min_p: 0 for all.
-        penalty: on the tokens in `Recent`; 1 for none.
         banned: ids that are never drawn.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        *,
-        temperature: float,
-        top_k: int | None,
-        top_p: float,
-        min_p: float,
-        penalty: float,
-        banned: tuple[int, ...],
-    ) -> None:
-        kernels = library()
-        assert kernels is not None
-        self._draw = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("gen_draw_run", kernels))
+    def __init__(self, config: SamplingConfig, *, vocab_size: int, banned: tuple[int, ...]) -> None:
+        self._draw = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("gen_draw_run", built()))
         self._filters = _Filters(
             V=vocab_size,
-            temperature=temperature,
-            top_p=top_p,
-            log_min_p=math.log(min_p) if min_p else -math.inf,
-            penalty=penalty,
-            top_k=min(vocab_size, top_k or vocab_size),
+            temperature=config.temperature and max(config.temperature, MIN_TEMPERATURE),
+            top_p=1.0 if config.top_p is None else config.top_p,
+            log_min_p=math.log(config.min_p) if config.min_p else -math.inf,
+            penalty=config.repetition_penalty,
+            top_k=min(vocab_size, config.top_k or vocab_size),
         )
         self.ban(banned)
         self.num_threads = torch.get_num_threads()

@@ -44,6 +44,13 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+def built() -> ctypes.CDLL:
+    """Returns the kernels where `library()` is known not to be None."""
+    kernels = library()
+    assert kernels is not None
+    return kernels
+
+
 def _compiler() -> tuple[str, ...] | None:
     """Returns the command of the C compiler, or None if there is none."""
     command = shlex.split(os.environ.get("CC", "cc"))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gen.kernels.cells import COMPILED_CELLS
-from gen.kernels.library import library
+from gen.kernels.library import built, library
 
 LANES = 16  # floats of a vector, as in stepper.c, as are the numbers below
 PLACES = 4  # vectors of sums that a block has room for
@@ -86,10 +86,8 @@ def weights_to_read(num_bytes: int) -> Tensor:
 
 def read_weights(weights: Tensor, passes: int) -> int:
     """Reads (N,) float32 so often, as a step with as many weights would, and does nothing else; returns the bytes."""
-    kernels = library()
-    assert kernels is not None
     threads = torch.get_num_threads()
-    kernels.gen_step_read(
+    built().gen_step_read(
         ctypes.c_void_p(weights.data_ptr()), ctypes.c_size_t(len(weights)), ctypes.c_int(passes), ctypes.c_int(threads)
     )
     return passes * threads * (len(weights) // threads // READ_CHUNK * READ_CHUNK) * 4
@@ -110,10 +108,8 @@ class StepKernel:
     def __init__(
         self, cell: str, table: Tensor, layers: Sequence[Layer], output: Tensor, bias: Tensor, *, is_int8: bool
     ) -> None:
-        kernels = library()
-        assert kernels is not None
         # Called with the interpreter's lock held: to give it away and take it again costs more than it is worth here.
-        self._advance = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("gen_step_run", kernels))
+        self._advance = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("gen_step_run", built()))
         code, self._num_gates, self._num_sums = COMPILED_CELLS[cell]
         self._units = PLACES // self._num_sums * LANES  # of a block
         self.is_int8, self.num_layers, self.vocab_size = is_int8, len(layers), len(table)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gen.kernels.cells import COMPILED_CELLS
-from gen.kernels.library import library
+from gen.kernels.library import built, library
 
 LANES, WIDE = 16, 64  # units of one vector, of one tile
 BF16 = torch.bfloat16
@@ -85,7 +85,7 @@ def _forward(
     packed, bias = _packed(cell, width, hidden_size, weights)
     sizes = [ctypes.c_size_t(n) for n in (length, num_rows, width, hidden_size)]
     memory_step = ctypes.c_size_t(num_rows * hidden_size if keeps_cells else 0)
-    _kernels().gen_window_forward(
+    built().gen_window_forward(
         _threads(num_rows),
         COMPILED_CELLS[cell].code,
         *sizes,
@@ -115,11 +115,11 @@ def _backward(
     packed = torch.empty(dh.shape[1] * height, dtype=BF16)
     size = ctypes.c_size_t
     threads = _threads(num_rows)
-    _kernels().gen_window_pack_backward(threads, size(height), size(hidden_size), *_at(w_hh.contiguous(), packed))
+    built().gen_window_pack_backward(threads, size(height), size(hidden_size), *_at(w_hh.contiguous(), packed))
     sizes = [size(n) for n in (length, num_rows, hidden_size)]
     db = torch.zeros(threads, COMPILED_CELLS[cell].num_sums, hidden_size)
     pointers = _at(hs, memory, gates, dy, packed, dh, dc, dsums, dsums_h, db)
-    _kernels().gen_window_backward(threads, COMPILED_CELLS[cell].code, *sizes, *pointers)
+    built().gen_window_backward(threads, COMPILED_CELLS[cell].code, *sizes, *pointers)
     return dh[:, :hidden_size].contiguous(), dc, dsums, dsums_h, db.sum(0)
 
 
@@ -130,16 +130,10 @@ def _packed(cell: str, width: int, hidden_size: int, weights: list[Tensor]) -> t
     packed = torch.zeros(num_blocks * (width + hidden_size) * LANES * num_vectors, dtype=BF16)
     bias = torch.zeros(num_blocks * WIDE)
     sizes = ctypes.c_size_t(width), ctypes.c_size_t(hidden_size)
-    _kernels().gen_window_pack_forward(
+    built().gen_window_pack_forward(
         torch.get_num_threads(), COMPILED_CELLS[cell].code, *sizes, *_at(*weights, packed, bias)
     )
     return packed, bias
-
-
-def _kernels() -> ctypes.CDLL:
-    kernels = library()
-    assert kernels is not None
-    return kernels
 
 
 def _threads(num_rows: int) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray
-from gen.kernels.library import library
+from gen.kernels.library import built
 from gen.kernels.stepping import Step, StepKernel
 
 WORK_A_CALL = 1 << 26  # multiply-adds, 2 ms or less of a core: nobody waits longer for a token, or for Ctrl-C
@@ -42,13 +42,11 @@ class KernelWriter:
         recent: Recent | None,
         end: int | None,
     ) -> None:
-        library_of_kernels = library()
-        assert library_of_kernels is not None
         # CFUNCTYPE releases the interpreter's lock: unlike a single step, a call is long enough for it.
         run = ctypes.CFUNCTYPE(
             ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int
         )
-        self._run = run(("gen_sample_run", library_of_kernels))
+        self._run = run(("gen_sample_run", built()))
         self._kernel, self._drawer = kernel, drawer
         self._recent = None if recent is None else recent.of_rows(list(range(memory[0].shape[1])))
         self._end = NO_END if end is None else end

@@ -78,15 +78,7 @@ few_logits = st.lists(st.sampled_from([-900.0, -3.1, -1.0, 0.0, 0.4, 2.0, 5.3]),
 def drawn_by_kernel(
     logits: list[float], config: SamplingConfig, uniform: float, *, allowed: NDArray[np.bool_], recent: list[int]
 ) -> tuple[int, float]:
-    kernel = DrawKernel(
-        len(logits),
-        temperature=config.temperature,
-        top_k=config.top_k,
-        top_p=config.top_p or 1.0,
-        min_p=config.min_p or 0.0,
-        penalty=config.repetition_penalty,
-        banned=(1,),
-    )
+    kernel = DrawKernel(config, vocab_size=len(logits), banned=(1,))
     counts = np.bincount(recent, minlength=len(logits)).astype(np.int16)[None]
     ring = np.array(recent + [0] * (REPETITION_WINDOW - len(recent)))[:, None]
     drawn = kernel.draw(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gen.config import SamplingConfig
-from gen.generation.filters import MIN_TEMPERATURE
+from gen.kernels.drawing import MIN_TEMPERATURE
 
 
 class DeviceDraw:

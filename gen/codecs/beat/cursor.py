@@ -12,37 +12,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gen.codecs.beat import vocab
 from gen.codecs.beat.layout import DRUM_TICKS
-from gen.codecs.beat.vocab import (
-    BAR,
-    DRUM,
-    DRUMS,
-    DURATION,
-    LAST_DURATION,
-    LATEST,
-    LEVEL_US,
-    MICRO_TIMING,
-    MICRO_TIMINGS,
-    NUM_PITCHES,
-    NUM_PLAYERS,
-    NUM_SYMBOLS,
-    NUM_VELOCITIES,
-    PITCH,
-    POSITION,
-    PROGRAM,
-    SIGNATURES,
-    TEMPO,
-    TIME_SIGNATURE,
-    VELOCITY,
-    bar_ticks,
-    level_velocity,
-    signature_at,
-)
 from gen.music.metre import POSITION_TICKS
 from gen.music.score import Tempo, TimeSignature
 
 _MIN_NOTE_TICKS: Final = POSITION_TICKS
-_DEFAULT_LEVEL: Final = NUM_VELOCITIES // 2  # until the first Velocity
+_DEFAULT_LEVEL: Final = vocab.NUM_VELOCITIES // 2  # until the first Velocity
 
 
 class Phase(IntEnum):
@@ -82,7 +58,7 @@ class BeatCursor:
 
     phase: Phase = Phase.START
     bar_start: int = 0
-    bar_length: int = bar_ticks(SIGNATURES.index((4, 4)))
+    bar_length: int = vocab.bar_ticks(vocab.SIGNATURES.index((4, 4)))
     signature: int | None = None
     tempo: int | None = None
     time: int = -1  # of the last Position, with its MicroTiming
@@ -96,7 +72,7 @@ class BeatCursor:
     silent_bars: int = 0  # in a row, right before this one
     has_onset: bool = False  # whether a note begins in this bar
     last_end: int = 0  # of all notes
-    levels: list[int] = field(default_factory=lambda: [-1] * NUM_PLAYERS)  # the last velocities; -1 until the first
+    levels: list[int] = field(default_factory=lambda: [-1] * vocab.NUM_PLAYERS)  # of the last notes; -1 until the first
     ends: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # by player: (128,) by pitch
     position: int = 0  # of the last Position
     before: int = -1  # `time` before it
@@ -109,36 +85,36 @@ class BeatCursor:
     def silent_pitches(self, player: int) -> NDArray[np.bool_]:
         """Returns (128,) True for each pitch that a player does not sound at `time`."""
         if player not in self.ends:
-            return np.ones(NUM_PITCHES, np.bool_)
+            return np.ones(vocab.NUM_PITCHES, np.bool_)
         return self.ends[player] <= self.time
 
     def advance(self, token: int) -> tuple[Event, ...]:
         """Takes an id; returns the events that it makes certain."""
-        if token >= NUM_SYMBOLS:
+        if token >= vocab.NUM_SYMBOLS:
             return ()
-        if token >= DURATION:
+        if token >= vocab.DURATION:
             return self._duration(token)
         ended = self.finish()
-        if token >= DRUM:
-            return (*ended, *self._note(DRUMS, token - DRUM))
-        if token >= PITCH:
-            return (*ended, *self._note(self.program or 0, token - PITCH))
-        if token >= VELOCITY:
+        if token >= vocab.DRUM:
+            return (*ended, *self._note(vocab.DRUMS, token - vocab.DRUM))
+        if token >= vocab.PITCH:
+            return (*ended, *self._note(self.program or 0, token - vocab.PITCH))
+        if token >= vocab.VELOCITY:
             self.has_program = self.phase == Phase.PROGRAM
-            self.level = token - VELOCITY
+            self.level = token - vocab.VELOCITY
             self.phase = Phase.VELOCITY
-        elif token >= PROGRAM:
-            self.program = token - PROGRAM
+        elif token >= vocab.PROGRAM:
+            self.program = token - vocab.PROGRAM
             self.phase = Phase.PROGRAM
-        elif token >= MICRO_TIMING:
-            self._move(MICRO_TIMINGS[token - MICRO_TIMING])
-        elif token >= POSITION:
-            self._go_to((token - POSITION) * POSITION_TICKS)
-        elif token >= TEMPO:
-            return (*ended, *self._change_tempo(token - TEMPO))
-        elif token >= TIME_SIGNATURE:
-            return (*ended, *self._change_metre(token - TIME_SIGNATURE))
-        elif token == BAR:
+        elif token >= vocab.MICRO_TIMING:
+            self._move(vocab.MICRO_TIMINGS[token - vocab.MICRO_TIMING])
+        elif token >= vocab.POSITION:
+            self._go_to((token - vocab.POSITION) * POSITION_TICKS)
+        elif token >= vocab.TEMPO:
+            return (*ended, *self._change_tempo(token - vocab.TEMPO))
+        elif token >= vocab.TIME_SIGNATURE:
+            return (*ended, *self._change_metre(token - vocab.TIME_SIGNATURE))
+        elif token == vocab.BAR:
             self._next_bar()
         return ended
 
@@ -152,16 +128,16 @@ class BeatCursor:
 
     def _last_note(self, length: int) -> BeatNote:
         level = self.levels[self.last_player]
-        velocity = level_velocity(_DEFAULT_LEVEL if level < 0 else level)
+        velocity = vocab.level_velocity(_DEFAULT_LEVEL if level < 0 else level)
         return BeatNote(self.time, length, self.last_player, self.last_pitch, velocity)
 
     def _duration(self, token: int) -> tuple[Event, ...]:
         if self.phase not in (Phase.PITCH, Phase.LONG):
             return ()
-        self.positions += token - DURATION + 1
+        self.positions += token - vocab.DURATION + 1
         self._sound_until(self.time + self.positions * POSITION_TICKS)
         self.phase = Phase.LONG
-        return () if token == LAST_DURATION else self.finish()
+        return () if token == vocab.LAST_DURATION else self.finish()
 
     def _note(self, player: int, pitch: int) -> tuple[Event, ...]:
         if not self.is_open:
@@ -174,7 +150,7 @@ class BeatCursor:
             self.levels[player] = self.level
         self.last_player, self.last_pitch = player, pitch
         self.has_onset = True
-        if player == DRUMS:
+        if player == vocab.DRUMS:
             self._sound_until(self.time + DRUM_TICKS)
             return (self._last_note(DRUM_TICKS),)
         self.program = player
@@ -185,7 +161,7 @@ class BeatCursor:
 
     def _sound_until(self, end: int) -> None:
         if self.last_player not in self.ends:
-            self.ends[self.last_player] = np.zeros(NUM_PITCHES, np.int64)
+            self.ends[self.last_player] = np.zeros(vocab.NUM_PITCHES, np.int64)
         self.ends[self.last_player][self.last_pitch] = end
         self.last_end = max(self.last_end, end)
 
@@ -196,7 +172,7 @@ class BeatCursor:
 
     def _go_to(self, ticks: int) -> None:
         position = self.bar_start + ticks
-        if ticks >= self.bar_length or position + LATEST <= self.time:
+        if ticks >= self.bar_length or position + vocab.LATEST <= self.time:
             return
         self.position, self.before = position, self.time
         if position <= self.time:
@@ -219,15 +195,15 @@ class BeatCursor:
         else:
             return ()
         self.tempo = level
-        return (Tempo(onset, int(LEVEL_US[level])),)
+        return (Tempo(onset, int(vocab.LEVEL_US[level])),)
 
     def _change_metre(self, signature: int) -> tuple[Event, ...]:
         if self.phase != Phase.BAR:
             return ()
         self.phase = Phase.METRE
         self.signature = signature
-        self.bar_length = bar_ticks(signature)
-        return (signature_at(self.bar_start, signature),)
+        self.bar_length = vocab.bar_ticks(signature)
+        return (vocab.signature_at(self.bar_start, signature),)
 
     def _next_bar(self) -> None:
         if self.phase != Phase.START:

@@ -27,36 +27,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from gen.codec import BoolArray
+from gen.codecs.beat import vocab
 from gen.codecs.beat.cursor import BeatCursor, Phase
 from gen.codecs.beat.layout import MAX_POSITIONS, MAX_PROGRAMS, MAX_SILENT_BARS
-from gen.codecs.beat.vocab import (
-    BAR,
-    DRUM,
-    DRUMS,
-    DURATION,
-    EARLIEST,
-    LATEST,
-    MAX_DURATION,
-    MICRO_TIMING_IDS,
-    NUM_PITCHES,
-    NUM_PLAYERS,
-    NUM_PROGRAMS,
-    NUM_SYMBOLS,
-    NUM_TEMPOS,
-    NUM_VELOCITIES,
-    PITCH,
-    POSITION,
-    PROGRAM,
-    SIGNATURES,
-    TEMPO,
-    TIME_SIGNATURE,
-    VELOCITY,
-)
 from gen.music.metre import GRID_TICKS, POSITION_TICKS
 from gen.music.score import DEFAULT_TEMPO, Tempo
 
 _NO_LIMIT = 1 << 62
-_LEVELS = np.arange(NUM_VELOCITIES)
+_LEVELS = np.arange(vocab.NUM_VELOCITIES)
 _OPENING = (Phase.BAR, Phase.METRE, Phase.OPENED)
 
 
@@ -80,10 +58,10 @@ class Limits:
 
 
 EVERYTHING = Limits(
-    signatures=np.ones(len(SIGNATURES), np.bool_),
-    tempos=np.ones(NUM_TEMPOS, np.bool_),
-    programs=np.ones(NUM_PROGRAMS, np.bool_),
-    drums=np.ones(NUM_PITCHES, np.bool_),
+    signatures=np.ones(len(vocab.SIGNATURES), np.bool_),
+    tempos=np.ones(vocab.NUM_TEMPOS, np.bool_),
+    programs=np.ones(vocab.NUM_PROGRAMS, np.bool_),
+    drums=np.ones(vocab.NUM_PITCHES, np.bool_),
 )
 
 
@@ -111,10 +89,10 @@ class BeatGrammar:
         self._tempo_seconds = 0.0  # when it began
         # (129,) by player, drums last:
         self._may_play = np.append(limits.programs, limits.drums.any())
-        self._free_from = np.zeros(NUM_PLAYERS, np.int64)  # the first tick at which one of its pitches is silent
+        self._free_from = np.zeros(vocab.NUM_PLAYERS, np.int64)  # the first tick at which one of its pitches is silent
         # The ids of a note: Program if it changes, Velocity until there was one, Pitch, Duration; of a drum: Velocity
         # until there was one, and Drum.
-        self._costs = np.append(np.full(NUM_PROGRAMS, 4), 2)
+        self._costs = np.append(np.full(vocab.NUM_PROGRAMS, 4), 2)
 
     def allowed(self, budget: int | None) -> BoolArray:
         """Returns the (V,) mask of ids that may come next, as `gen.codec.Grammar` says."""
@@ -122,7 +100,7 @@ class BeatGrammar:
         mask[:] = False
         room = _NO_LIMIT if budget is None else max(budget, self._least_budget(budget)) - 1  # ids after this one
         if phase == Phase.START:
-            mask[BAR] = True
+            mask[vocab.BAR] = True
         elif phase == Phase.BAR and self._num_due():
             mask[self._choosers[self._num_written](self._seconds(self._cursor.bar_start))] = True
         elif phase in _OPENING:
@@ -136,7 +114,7 @@ class BeatGrammar:
         else:
             self._allow_notes_and_time(room)
         if not mask.any():  # after ids that the language lacks: all pitches sound, and only a bar may follow
-            mask[BAR] = True
+            mask[vocab.BAR] = True
         return mask
 
     def advance(self, token: int) -> None:
@@ -147,16 +125,16 @@ class BeatGrammar:
             if isinstance(event, Tempo):
                 self._tempo_seconds = self._seconds(event.onset_ticks)
                 self._tempo = event
-        if token == BAR:
+        if token == vocab.BAR:
             self._num_written = 0
-        elif token >= NUM_SYMBOLS and self._num_due():
+        elif token >= vocab.NUM_SYMBOLS and self._num_due():
             self._num_written += 1
         if cursor.program is not None and cursor.program != before:
             self._costs[cursor.program] -= 1  # no Program needed
             if before is not None:
                 self._costs[before] += 1
-        player = DRUMS if DRUM <= token < DURATION else cursor.program or 0
-        if PITCH <= token < NUM_SYMBOLS and player in cursor.ends:
+        player = vocab.DRUMS if vocab.DRUM <= token < vocab.DURATION else cursor.program or 0
+        if vocab.PITCH <= token < vocab.NUM_SYMBOLS and player in cursor.ends:
             self._has_played(player)
 
     def tokens_to_close(self) -> int:
@@ -177,34 +155,34 @@ class BeatGrammar:
     def _has_played(self, player: int) -> None:
         """Updates the ids that the next note of a player takes, and the tick from which it can begin."""
         cursor, costs, ends = self._cursor, self._costs, self._cursor.ends
-        if player == DRUMS:
-            costs[DRUMS] = 1 + (cursor.levels[DRUMS] < 0)
-            if self._may_play[DRUMS]:
-                self._free_from[DRUMS] = ends[DRUMS][self._limits.drums].min()
+        if player == vocab.DRUMS:
+            costs[vocab.DRUMS] = 1 + (cursor.levels[vocab.DRUMS] < 0)
+            if self._may_play[vocab.DRUMS]:
+                self._free_from[vocab.DRUMS] = ends[vocab.DRUMS][self._limits.drums].min()
             return
         costs[player] = 2 + (cursor.levels[player] < 0)
         self._free_from[player] = ends[player].min()
-        if len(ends) - (DRUMS in ends) >= MAX_PROGRAMS:
-            is_playing = np.isin(np.arange(NUM_PROGRAMS), [*ends])
-            allowed = self._may_play[:DRUMS] & is_playing
+        if len(ends) - (vocab.DRUMS in ends) >= MAX_PROGRAMS:
+            is_playing = np.isin(np.arange(vocab.NUM_PROGRAMS), [*ends])
+            allowed = self._may_play[: vocab.DRUMS] & is_playing
             # A primer may have only programs that the corpus lacks; then these remain allowed.
-            self._may_play[:DRUMS] = allowed if allowed.any() or not self._limits.programs.any() else is_playing
+            self._may_play[: vocab.DRUMS] = allowed if allowed.any() or not self._limits.programs.any() else is_playing
 
     def _allow_opening(self, room: int) -> None:
         """Allows the ids that may follow a bar, its metre or its tempo."""
         cursor, limits, mask = self._cursor, self._limits, self._mask
         may_change = self._can_fill(room)
         if cursor.phase == Phase.BAR and (may_change or cursor.signature is None):
-            mask[TIME_SIGNATURE:TEMPO] = limits.signatures
+            mask[vocab.TIME_SIGNATURE : vocab.TEMPO] = limits.signatures
             if cursor.signature is None:
                 return
-            mask[TIME_SIGNATURE + cursor.signature] = False
+            mask[vocab.TIME_SIGNATURE + cursor.signature] = False
         if cursor.phase != Phase.OPENED and (may_change or cursor.tempo is None):
-            mask[TEMPO:POSITION] = limits.tempos
+            mask[vocab.TEMPO : vocab.POSITION] = limits.tempos
             if cursor.tempo is None:
-                mask[TIME_SIGNATURE:TEMPO] = False
+                mask[vocab.TIME_SIGNATURE : vocab.TEMPO] = False
                 return
-            mask[TEMPO + cursor.tempo] = False
+            mask[vocab.TEMPO + cursor.tempo] = False
         self._allow_time(room)
 
     def _allow_notes_and_time(self, room: int) -> None:
@@ -215,8 +193,8 @@ class BeatGrammar:
                 return
             if self._may_change_tempo() and self._can_fill(room, is_at_position=True):
                 assert cursor.tempo is not None
-                self._mask[TEMPO:POSITION] = self._limits.tempos
-                self._mask[TEMPO + cursor.tempo] = False
+                self._mask[vocab.TEMPO : vocab.POSITION] = self._limits.tempos
+                self._mask[vocab.TEMPO + cursor.tempo] = False
         if cursor.is_open:
             self._allow_notes(room)
         if phase in (Phase.TEMPO, Phase.NOTE, Phase.LONG):
@@ -229,17 +207,17 @@ class BeatGrammar:
         """Allows a Bar, and Positions at which a note can be written within `room` ids."""
         cursor = self._cursor
         if self._can_begin_bar(room):
-            self._mask[BAR] = True
+            self._mask[vocab.BAR] = True
         free, free_moved = self._free_at(room), self._free_at(room - 1)  # without and with a MicroTiming
         first = _positions_up(max(cursor.time + 1, free) - cursor.bar_start)
-        first_moved = _positions_up(max(cursor.time + 1, free_moved) - LATEST - cursor.bar_start)
+        first_moved = _positions_up(max(cursor.time + 1, free_moved) - vocab.LATEST - cursor.bar_start)
         stop = cursor.bar_length // POSITION_TICKS
-        self._mask[POSITION + min(first, first_moved, stop) : POSITION + stop] = True
+        self._mask[vocab.POSITION + min(first, first_moved, stop) : vocab.POSITION + stop] = True
 
     def _allow_micro_timings(self, room: int) -> None:
         cursor = self._cursor
         least = max(cursor.before + 1, self._free_at(room)) - cursor.position
-        ids = MICRO_TIMING_IDS[min(max(0, least - EARLIEST), POSITION_TICKS) :]
+        ids = vocab.MICRO_TIMING_IDS[min(max(0, least - vocab.EARLIEST), POSITION_TICKS) :]
         self._mask[ids[ids >= 0]] = True
 
     def _allow_notes(self, room: int) -> None:
@@ -247,45 +225,45 @@ class BeatGrammar:
         cursor, mask = self._cursor, self._mask
         can_play = self._may_play & (self._free_from <= cursor.time) & (self._costs <= room + 1)
         can_play[: max(cursor.last_player, 0)] = False
-        for player in (DRUMS,) if cursor.program is None else (cursor.program, DRUMS):
+        for player in (vocab.DRUMS,) if cursor.program is None else (cursor.program, vocab.DRUMS):
             if can_play[player]:
                 self._allow_pitches(player, room)
                 can_play[player] = False
-        mask[PROGRAM:VELOCITY] = can_play[:DRUMS]
+        mask[vocab.PROGRAM : vocab.VELOCITY] = can_play[: vocab.DRUMS]
 
     def _allow_pitches(self, player: int, room: int) -> None:
         """Allows the pitches that a player may begin now, and Velocities before them."""
         pitches = self._pitches(player)
         if not pitches.any():
             return
-        first = DRUM if player == DRUMS else PITCH
-        after_pitch = int(player != DRUMS)
+        first = vocab.DRUM if player == vocab.DRUMS else vocab.PITCH
+        after_pitch = int(player != vocab.DRUMS)
         level = self._cursor.levels[player]
         if level >= 0 and room >= after_pitch:
-            self._mask[first : first + NUM_PITCHES] = pitches
+            self._mask[first : first + vocab.NUM_PITCHES] = pitches
         if room > after_pitch:
-            self._mask[VELOCITY:PITCH] |= level != _LEVELS
+            self._mask[vocab.VELOCITY : vocab.PITCH] |= level != _LEVELS
 
     def _allow_loud_pitches(self, room: int) -> None:
         """Allows the pitches that may follow a Velocity."""
         cursor = self._cursor
         program = cursor.program
         if program is not None and program >= cursor.last_player and cursor.levels[program] != cursor.level and room:
-            self._mask[PITCH:DRUM] = self._pitches(program)
+            self._mask[vocab.PITCH : vocab.DRUM] = self._pitches(program)
         if self._may_strike_loud():
-            self._mask[DRUM:DURATION] = self._pitches(DRUMS)
+            self._mask[vocab.DRUM : vocab.DURATION] = self._pitches(vocab.DRUMS)
 
     def _may_strike_loud(self) -> bool:
         """Returns whether a Drum may follow a Velocity."""
         cursor = self._cursor
-        is_for_drums = not cursor.has_program and cursor.levels[DRUMS] != cursor.level
-        return is_for_drums and bool(self._pitches(DRUMS).any())
+        is_for_drums = not cursor.has_program and cursor.levels[vocab.DRUMS] != cursor.level
+        return is_for_drums and bool(self._pitches(vocab.DRUMS).any())
 
     def _pitches(self, player: int) -> BoolArray:
         """Returns (128,) True for each pitch that a player may begin now."""
         cursor = self._cursor
         pitches = cursor.silent_pitches(player)
-        if player == DRUMS:
+        if player == vocab.DRUMS:
             pitches &= self._limits.drums
         if player == cursor.last_player:
             pitches[: cursor.last_pitch + 1] = False
@@ -303,7 +281,7 @@ class BeatGrammar:
         return self._tempo_seconds + (ticks - self._tempo.onset_ticks) * us_a_tick / 1e6
 
     def _allow_durations(self, positions: int) -> None:
-        self._mask[DURATION : DURATION + min(positions, MAX_DURATION)] = True
+        self._mask[vocab.DURATION : vocab.DURATION + min(positions, vocab.MAX_DURATION)] = True
 
     def _may_change_tempo(self) -> bool:
         cursor = self._cursor
@@ -316,7 +294,7 @@ class BeatGrammar:
         """Returns the ids of the shortest note after a Position or a MicroTiming; 1, a Bar, if no note can be."""
         cursor = self._cursor
         here = self._cost_at(cursor.time) if cursor.phase != Phase.BEHIND else _NO_LIMIT
-        moved = 1 + self._cost_at(cursor.position + LATEST) if cursor.phase != Phase.MICRO_TIMING else _NO_LIMIT
+        moved = 1 + self._cost_at(cursor.position + vocab.LATEST) if cursor.phase != Phase.MICRO_TIMING else _NO_LIMIT
         least = min(here, moved)
         return least if least < _NO_LIMIT else 1
 

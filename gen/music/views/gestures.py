@@ -23,28 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.music.midi.protocol import (
-    ALL_NOTES_OFF,
-    ALL_SOUND_OFF,
-    BANK_SELECT,
-    BEND,
-    CONTROLLER,
-    DATA_ENTRY,
-    EXPRESSION,
-    FINE,
-    HOLD_PEDAL,
-    MODULATION,
-    NO_BEND,
-    PAN,
-    REGISTERED,
-    REGISTERED_FINE,
-    RESET_CONTROLLERS,
-    SOFT_PEDAL,
-    SOSTENUTO_PEDAL,
-    UNREGISTERED,
-    UNREGISTERED_FINE,
-    VOLUME,
-)
+from gen.music.midi import protocol
 from gen.music.pedal import held_until, pedal_spans, span_columns
 from gen.music.score import ChannelEvents, Track
 
@@ -52,8 +31,8 @@ SOFT_SHARE = 0.75  # of a note's velocity, under the soft pedal
 MAX_VIBRATO_CENTS = 50
 DEFAULT_VOLUME = 100  # of General MIDI: the volume before the first change, in files with volume changes
 
-_PARAMETER_CHOICES = (UNREGISTERED_FINE, UNREGISTERED, REGISTERED_FINE, REGISTERED)
-_PLAYED = frozenset({PAN, PAN + FINE, *_PARAMETER_CHOICES, ALL_SOUND_OFF})
+_PARAMETER_CHOICES = (protocol.UNREGISTERED_FINE, protocol.UNREGISTERED, protocol.REGISTERED_FINE, protocol.REGISTERED)
+_PLAYED = frozenset({protocol.PAN, protocol.PAN + protocol.FINE, *_PARAMETER_CHOICES, protocol.ALL_SOUND_OFF})
 _FINE_TUNING, _COARSE_TUNING, _NO_PARAMETER = (0, 1), (0, 2), (127, 127)
 
 Ints = NDArray[np.int64]
@@ -91,17 +70,18 @@ class _Tuning:
     def choose(self, controller: int, value: int) -> None:
         """Chooses the parameter by the value of one of the four controllers for it."""
         upper, lower = self.parameter
-        if controller in (UNREGISTERED, UNREGISTERED_FINE):
+        if controller in (protocol.UNREGISTERED, protocol.UNREGISTERED_FINE):
             self.parameter = _NO_PARAMETER
         else:
-            self.parameter = (value, lower) if controller == REGISTERED else (upper, value)
+            self.parameter = (value, lower) if controller == protocol.REGISTERED else (upper, value)
 
     def set(self, controller: int, value: int) -> bool:
         """Sets the chosen parameter if it is one of tuning; returns whether it is."""
         if self.parameter == _COARSE_TUNING:
-            self.coarse = value if controller == DATA_ENTRY else self.coarse
+            self.coarse = value if controller == protocol.DATA_ENTRY else self.coarse
         elif self.parameter == _FINE_TUNING:
-            self.fine = value << 7 | self.fine & 0x7F if controller == DATA_ENTRY else self.fine & ~0x7F | value
+            is_upper = controller == protocol.DATA_ENTRY
+            self.fine = value << 7 | self.fine & 0x7F if is_upper else self.fine & ~0x7F | value
         else:
             return False
         return True
@@ -118,9 +98,11 @@ def gestures(track: Track) -> Iterator[Gesture]:
     ticks = track.events.columns[0]
     is_held = (held_until(ticks, span_columns(track.pedal)) > ticks).tolist()
     for (tick, status, first, second), held in zip(track.events, is_held, strict=True):
-        if status == BEND:
+        if status == protocol.BEND:
             yield Gesture(tick, Command.BEND, second << 7 | first)
-        elif status == CONTROLLER and not (held and first >= ALL_NOTES_OFF):  # a pedal holds notes despite notes-off
+        elif status != protocol.CONTROLLER:
+            continue
+        elif not (held and first >= protocol.ALL_NOTES_OFF):  # a pedal holds notes despite notes-off
             yield from _controlled(tick, first, second, tuning)
 
 
@@ -128,12 +110,12 @@ def loudness(tick: int, controller: int, value: int) -> Iterator[Gesture]:
     """Yields the commands for a value 0..127 of volume or expression, converted to the synthesiser's curve."""
     upper, lower = divmod(round(16383 * (value / 127) ** (2 / 3)), 128)
     yield Gesture(tick, Command.CONTROL, controller, upper)
-    yield Gesture(tick, Command.CONTROL, controller + FINE, lower)
+    yield Gesture(tick, Command.CONTROL, controller + protocol.FINE, lower)
 
 
 def has_volume(track: Track) -> bool:
     """Returns whether a track's channel has volume changes."""
-    return bool(_is_controller(track.events, VOLUME).any())
+    return bool(_is_controller(track.events, protocol.VOLUME).any())
 
 
 def released_ticks(track: Track) -> Ints:
@@ -143,8 +125,8 @@ def released_ticks(track: Track) -> Ints:
     ends = held_until(keys_up, span_columns(track.pedal))
     if len(track.events):
         last = int(keys_up.max(initial=0))
-        ends = held_until(ends, _spans(track.events, HOLD_PEDAL, last))
-        ends = np.maximum(ends, _caught(onsets, keys_up, _spans(track.events, SOSTENUTO_PEDAL, last)))
+        ends = held_until(ends, _spans(track.events, protocol.HOLD_PEDAL, last))
+        ends = np.maximum(ends, _caught(onsets, keys_up, _spans(track.events, protocol.SOSTENUTO_PEDAL, last)))
     order = np.lexsort((onsets, pitches))
     is_repeated = (np.diff(pitches[order]) == 0) & (np.diff(onsets[order]) > 0)
     first, second = order[:-1][is_repeated], order[1:][is_repeated]
@@ -157,32 +139,32 @@ def struck_velocities(track: Track) -> Ints:
     onsets, _, _, velocities = track.columns
     if not len(track.events):
         return np.asarray(velocities)
-    spans = _spans(track.events, SOFT_PEDAL, int(onsets.max(initial=0)) + 1)
+    spans = _spans(track.events, protocol.SOFT_PEDAL, int(onsets.max(initial=0)) + 1)
     is_soft = held_until(onsets, spans) > onsets
     softer = np.maximum(1, np.rint(velocities * SOFT_SHARE)).astype(np.int64)
     return np.asarray(np.where(is_soft, softer, velocities))
 
 
 def _controlled(tick: int, controller: int, value: int, tuning: _Tuning) -> Iterator[Gesture]:
-    if controller == BANK_SELECT:
+    if controller == protocol.BANK_SELECT:
         yield Gesture(tick, Command.BANK, value)
-    elif controller == MODULATION:
+    elif controller == protocol.MODULATION:
         yield Gesture(tick, Command.VIBRATO, round(MAX_VIBRATO_CENTS * value / 127))
-    elif controller == RESET_CONTROLLERS:
+    elif controller == protocol.RESET_CONTROLLERS:
         tuning.parameter = _NO_PARAMETER
         yield Gesture(tick, Command.VIBRATO, 0)
-        yield Gesture(tick, Command.BEND, NO_BEND)
-        yield from loudness(tick, EXPRESSION, 127)
-        yield Gesture(tick, Command.CONTROL, REGISTERED, 127)
-        yield Gesture(tick, Command.CONTROL, REGISTERED_FINE, 127)
-    elif controller >= ALL_NOTES_OFF:
-        yield Gesture(tick, Command.CONTROL, ALL_NOTES_OFF, 0)
-    elif controller in (DATA_ENTRY, DATA_ENTRY + FINE):
+        yield Gesture(tick, Command.BEND, protocol.NO_BEND)
+        yield from loudness(tick, protocol.EXPRESSION, 127)
+        yield Gesture(tick, Command.CONTROL, protocol.REGISTERED, 127)
+        yield Gesture(tick, Command.CONTROL, protocol.REGISTERED_FINE, 127)
+    elif controller >= protocol.ALL_NOTES_OFF:
+        yield Gesture(tick, Command.CONTROL, protocol.ALL_NOTES_OFF, 0)
+    elif controller in (protocol.DATA_ENTRY, protocol.DATA_ENTRY + protocol.FINE):
         if tuning.set(controller, value):
             yield Gesture(tick, Command.TUNING, tuning.cents)
         else:
             yield Gesture(tick, Command.CONTROL, controller, value)
-    elif controller in (VOLUME, EXPRESSION):
+    elif controller in (protocol.VOLUME, protocol.EXPRESSION):
         yield from loudness(tick, controller, value)
     elif controller in _PLAYED:
         if controller in _PARAMETER_CHOICES:
@@ -202,7 +184,7 @@ def _caught(onsets: Ints, keys_up: Ints, spans: Ints) -> Ints:
 
 def _is_controller(events: ChannelEvents, number: int) -> NDArray[np.bool_]:
     _, statuses, firsts, _ = events.columns
-    return np.asarray((statuses == CONTROLLER) & (firsts == number))
+    return np.asarray((statuses == protocol.CONTROLLER) & (firsts == number))
 
 
 def _spans(events: ChannelEvents, pedal: int, end_ticks: int) -> Ints:

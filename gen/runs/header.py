@@ -114,13 +114,15 @@ class RunHeader:
             raise SettingError("the header is no object")
         parts: dict[str, Any] = {
             "corpus": CorpusDescription.from_json(_object(data, "corpus"), kind),
-            "history": _complete(History, _object(data, "history"), "history"),
         }
+        history = _object(data, "history")
         if kind == "model":
             _check_result(_object(data, "result"))
+            history = _known(History, history)
             parts["training"] = _known(TrainingConfig, _object(data, "training"))
         else:
             parts["position"] = _complete(TrainingPosition, _object(data, "place"), "place")
+        parts["history"] = _complete(History, history, "history")
         return from_json(cls, _known(cls, data) | parts, required=("marks_passed",) if kind == "training" else ())
 
     @property

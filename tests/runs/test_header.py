@@ -124,8 +124,8 @@ def test_what_a_later_version_adds_beside_the_known_fields_is_passed_over(folder
     assert RunHeader.from_json(data | {"task": "write"}, "model") == RunHeader.from_json(data, "model")
 
 
-@pytest.mark.parametrize("path", [("training",), ("corpus", "options")])
-def test_settings_that_a_later_version_adds_are_ignored_in_a_model_file(folder: Path, path: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("path", [("training",), ("corpus", "options"), ("history",)])
+def test_fields_that_a_later_version_adds_are_ignored_in_a_model_file(folder: Path, path: tuple[str, ...]) -> None:
     data = raw(folder, "model")
     having(1, *path, "more")(data)
 
@@ -178,6 +178,7 @@ def test_a_field_that_is_missing_is_named(folder: Path, path: tuple[str, ...], k
         (having("3", "place", "step"), "place.step is 3"),
         (having([], "place"), "place is no object"),
         (having(1, "place", "more"), r"not its settings \(more\)"),
+        (having(1, "history", "more"), r"not its settings \(more\)"),
         (having(1, "training", "more"), r"not its settings \(more\)"),
         (having(1, "corpus", "options", "more"), r"not its settings \(more\)"),
         (having(-1, "model", "hidden_size"), r"--hidden: must be at least 1 \(-1\)"),

@@ -129,6 +129,11 @@ def test_a_sample_that_cannot_be_written_is_one_error_that_names_the_file(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stream_is_one_sample(plays: gen.Run) -> None:
+    with pytest.raises(TypeError, match="num_samples"):
+        plays.stream("to be", num_samples=2)  # type: ignore[call-arg]
+
+
 def test_a_request_draws_the_same_tokens_each_time(tunes: gen.Run) -> None:
     request = tunes.request(length=30, num_samples=2)
     assert list(tunes.draw(request)) == list(tunes.draw(request))

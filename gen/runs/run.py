@@ -159,7 +159,7 @@ class Run:
         """
         stops = self.stops((stop,) if isinstance(stop, str) else stop or ())
         sampling = SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty)
-        request = self.request(prompt, sampling=sampling, **settings)
+        request = self.request(prompt, sampling=sampling, num_samples=1, **settings)
         pieces = request.prompt.pieces(item.token for item in self.draw(request))
         return stop_at(pieces, stops) if stops else pieces
 

@@ -8,13 +8,13 @@ choice and its reason.
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings
+from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings, from_json, to_json
 from gen.errors import SettingError
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
@@ -100,13 +100,9 @@ def choose_recipe(
     chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
     values = {name: value for name, (value, _) in chosen.items()} | given
-    model = ModelConfig(
-        vocab_size=corpus.vocab_size,
-        num_labels=corpus.num_labels,
-        has_variations=values["augment"],
-        **{name: value for name, value in values.items() if name in model_names},
-    )
-    training = replace(training, **{n: v for n, v in values.items() if n not in model_names and n not in limits})
+    sizes = {"vocab_size": corpus.vocab_size, "num_labels": corpus.num_labels, "has_variations": values["augment"]}
+    model = from_json(ModelConfig, sizes | {n: v for n, v in values.items() if n in model_names})
+    training = from_json(TrainingConfig, to_json(training) | {n: v for n, v in values.items() if n in training_names})
     _check_length(corpus, training)
     if training.augment and not corpus.can_augment:
         raise SettingError("--augment: only for music", hint="leave it out")

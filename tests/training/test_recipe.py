@@ -85,6 +85,14 @@ def test_an_option_out_of_range_is_an_error(given: TrainingSettings) -> None:
         choose_recipe(TEXT, CPU, given)
 
 
+@pytest.mark.parametrize("name", ["steps", "patience", "warmup_steps", "hidden_size", "batch_size"])
+def test_a_count_that_is_no_whole_number_is_an_error(name: str) -> None:
+    given = TrainingSettings(**{name: 2.5})  # type: ignore[arg-type]
+
+    with pytest.raises(SettingError, match=rf"^{name} is 2\.5$"):
+        choose_recipe(TEXT, CPU, given)
+
+
 def test_fp16_is_refused_on_a_cpu() -> None:
     with pytest.raises(SettingError, match="fp16"):
         choose_recipe(TEXT, CPU, TrainingSettings(precision="fp16"))

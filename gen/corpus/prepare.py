@@ -48,6 +48,7 @@ _REASON = "reason"  # the key of the reason for the codec, in the codec spec of 
 class _Corpus(NamedTuple):
     """The files of a corpus, before they are read."""
 
+    sources: Sequence[str]
     hashed: Sequence[HashedFile]
     looked: Mapping[SourceFile, LookedAt]
     unsuited: Mapping[SourceFile, FileReport]  # files of `looked` that are not read, with the reasons
@@ -69,13 +70,24 @@ class _Corpus(NamedTuple):
         return (*(self.unsuited[h.file] for h in self.hashed if h.file in self.unsuited), *self.unhashed())
 
 
-class _BuildOptions(NamedTuple):
-    """The arguments of `prepare` that building a store needs."""
+class _Recipe(NamedTuple):
+    """The choices that the contents of a store depend on, apart from its files."""
 
+    codec: str | AnyCodec  # AUTO_MUSIC for an "auto" that reads MIDI
     reading: Reading
-    sources: Sequence[str]
-    alphabet: str
-    num_workers: int | None
+    alphabet: str  # added to that of the corpus
+
+    @property
+    def is_music(self) -> bool:
+        if isinstance(self.codec, str):
+            return self.codec not in ("auto", *_TEXT_CODECS)
+        return self.codec.kind == "music"
+
+    def of_whole_files(self) -> "_Recipe":
+        """Returns the recipe of the time before tables were read by rows."""
+        reading, codec = replace(self.reading, documents="files"), self.codec
+        codec = replace(codec, reading=reading) if isinstance(codec, CharCodec | ByteCodec) else codec
+        return self._replace(codec=codec, reading=reading)
 
 
 def prepare(
@@ -122,24 +134,25 @@ def prepare(
         found = find_sources(sources, kept)
         files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
         looked = {file: look_at(file) for file in files}
-        choice = _music_or_text(looked, codec, auto_reads)
-        _check_suits(reading, choice)
-        corpus, progress = _hashed(looked, choice, found.skipped, is_auto=codec == "auto", on_progress=on_progress)
+        is_auto_music = codec == "auto" and (auto_reads or kind_of_most(looked)) == "music"
+        recipe = _Recipe(AUTO_MUSIC if is_auto_music else codec, reading, alphabet)
+        _check_suits(recipe)
+        unsuited = left_out(looked, "music" if recipe.is_music else "text", is_auto=codec == "auto")
+        corpus, progress = _hashed(_Corpus(sources, [], looked, unsuited, found.skipped), recipe, on_progress)
         if not corpus.read:
             raise _nothing_usable(sources, corpus.unused())
-        _check_label_column(corpus, codec, reading)
-        key, *older_keys = _keys(corpus, choice, reading, alphabet)
+        _check_label_column(corpus, recipe)
+        key, *older_keys = _keys(corpus, recipe)
         store = _cached(stores_folder() / known_key) if known_key in older_keys else None
-        if store is None and known_key in older_keys and not _is_music(choice):  # the store is older than tables
-            reading = replace(reading, documents="files")
-            choice = replace(choice, reading=reading) if isinstance(choice, CharCodec | ByteCodec) else choice
-            key = _keys(corpus, choice, reading, alphabet)[0]
-        folder, options = stores_folder() / key, _BuildOptions(reading, sources, alphabet, num_workers)
-        store = store or _cached(folder) or _build(folder, corpus, choice, options, progress)
+        if store is None and known_key in older_keys and not recipe.is_music:  # the store is older than tables
+            recipe = recipe.of_whole_files()
+            key = _keys(corpus, recipe)[0]
+        folder = stores_folder() / key
+        store = store or _cached(folder) or _build(folder, corpus, recipe, progress, num_workers=num_workers)
         progress.finish()
     # Newer rules may drop characters of a text, which changes its alphabet. So older stores of texts do not count as
     # equivalent.
-    return replace(_as_found(store, corpus), older_keys=tuple(older_keys) if _is_music(choice) else ())
+    return replace(_as_found(store, corpus), older_keys=tuple(older_keys) if recipe.is_music else ())
 
 
 def codec_reason(store: Store) -> str | None:
@@ -154,34 +167,20 @@ def _check_codec(codec: str | AnyCodec) -> None:
         raise SettingError(f"--codec: unknown ({codec})", hint=f"choose one of {', '.join(choices)}")
 
 
-def _hashed(
-    looked: Mapping[SourceFile, LookedAt],
-    codec: str | AnyCodec,
-    skipped: Sequence[Skipped],
-    *,
-    is_auto: bool,
-    on_progress: OnProgress | None,
-) -> tuple[_Corpus, Progress]:
+def _hashed(corpus: _Corpus, recipe: _Recipe, on_progress: OnProgress | None) -> tuple[_Corpus, Progress]:
     """Returns the corpus with the hashes of its files, and the progress so far."""
-    unsuited = left_out(looked, "music" if _is_music(codec) else "text", is_auto=is_auto)
     # The key of a text corpus also depends on the files that it leaves out.
-    files = [file for file in looked if not (_is_music(codec) and file in unsuited)]
-    progress = Progress(sum(file.size for file in files), _weights(codec), on_progress)
+    files = [file for file in corpus.looked if not (recipe.is_music and file in corpus.unsuited)]
+    progress = Progress(sum(file.size for file in files), _weights(recipe), on_progress)
     hashed, unreadable = hash_files(files, on_bytes=lambda num: progress.advance(num, progress.weights.hash))
-    return _Corpus(hashed, looked, unsuited, (*skipped, *unreadable)), progress
+    return corpus._replace(hashed=hashed, skipped=(*corpus.skipped, *unreadable)), progress
 
 
-def _music_or_text(
-    looked: Mapping[SourceFile, LookedAt], codec: str | AnyCodec, auto_reads: Kind | None
-) -> str | AnyCodec:
-    """Returns the given codec, but "music" for an "auto" that reads MIDI."""
-    return AUTO_MUSIC if codec == "auto" and (auto_reads or kind_of_most(looked)) == "music" else codec
-
-
-def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
+def _check_suits(recipe: _Recipe) -> None:
     """Raises SettingError if an option for texts is given for music."""
-    if not _is_music(codec):
+    if not recipe.is_music:
         return
+    reading = recipe.reading
     asked = {
         "documents": None if reading.documents in ("auto", "files") else reading.documents,
         "text-column": reading.text_column,
@@ -192,12 +191,13 @@ def _check_suits(reading: Reading, codec: str | AnyCodec) -> None:
             raise SettingError(f"--{option}: only for text ({value})", hint="leave it out")
 
 
-def _check_label_column(corpus: _Corpus, codec: str | AnyCodec, reading: Reading) -> None:
+def _check_label_column(corpus: _Corpus, recipe: _Recipe) -> None:
     """Raises SettingError if a label column is given and no file is a table.
 
     A codec given as an object measures a trained model, which works on any text.
     """
-    is_asked = reading.label_column is not None and isinstance(codec, str)
+    reading = recipe.reading
+    is_asked = reading.label_column is not None and isinstance(recipe.codec, str)
     if not is_asked or any(is_table(hashed.file.path, reading) for hashed in corpus.read):
         return
     raise SettingError(
@@ -206,26 +206,23 @@ def _check_label_column(corpus: _Corpus, codec: str | AnyCodec, reading: Reading
     )
 
 
-def _is_music(codec: str | AnyCodec) -> bool:
-    return codec not in ("auto", *_TEXT_CODECS) if isinstance(codec, str) else codec.kind == "music"
-
-
-def _weights(codec: str | AnyCodec) -> Weights:
-    if _is_music(codec):
+def _weights(recipe: _Recipe) -> Weights:
+    if recipe.is_music:
         return Weights(hash=1, survey=0, encode=30)
-    return Weights(hash=1, survey=3 if codec in ("auto", "char") else 0, encode=3)
+    return Weights(hash=1, survey=3 if recipe.codec in ("auto", "char") else 0, encode=3)
 
 
-def _keys(corpus: _Corpus, codec: str | AnyCodec, reading: Reading, alphabet: str) -> list[str]:
+def _keys(corpus: _Corpus, recipe: _Recipe) -> list[str]:
     """Returns the key of the store, a hash of all that its contents depend on, then the keys of older equivalents.
 
     Older stores of the same files were made when MIDI was read by other rules, or tables as plain text. An option that
     was added after the first stores is part of the key only if it changes the contents, so that these are still found.
     """
+    codec, reading, alphabet = recipe
     made_by: Any
     if not isinstance(codec, str):
         made_by = codec.spec()
-    elif _is_music(codec):
+    elif recipe.is_music:
         made_by = specs_before_choice(codec)
     else:
         made_by = [codec, char.VERSION, BYTE_VERSION]
@@ -236,7 +233,7 @@ def _keys(corpus: _Corpus, codec: str | AnyCodec, reading: Reading, alphabet: st
         if (value := getattr(reading, name)) != getattr(Reading(), name):
             more[name] = value
     more |= {"alphabet": alphabet} if alphabet else {}
-    if _is_music(codec):
+    if recipe.is_music:
         versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
         return [_hash_of([made_by, reading.encoding, files, more, version]) for version in versions]
     texts = [_hash_of([made_by, reading.encoding, by, more]) for by in (files, plain)]
@@ -270,30 +267,30 @@ def _cached(folder: Path) -> Store | None:
         return None  # missing or damaged
 
 
-def _build(folder: Path, corpus: _Corpus, codec: str | AnyCodec, options: _BuildOptions, progress: Progress) -> Store:
+def _build(folder: Path, corpus: _Corpus, recipe: _Recipe, progress: Progress, *, num_workers: int | None) -> Store:
     read = corpus.read
-    chosen, reason, refused = _choose(read, codec, options.reading, progress, options.alphabet)
-    num_workers = options.num_workers if _is_music(chosen) else 0
+    chosen, reason, refused = _choose(read, recipe, progress)
     with StoreWriter(folder, num_symbols=len(chosen.vocab) - 2) as writer:
         files = dict(corpus.unsuited)
-        with file_encoder(chosen, read, num_workers=num_workers) as encode_file:
+        with file_encoder(chosen, read, num_workers=num_workers if recipe.is_music else 0) as encode_file:
             encoder = Encoder(chosen, writer, progress, encode_file=encode_file, refused=refused)
             for hashed in read:
                 files[hashed.file] = encoder.add(hashed)
                 check_unchanged(hashed)
         report = Report(tuple(files[hashed.file] for hashed in corpus.hashed))
         if not writer.num_documents:
-            raise _nothing_usable(options.sources, (*report.files, *corpus.unhashed()), encoder.hint)
+            raise _nothing_usable(corpus.sources, (*report.files, *corpus.unhashed()), encoder.hint)
         return writer.commit(codec_spec=chosen.spec() | ({_REASON: reason} if reason else {}), report=report)
 
 
 def _choose(
-    read: Sequence[HashedFile], codec: str | AnyCodec, reading: Reading, progress: Progress, known: str
+    read: Sequence[HashedFile], recipe: _Recipe, progress: Progress
 ) -> tuple[AnyCodec, str | None, dict[SourceFile, Refusal]]:
     """Returns the codec, the reason for it if there was a choice, and the files already known to be unusable."""
+    codec, reading, known = recipe
     if not isinstance(codec, str):
         return codec, None, {}
-    if _is_music(codec):
+    if recipe.is_music:
         small = [hashed.file.path for hashed in read if hashed.size <= MAX_BYTES_UNLIMITED]  # without a limit
         return *choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":

@@ -1,7 +1,7 @@
 """The order in which a corpus is read: rows for truncated back-propagation with carried state.
 
 A batch has B rows, which are read side by side. Each epoch cuts every stretch that is longer than a row's share into
-segments, at indices that it draws anew. It deals the segments to rows so that all rows are about equally long, and reads
+segments, at offsets drawn anew. It deals the segments to rows so that all rows are about equally long, and reads
 every row in windows of `bptt` tokens. A segment starts with a fresh state, at the start of a window. The rest of its
 last window is padding, -1 in the targets. So one big text becomes B equal rows, and a tune of a folder stays whole.
 

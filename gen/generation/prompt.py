@@ -1,4 +1,4 @@
-"""A prompt as it was given, as a model reads it, and with what goes on from it."""
+"""A prompt: as it was given, as the model reads it, and together with the tokens that continue it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,20 @@ class Prompt:
 
     @classmethod
     def of(cls, codec: AnyCodec, whole: Any) -> "Prompt":
-        """Returns the prompt. Raises SettingError or MidiError if the codec cannot say it."""
+        """Returns the prompt. Raises SettingError or MidiError if the codec cannot encode it."""
         if whole is None:
             return cls(codec, None, [])
         adapted = codec.adapted(whole)
         return cls(codec, whole, codec.encode(adapted.whole).tolist(), adapted.unknown)
 
     def pieces(self, tokens: Iterator[int], *, with_prompt: bool = False) -> Iterator[Any]:
-        """Yields the pieces of tokens that go on from it as they come, after its own or alone."""
+        """Yields the pieces of the tokens that continue the prompt as soon as they are certain.
+
+        with_prompt: yield the pieces of the prompt first.
+        """
         decoder = self.codec.decoder()
         opening = [piece for token in self.ids for piece in decoder.push(token)]
-        num_held = sum(1 for _ in stream(self.codec, self.ids)) - len(opening)  # what is drawn may make them longer
+        num_held = sum(1 for _ in stream(self.codec, self.ids)) - len(opening)  # pieces that end only with later tokens
         if with_prompt and isinstance(self.whole, str):
             yield self.whole
         elif with_prompt and self.unknown:
@@ -50,7 +53,7 @@ class Prompt:
                 yield piece
 
     def continued(self, tokens: Sequence[int], *, name: str, with_prompt: bool = True) -> Any:
-        """Returns the document that tokens make of it, or what they add alone; `name` says who wrote them."""
+        """Returns the document of prompt and tokens, or of the tokens alone; `name` is that of their writer."""
         if self.whole is None:
             return decode(self.codec, tokens)
         return self.codec.continued(self.whole, tokens, name=name, with_prompt=with_prompt)

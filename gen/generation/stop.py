@@ -1,6 +1,7 @@
-"""Ends a stream of text before one of some given strings, holding back no more than may be the beginning of one.
+"""The end of a streamed text before the first of several given strings, the stops.
 
-The string that is complete first ends the text; of several that are complete at the same character, the longest.
+The stop that is complete first ends the text; of several that are complete at the same character, the longest. Text is
+held back only while it may be the beginning of a stop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,9 +10,9 @@ from gen.errors import SettingError
 
 
 def stop_at(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
-    """Yields the text of the pieces up to the first of `stops`, which is left out; pulls nothing after it.
+    """Yields the text of the pieces up to the first stop, without it; pulls no piece after it.
 
-    What cannot be part of one of them is yielded at once. Raises SettingError if one is empty.
+    Text that cannot be part of a stop is yielded at once. Raises SettingError if a stop is empty.
     """
     if not all(stops):
         raise SettingError("--stop: must not be empty ('')", hint="leave the option out to go on")
@@ -34,13 +35,13 @@ def _until(pieces: Iterator[str], stops: Sequence[str]) -> Iterator[str]:
 
 
 def _first(text: str, stops: Sequence[str]) -> int | None:
-    """Returns where the stop begins that is complete first; None if none is."""
-    places = [(text.find(stop), len(stop)) for stop in stops]
-    ends = [(start + length, start) for start, length in places if start >= 0]
+    """Returns the index at which the stop begins that is complete first; None if none is complete."""
+    found = [(text.find(stop), len(stop)) for stop in stops]
+    ends = [(start + length, start) for start, length in found if start >= 0]
     return min(ends)[1] if ends else None
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Returns how many of the last characters of `text` are the beginning of `stop`; fewer than all of it."""
+    """Returns the number of last characters of `text` that are the beginning of `stop`; fewer than all of `stop`."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

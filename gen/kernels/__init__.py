@@ -1,0 +1,24 @@
+"""Kernels in C for what torch does slowly on a CPU. Without them everything runs on torch and numpy, only slower.
+
+Begin with library.py: it compiles the C files at first use and keeps the library in the cache. GEN_KERNELS=off switches
+the kernels off. Each kernel has a Python file that calls it, other code that computes the same where it is not built,
+and a test that compares the two:
+
+    window.py         a recurrent layer over a window of tokens in bf16, forward and backward (window.c, packing.c)
+        replaces      torch's fused modules, in `gen.models.recurrent.RecurrentLM`
+        test          tests/kernels/test_window.py
+    cross_entropy.py  the loss of bf16 logits and its gradient in one pass (cross_entropy.c)
+        replaces      torch operations, in `gen.models.output_loss`
+        test          tests/kernels/test_cross_entropy.py
+    stepping.py       one token of every row through a whole model, in float32 or int8 (stepper.c, reading.c)
+        replaces      torch operations, in `gen.models.packed`; nothing for int8
+        test          tests/kernels/test_stepping.py, tests/models/test_stepper.py
+    drawing.py        the filters and the draw of a token (sampler.c)
+        replaces      numpy, `weigh` and `pick` in `gen.generation.sampling`
+        test          tests/kernels/test_stepping.py, tests/generation/test_sampling.py
+    writing.py        many steps and draws in one call (gen_sample_run in sampler.c)
+        replaces      one step and one draw a token, in `gen.generation.generate`
+        test          tests/kernels/test_stepping.py
+
+cells.py lists the cells that the kernels know; a cell without an entry runs on torch.
+"""

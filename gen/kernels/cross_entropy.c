@@ -1,7 +1,7 @@
-/* Softmax and cross entropy over rows of bf16 logits, which become their own gradients.
+/* Softmax and cross entropy over rows of bf16 logits, which are overwritten with their gradients.
  *
- * A row of thousands of logits is read once from memory and written once: its exponentials wait in a buffer that stays
- * in the cache. Sums are fp32. A thread takes neighbouring rows, and adds up the gradients of the bias on the way.
+ * A row of thousands of logits is read from memory once and written once; its exponentials are kept in a buffer that
+ * stays in the cache. Sums are fp32. A thread takes neighbouring rows, and sums the gradients of the bias on the way.
  */
 #if defined(__AVX512F__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 
@@ -12,8 +12,8 @@
 
 typedef struct {
     size_t V;
-    const int64_t *targets; /* (N,), below 0 for a row that counts nothing */
-    const float *bias;      /* (V,), still to be added to the logits */
+    const int64_t *targets; /* (N,), below 0 for a row that does not count */
+    const float *bias;      /* (V,), not yet added to the logits */
     bf16 *logits;           /* (N, V) without the bias; the gradients afterwards */
     float *nats;            /* (N,) */
 } Rows;
@@ -48,7 +48,7 @@ static float greatest(const bf16 *logits, const float *bias, size_t V)
     return found;
 }
 
-/* Leaves e^(logit - most) in `powers` and returns their sum. */
+/* Writes e^(logit - most) to `powers` and returns their sum. */
 static float exponentials(float *powers, const bf16 *logits, const float *bias, size_t V, float most)
 {
     const __m512 top = _mm512_set1_ps(most);
@@ -65,7 +65,7 @@ static float exponentials(float *powers, const bf16 *logits, const float *bias, 
     return sum;
 }
 
-/* Writes the shares as gradients and adds them to those of the bias. */
+/* Writes the probabilities as gradients and adds them to the gradients of the bias. */
 static void write_shares(bf16 *gradients, float *d_bias, const float *powers, size_t V, float sum)
 {
     const float scale = 1 / sum;
@@ -100,7 +100,7 @@ static void take_row(const Rows *rows, size_t row, float *d_bias, float *powers)
     d_bias[target] -= 1;
 }
 
-/* d_bias: (threads, V) of zeros, the gradients of the bias by thread; powers: (threads, V) to work in. */
+/* d_bias: (threads, V) of zeros, receives the gradients of the bias by thread. powers: (threads, V) working memory. */
 void gen_cross_entropy(int threads, size_t N, size_t V, const int64_t *targets, const float *bias, bf16 *logits,
                        float *nats, float *d_bias, float *powers)
 {

@@ -1,4 +1,4 @@
-"""Cross entropy and its gradient over bf16 logits in one pass, through the compiled kernels."""
+"""The cross entropy of bf16 logits and its gradient in one pass of a compiled kernel (cross_entropy.c)."""
 
 import ctypes
 
@@ -9,7 +9,7 @@ from gen.kernels.library import built, library
 
 
 def can_take_logits(dtype: torch.dtype) -> bool:
-    """Tells whether `cross_entropy_` can be had for logits of a type on this CPU."""
+    """Tells whether `cross_entropy_` takes logits of this type on this machine."""
     return dtype == torch.bfloat16 and library() is not None
 
 

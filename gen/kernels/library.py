@@ -1,9 +1,9 @@
-"""The compiled kernels: built from the C files beside this one when first wanted, kept in the cache, loaded by ctypes.
+"""The library of compiled kernels: built from the C files of this folder at first use, cached, loaded by ctypes.
 
-They need a C compiler (`cc`, or what $CC names) and a processor with AVX-512 in bf16; elsewhere, and on Windows,
-`library()` is None and everything runs on torch's own kernels, slower and with the same results up to rounding. The
-library is built for this very processor, so its name in the cache holds a hash of sources, compiler and processor. It
-shares torch's OpenMP, and so its threads: two pools would fight for the same cores.
+It needs a C compiler (`cc`, or the one that $CC names) and a processor with AVX-512 for bf16. Elsewhere, and on
+Windows, `library()` is None and everything runs on torch's own kernels: slower, with the same results up to rounding.
+The library is compiled for this very processor, so its name in the cache contains a hash of sources, compiler and
+processor. It shares torch's OpenMP and so its threads: two pools would compete for the same cores.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ SWITCH = "GEN_KERNELS"  # set to "off", nothing is built or loaded
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Returns the kernels, or None where they cannot be had: no compiler, another processor, or switched off."""
+    """Returns the kernels; None without a compiler, on another processor, or if they are switched off."""
     compiler = _compiler() if sys.platform != "win32" else None  # its OpenMP there would be a second one
     if compiler is None or os.environ.get(SWITCH) == "off" or not torch.cpu._is_avx512_bf16_supported():
         return None
@@ -75,7 +75,7 @@ def _key(compiler: tuple[str, ...]) -> str:
 
 
 def _processor() -> str:
-    """Returns what this processor can do, as far as the system tells."""
+    """Returns the name and the features of this processor, as the system lists them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,10 +1,10 @@
-/* Weights in the order in which the kernels of window.c read them: forward by blocks of units, backward by columns. */
+/* Puts weights into the order in which the kernels of window.c read them: forward by units, backward by columns. */
 #if defined(__AVX512F__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
 
 #include "window.h"
 
-/* Packs 16 rows of a (?, K) matrix as pairs of neighbours in k, lane = row; rows past `valid` are zero.
- * to: vector n of pair p goes to (p * num_vectors + n) * 32. */
+/* Packs 16 rows of K floats as pairs of neighbours in k; a lane is a row.
+ * to: pair p goes to p * num_vectors * 32. */
 static void pack_rows(bf16 *to, const float *from, size_t K, int num_vectors)
 {
     const __m512i rows = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),

@@ -1,4 +1,4 @@
-/* How fast weights can be read at all. */
+/* Reads weights and does nothing else: the limit of a step's speed. */
 #if defined(__AVX512F__)
 
 #include <immintrin.h>
@@ -9,8 +9,8 @@
 
 enum { LANES = 16, VECTORS = 8, CHUNK = 1 << 10, AHEAD = 2048 };
 
-/* Reads (threads, size / threads) floats so often, each thread its own part, from the front and from the back turn
- * about: what a step with as many weights cannot be faster than. Returns their sum, so that nothing is left out. */
+/* Reads (threads, size / threads) floats `passes` times: each thread its own part, alternately from the front and from
+ * the back, as a step does. Returns the sum, so that the compiler leaves out no read. */
 float gen_step_read(const float *from, size_t size, int passes, int threads)
 {
     float total = 0;

@@ -1,7 +1,7 @@
-/* Draws the next token of B rows from their logits, and lets a model write many tokens in one call.
+/* Draws the next token of B rows from their logits; or steps a model and draws, many tokens in one call.
  *
- * The filters are those of gen/generation/sampling.py, in its order and with its ties; all is done in double. A row's
- * draw depends on its own logits and its own uniform number alone, so it has the same bits among any other rows.
+ * The filters, their order and their ties are those of gen/generation/sampling.py; all numbers are double. A row's draw
+ * depends on its own logits and its own uniform number alone, so it has the same bits whatever the other rows.
  *
  * Shapes: B rows, V logits; all arrays are contiguous, C order.
  */
@@ -17,14 +17,14 @@
 enum { FINE = 0, NOT_FINITE = 1, NO_CANDIDATE = 2 };
 static const double LEAST = -708.0; /* e^x is 0 below: the least normal number */
 
-/* What is handed in; the fields are those of the structures in drawing.py. */
+/* The input; the fields are those of the structures in drawing.py. */
 typedef struct {
     int64_t V;
-    double temperature, top_p, log_min_p, penalty; /* without effect: 1, 1, -inf, 1 */
+    double temperature, top_p, log_min_p, penalty; /* neutral: 1, 1, -inf, 1 */
     int64_t top_k;                                 /* V for all */
     int64_t num_banned;
     const int64_t *banned; /* ids that are never drawn */
-    int64_t window;        /* tokens that the repetition penalty sees */
+    int64_t window;        /* tokens that the repetition penalty applies to */
 } Filters;
 
 typedef struct {
@@ -33,17 +33,17 @@ typedef struct {
     const float *logits;    /* (B, V) */
     const uint8_t *allowed; /* (B, V), or NULL for all */
     const double *uniforms; /* (tokens, B) in [0, 1) */
-    int64_t *recent;        /* (window, B) a ring of the last tokens; NULL without penalty */
-    int16_t *counts;        /* (B, V) how often each id stands in the ring */
-    int64_t num_seen;       /* tokens that the ring has taken */
-    int64_t *tokens;        /* (tokens, B) what is drawn */
-    double *surprises;      /* (tokens, B) nats under the model's own distribution, before any filter */
-    double *room;           /* (threads, 3, V) */
+    int64_t *recent;        /* (window, B) a ring buffer of the last tokens; NULL without penalty */
+    int16_t *counts;        /* (B, V) occurrences of each id in the ring */
+    int64_t num_seen;       /* tokens of each row that were ever put into the ring */
+    int64_t *tokens;        /* (tokens, B) output */
+    double *surprises;      /* (tokens, B) output: nats under the model's own distribution, before any filter */
+    double *room;           /* (threads, 3, V) working memory */
     int64_t status;
 } Draw;
 
-/* e^x of a number from LEAST to 0, in a form that the compiler turns into vectors: Taylor's polynomial of degree 13 in
- * the rest, ln 2 / 2 at most (4e-18). */
+/* e^x for x from LEAST to 0, written so that the compiler makes vector code: Taylor's polynomial of degree 13 in the
+ * rest, which is at most ln 2 / 2 (error 4e-18). */
 static inline double exp_of(double x)
 {
     const double n = __builtin_rint(x * 1.4426950408889634);
@@ -68,7 +68,7 @@ static inline double exp_of(double x)
     return sum * power;
 }
 
-/* to[n] = e^x[n] for x not above 0; -inf among them. */
+/* to[n] = e^x[n], for x at most 0, also -inf. */
 static void exponentials(double *to, const double *x, size_t V)
 {
     for (size_t n = 0; n < V; n++) {
@@ -97,7 +97,7 @@ static double greatest(const double *x, size_t V)
     return has_nan ? NAN : top;
 }
 
-/* ---- top-k and top-p: a heap of ids, the likeliest at its root, the lower id first of equal ones ---- */
+/* ---- top-k and top-p: a heap of ids with the likeliest at its root; of equal ones the lower id comes first ---- */
 
 static inline int is_before(const double *x, int64_t one, int64_t other)
 {
@@ -116,7 +116,7 @@ static void sift(int64_t *heap, size_t size, size_t at, const double *x)
     heap[at] = id;
 }
 
-/* Moves the likeliest id of the heap behind it. */
+/* Moves the likeliest id from the heap to the index behind the heap. */
 static int64_t pop(int64_t *heap, size_t size, const double *x)
 {
     const int64_t id = heap[0];
@@ -126,7 +126,7 @@ static int64_t pop(int64_t *heap, size_t size, const double *x)
     return id;
 }
 
-/* Takes away the weights of all but the k likeliest, and of these all but the fewest that hold a share p. */
+/* Sets to 0 all weights but those of the k likeliest, and of these all but the fewest that have the share p. */
 static void keep_likeliest(const double *x, double *weights, int64_t *heap, size_t V, size_t k, double p)
 {
     for (size_t n = 0; n < V; n++)
@@ -152,7 +152,7 @@ static void keep_likeliest(const double *x, double *weights, int64_t *heap, size
 
 /* ---- a draw ---- */
 
-/* x = the logits of what may be drawn, less those of the likeliest, by the temperature. Returns the likeliest id. */
+/* Applies mask, penalty and temperature: x becomes (logits - greatest) / temperature. Returns the likeliest id. */
 static int64_t prepare(const Draw *d, size_t row, double *x, int *status)
 {
     const Filters *f = d->filters;
@@ -177,7 +177,7 @@ static int64_t prepare(const Draw *d, size_t row, double *x, int *status)
     return likeliest;
 }
 
-/* Returns the id at which the cumulative weights pass the uniform's share of the total. */
+/* Returns the first id whose cumulative weight exceeds the uniform's share of the total. */
 static int64_t pick(double *weights, size_t V, double uniform)
 {
     for (size_t n = 1; n < V; n++)
@@ -189,10 +189,10 @@ static int64_t pick(double *weights, size_t V, double uniform)
     return n;
 }
 
-static void push(const Draw *d, size_t row, int64_t place, int64_t token)
+static void push(const Draw *d, size_t row, int64_t index, int64_t token)
 {
     const Filters *f = d->filters;
-    const int64_t num_seen = d->num_seen + place;
+    const int64_t num_seen = d->num_seen + index;
     int64_t *oldest = d->recent + num_seen % f->window * d->B + row;
     if (num_seen >= f->window)
         d->counts[row * f->V + *oldest] -= 1;
@@ -200,8 +200,8 @@ static void push(const Draw *d, size_t row, int64_t place, int64_t token)
     *oldest = token;
 }
 
-/* Draws the token of one row for the place-th time; returns what is wrong. */
-static int draw(const Draw *d, size_t row, int64_t place, double *room)
+/* Draws one row's token number `index` of this call; returns its status. */
+static int draw(const Draw *d, size_t row, int64_t index, double *room)
 {
     const Filters *f = d->filters;
     const size_t V = f->V;
@@ -229,18 +229,18 @@ static int draw(const Draw *d, size_t row, int64_t place, double *room)
         if (f->log_min_p > -INFINITY)
             for (size_t n = 0; n < V; n++)
                 weights[n] = x[n] < f->log_min_p ? 0.0 : weights[n];
-        token = pick(weights, V, d->uniforms[place * d->B + row]);
+        token = pick(weights, V, d->uniforms[index * d->B + row]);
     }
     if (d->recent)
-        push(d, row, place, token);
-    d->tokens[place * d->B + row] = token;
-    d->surprises[place * d->B + row] = top - logits[token] + log_total;
+        push(d, row, index, token);
+    d->tokens[index * d->B + row] = token;
+    d->surprises[index * d->B + row] = top - logits[token] + log_total;
     return FINE;
 }
 
-/* ---- what Python calls ---- */
+/* ---- called from Python ---- */
 
-/* Draws a token of every row; returns what is wrong with one of them, else 0. */
+/* Draws a token of every row; returns the status of the first row that cannot be drawn from, else 0. */
 int gen_draw_run(const Draw *d)
 {
     int status = FINE;
@@ -249,25 +249,25 @@ int gen_draw_run(const Draw *d)
     return status;
 }
 
-/* Makes what follows a token what the next one starts from. Tells whether a row has ended. */
-static int turn(Step *s, const Draw *d, int64_t place, int64_t end)
+/* Makes the state after a step the state before the next. Returns whether a row has ended. */
+static int turn(Step *s, const Draw *d, int64_t index, int64_t end)
 {
     float *const h = (float *)s->h, *const c = (float *)s->c;
     s->h = s->next_h, s->c = s->next_c;
     s->next_h = h, s->next_c = c;
     s->is_flipped = !s->is_flipped;
-    s->tokens = d->tokens + place * d->B;
+    s->tokens = d->tokens + index * d->B;
     int has_ended = 0;
     for (int64_t row = 0; row < d->B; row++)
         has_ended |= s->tokens[row] == end;
     return has_ended;
 }
 
-/* Steps and draws `count` times, the first step with the tokens of s, or until a row draws `end`, which is -1 for none,
- * or something is wrong, which d->status tells then. Returns how many tokens of every row were drawn. */
+/* Steps and draws `count` times, the first step with the tokens of s. Stops early when a row draws `end` (-1 for none),
+ * or cannot be drawn from, as d->status then says. Returns the number of tokens of every row that were drawn. */
 int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads)
 {
-    int64_t place = 0;
+    int64_t index = 0;
     int is_over = 0, status = FINE;
 #pragma omp parallel num_threads(step_threads(s, threads))
     {
@@ -275,7 +275,7 @@ int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads
         while (!is_over) {
             step_in_team(s);
             for (size_t row = d->B * n / all; row < d->B * (n + 1) / all; row++) {
-                const int wrong = draw(d, row, place, d->room + n * 3 * d->filters->V);
+                const int wrong = draw(d, row, index, d->room + n * 3 * d->filters->V);
                 if (wrong) {
 #pragma omp atomic write
                     status = wrong;
@@ -283,14 +283,14 @@ int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads
             }
 #pragma omp barrier
             if (n == 0) {
-                is_over = status || turn(s, d, place, end) || place + 1 == count;
-                place += !status;
+                is_over = status || turn(s, d, index, end) || index + 1 == count;
+                index += !status;
             }
 #pragma omp barrier
         }
     }
-    d->num_seen += place;
+    d->num_seen += index;
     d->status = status;
-    return place;
+    return index;
 }
 #endif

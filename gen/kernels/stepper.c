@@ -1,19 +1,20 @@
 /* A token of each of B rows through a whole recurrent language model, in one call.
  *
- * A row alone is bound by reading the weights. So they lie in the order in which they are read, one stream a thread;
- * each thread reads the same part at every token, which stays in its own L2 cache as far as it fits; and it reads that
- * part from the front and from the back turn about, so that what was read last is read first, while it is still there.
+ * One row is limited by reading the weights. So the weights lie in the order in which they are read, one stream a
+ * thread. Each thread reads the same part at every token, which stays in its own L2 cache as far as it fits. It reads
+ * the part alternately from the front and from the back: what was read last is read first, while it is still cached.
  *
- * Many rows are bound by multiply-adds. So a block's product with several rows is a tile of sums in registers. Each sum
- * starts from the same number and adds its products one after the other in the order of k, whatever the tile: the result
- * of a row has the same bits whatever the number of rows, its place among them and the number of threads.
+ * Many rows are limited by multiply-adds. So a block's product with several rows is a tile of sums in registers. A sum
+ * starts from the same number and adds its products in the order of k in every tile: the result of a row has the same
+ * bits whatever the number of rows, its index among them, and the number of threads.
  *
  * A block is 3 or 4 vectors of 16 sums: an LSTM's gates i, f, g, o or a GRU's r, z, n of the same 16 units, 64 units of
- * a plain RNN, 48 or 64 logits. So the thread that has a block's sums has all that its units need. Of four places for
- * vectors a GRU's candidate takes two, as r stands between its halves: 2 for the input's, 3 for the recurrent one.
+ * a plain RNN, or 48 or 64 logits. So the thread that has a block's sums has all that its units need. A tile has four
+ * slots for the vectors. A GRU's candidate takes two of them, since r is applied to the recurrent sums alone: slot 2
+ * for those of the input, slot 3 for the recurrent ones.
  *
- * Shapes: L layers, B rows, K inputs of a product, H units and E inputs of the model, both padded with zeros to whole
- * blocks and vectors, V logits, W vectors of a block. All arrays are contiguous, C order.
+ * Shapes: L layers, B rows, H units padded with zeros to whole blocks, V logits, W vectors of a block. All arrays are
+ * contiguous, in C order.
  */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
 
@@ -25,22 +26,22 @@
 #include "cells.h"
 #include "stepper.h"
 
-enum { LANES = 16, PLACES = 4, ROWS = 6, FEW_ROWS = 3, GROUP = 4 };
-enum { AHEAD = 2048 };              /* bytes that a stream is fetched ahead */
-enum { ROWS_ALONE = 4 };             /* rows that are worth reading all weights: a thread takes them, waits for nobody */
-enum { MIN_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than it does */
-static const float MOST = 127.0f;   /* the greatest quantised number; inputs are kept as that + OFFSET in a byte */
+enum { LANES = 16, SLOTS = 4, ROWS = 6, FEW_ROWS = 3, GROUP = 4 };
+enum { AHEAD = 2048 };              /* bytes that a stream is prefetched */
+enum { ROWS_ALONE = 4 };             /* with this many rows or more a thread takes them through all weights alone */
+enum { MIN_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
+static const float MOST = 127.0f;   /* the greatest quantised number; inputs are bytes: quantised + OFFSET */
 enum { OFFSET = 128 };
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
-INLINE size_t units_of(const Model *m) { return m->cell == RNN ? PLACES * LANES : LANES; } /* of a block */
+INLINE size_t units_of(const Model *m) { return m->cell == RNN ? SLOTS * LANES : LANES; } /* of a block */
 
 /* ---- vectors ---- */
 
-/* e^x - 1 without 2^n - 1, and 2^n: Taylor's polynomial of degree 7 in the rest, ln 2 / 2 at most (5e-9 relative).
- * NaN stays NaN: of the two operands of min and max the second is taken where one is NaN. */
+/* e^x = 2^n * e^rest: returns 2^n * (e^rest - 1), and 2^n in `power`. Taylor's polynomial of degree 7; the rest is at
+ * most ln 2 / 2, the error 5e-9 relative. NaN stays NaN: min and max return their second operand if one is NaN. */
 INLINE __m512 exp_parts(__m512 x, __m512 *power)
 {
     x = _mm512_max_ps(_mm512_set1_ps(-87.0f), _mm512_min_ps(_mm512_set1_ps(87.0f), x));
@@ -88,25 +89,25 @@ INLINE void quantise(uint8_t *to, __m512 x)
 
 /* ---- products ---- */
 
-/* Where the sums of a block's vector v stand; `last` is the place of the last one. */
-INLINE int place_of(int v, int W, int last) { return v == W - 1 ? last : v; }
+/* The slot for the sums of a block's vector v; `last` is that of the last vector. */
+INLINE int slot_of(int v, int W, int last) { return v == W - 1 ? last : v; }
 
-/* Adds a product to the sums of a tile: `blocks` blocks from `block` on, and `rows` rows of H floats from x on.
- * sums: (blocks, rows, 4, 16). */
+/* Adds a product to the sums of a tile: `blocks` blocks, beginning with `block`, and `rows` rows of H floats, beginning
+ * at x. sums: (blocks, rows, 4, 16). */
 INLINE void multiply_fp32(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
                           const int W, const int blocks, const int rows)
 {
     const size_t size = H * W * LANES;
     const float *weights = (const float *)product->weights + block * size, *x = inputs;
-    __m512 sum[2][ROWS][PLACES];
+    __m512 sum[2][ROWS][SLOTS];
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++)
-                sum[b][r][v] = _mm512_loadu_ps(sums + ((b * rows + r) * PLACES + place_of(v, W, last)) * LANES);
+                sum[b][r][v] = _mm512_loadu_ps(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES);
     for (size_t k = 0; k < H; k++)
         UNROLL for (int b = 0; b < blocks; b++) {
             const float *column = weights + b * size + k * W * LANES;
-            __m512 weight[PLACES];
+            __m512 weight[SLOTS];
             UNROLL for (int v = 0; v < W; v++) {
                 _mm_prefetch((const char *)(column + v * LANES) + AHEAD, _MM_HINT_T0);
                 weight[v] = _mm512_loadu_ps(column + v * LANES);
@@ -120,23 +121,24 @@ INLINE void multiply_fp32(const Product *product, size_t H, size_t block, const 
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++)
-                _mm512_storeu_ps(sums + ((b * rows + r) * PLACES + place_of(v, W, last)) * LANES, sum[b][r][v]);
+                _mm512_storeu_ps(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES, sum[b][r][v]);
 }
 
-/* Adds four products of bytes to each sum: _mm512_dpbusd_epi32, of whose sums gcc 12 moves half through the stack. */
+/* Adds four products of bytes to each sum. Assembler, since gcc 12 moves half the sums of _mm512_dpbusd_epi32 through
+ * the stack. */
 INLINE void add_products(__m512i *sum, __m512i inputs, __m512i weights)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(inputs), "v"(weights));
 }
 
-/* The same with rows of H bytes. The sums of integers are exact; only what they are worth is rounded. */
+/* The same with rows of H bytes. The sums of integers are exact; only their product with the scale is rounded. */
 INLINE void multiply_int8(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
                           const int W, const int blocks, const int rows)
 {
     const size_t size = H * W * LANES;
     const int8_t *weights = (const int8_t *)product->weights + block * size;
     const uint8_t *x = inputs;
-    __m512i sum[2][ROWS][PLACES];
+    __m512i sum[2][ROWS][SLOTS];
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++)
@@ -144,7 +146,7 @@ INLINE void multiply_int8(const Product *product, size_t H, size_t block, const 
     for (size_t k = 0; k < H; k += GROUP)
         UNROLL for (int b = 0; b < blocks; b++) {
             const int8_t *column = weights + b * size + k * W * LANES;
-            __m512i weight[PLACES];
+            __m512i weight[SLOTS];
             UNROLL for (int v = 0; v < W; v++) {
                 _mm_prefetch((const char *)column + v * LANES * GROUP + AHEAD, _MM_HINT_T0);
                 weight[v] = _mm512_loadu_si512(column + v * LANES * GROUP);
@@ -160,13 +162,13 @@ INLINE void multiply_int8(const Product *product, size_t H, size_t block, const 
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++) {
-                float *at = sums + ((b * rows + r) * PLACES + place_of(v, W, last)) * LANES;
+                float *at = sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES;
                 const __m512 scale = _mm512_loadu_ps(product->scales + ((block + b) * W + v) * LANES);
                 _mm512_storeu_ps(at, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[b][r][v]), scale, _mm512_loadu_ps(at)));
             }
 }
 
-/* Calls a kernel with the shape of its tile as constants, so that its sums live in registers. */
+/* Calls a kernel with the shape of its tile as constants, so that its sums stay in registers. */
 #define TILE(kernel, W, blocks, rows)                                                                                 \
     case (W) * 100 + (blocks) * 10 + (rows): kernel(product, H, block, inputs, sums, last, W, blocks, rows); break;
 #define TILES(kernel, W)                                                                                              \
@@ -181,7 +183,7 @@ INLINE void multiply_int8(const Product *product, size_t H, size_t block, const 
 MULTIPLY(multiply_fp32)
 MULTIPLY(multiply_int8)
 
-/* Adds a product with rows of next_h, or else of h, of a layer. */
+/* Adds a product with rows of a layer's next_h if is_next, else of its h. */
 static void multiply(const Step *s, const Product *product, int is_next, size_t layer, size_t block, size_t row,
                      float *sums, int last, int blocks, int rows)
 {
@@ -195,12 +197,12 @@ static void multiply(const Step *s, const Product *product, int is_next, size_t 
 
 /* ---- layers ---- */
 
-/* The sums before the products: the bias, and for layer 0 what the table and the condition say. */
+/* The sums before the products: the bias, and in layer 0 also the rows of the table and the condition. */
 INLINE void begin(const Step *s, size_t layer, size_t row, size_t block, float *sums)
 {
     const Model *m = s->model;
     const size_t W = m->layers->recurrent.W, width = m->H / units_of(m) * W * LANES;
-    memcpy(sums, m->layers[layer].bias + block * PLACES * LANES, PLACES * LANES * sizeof *sums);
+    memcpy(sums, m->layers[layer].bias + block * SLOTS * LANES, SLOTS * LANES * sizeof *sums);
     for (size_t at = 0; layer == 0 && at < W * LANES; at += LANES) {
         const size_t from = block * W * LANES + at;
         __m512 input = _mm512_loadu_ps(m->table + s->tokens[row] * width + from);
@@ -210,7 +212,7 @@ INLINE void begin(const Step *s, size_t layer, size_t row, size_t block, float *
     }
 }
 
-/* From sums to outputs, the equations of gen/models/cells.py. */
+/* Computes outputs from sums: the equations of gen/models/cells.py. */
 INLINE void finish(const Step *s, size_t layer, size_t row, size_t block, const float *sums)
 {
     const Model *m = s->model;
@@ -240,33 +242,33 @@ INLINE void finish(const Step *s, size_t layer, size_t row, size_t block, const 
 static void layer_tile(const Step *s, size_t layer, size_t block, size_t row, int blocks, int rows)
 {
     const Layer *of = s->model->layers + layer;
-    float sums[2 * ROWS * PLACES * LANES];
+    float sums[2 * ROWS * SLOTS * LANES];
     for (int n = 0; n < blocks * rows; n++)
-        begin(s, layer, row + n % rows, block + n / rows, sums + n * PLACES * LANES);
+        begin(s, layer, row + n % rows, block + n / rows, sums + n * SLOTS * LANES);
     if (layer > 0)
         multiply(s, &of->input, 1, layer - 1, block, row, sums, of->input.W - 1, blocks, rows);
-    multiply(s, &of->recurrent, 0, layer, block, row, sums, PLACES - 1, blocks, rows);
+    multiply(s, &of->recurrent, 0, layer, block, row, sums, SLOTS - 1, blocks, rows);
     for (int n = 0; n < blocks * rows; n++)
-        finish(s, layer, row + n % rows, block + n / rows, sums + n * PLACES * LANES);
+        finish(s, layer, row + n % rows, block + n / rows, sums + n * SLOTS * LANES);
 }
 
 static void output_tile(const Step *s, size_t block, size_t row, int blocks, int rows)
 {
     const Model *m = s->model;
     const size_t width = m->output.W * LANES;
-    float sums[2 * ROWS * PLACES * LANES];
+    float sums[2 * ROWS * SLOTS * LANES];
     for (int n = 0; n < blocks * rows; n++)
-        memcpy(sums + n * PLACES * LANES, m->bias + (block + n / rows) * PLACES * LANES, PLACES * LANES * sizeof *sums);
+        memcpy(sums + n * SLOTS * LANES, m->bias + (block + n / rows) * SLOTS * LANES, SLOTS * LANES * sizeof *sums);
     multiply(s, &m->output, 1, m->L - 1, block, row, sums, m->output.W - 1, blocks, rows);
     for (int n = 0; n < blocks * rows; n++) {
         const size_t first = (block + n / rows) * width, left = m->V - first;
-        memcpy(s->logits + (row + n % rows) * m->V + first, sums + n * PLACES * LANES,
+        memcpy(s->logits + (row + n % rows) * m->V + first, sums + n * SLOTS * LANES,
                (left < width ? left : width) * sizeof *sums);
     }
 }
 
-/* Some rows, from begin_row to end_row, of the blocks from first to stop; `layer` L is the output. Few rows go through two blocks at a time: one
- * row's four sums alone would wait for each other. */
+/* Computes rows begin_row to end_row of blocks first to stop; layer L is the output. Few rows take two blocks at a
+ * time: the four sums of a single row would wait for each other. */
 static void walk(const Step *s, size_t layer, size_t first, size_t stop, size_t begin_row, size_t end_row)
 {
     const size_t at_once = end_row - begin_row <= FEW_ROWS ? 2 : 1;
@@ -275,7 +277,7 @@ static void walk(const Step *s, size_t layer, size_t first, size_t stop, size_t 
         const size_t block = s->is_flipped ? stop - done - blocks : first + done;
         for (size_t row = begin_row, rows; row < end_row; row += rows) {
             const size_t left = end_row - row, tiles = (left + ROWS - 1) / ROWS;
-            rows = (left + tiles - 1) / tiles; /* tiles as equal as can be: 16 rows are 6, 5 and 5 */
+            rows = (left + tiles - 1) / tiles; /* tiles of nearly equal size: 16 rows are 6, 5 and 5 */
             if (layer == (size_t)s->model->L)
                 output_tile(s, block, row, blocks, rows);
             else
@@ -284,7 +286,7 @@ static void walk(const Step *s, size_t layer, size_t first, size_t stop, size_t 
     }
 }
 
-/* Quantises what the rows' memories hold of h: a state may come from anywhere. */
+/* Quantises h of the rows' memories, since a state need not come from the last step. */
 static void prepare(const Step *s, size_t first, size_t stop)
 {
     const Model *m = s->model;
@@ -293,7 +295,7 @@ static void prepare(const Step *s, size_t first, size_t stop)
             quantise(s->bytes + at, _mm512_loadu_ps(s->h + at));
 }
 
-/* ---- what others call ---- */
+/* ---- called from outside ---- */
 
 int step_threads(const Step *s, int threads)
 {
@@ -305,7 +307,7 @@ void step_in_team(const Step *s)
 {
     const Model *m = s->model;
     const size_t n = omp_get_thread_num(), all = omp_get_num_threads(), width = m->output.W * LANES, B = s->B;
-    const int is_alone = B >= all * ROWS_ALONE; /* each thread with rows of its own, through all layers */
+    const int is_alone = B >= all * ROWS_ALONE; /* each thread takes its own rows through all layers */
     const size_t begin_row = B * n / all, end_row = B * (n + 1) / all;
     if (m->is_int8)
         prepare(s, begin_row, end_row);
@@ -318,7 +320,7 @@ void step_in_team(const Step *s)
             walk(s, layer, 0, blocks, begin_row, end_row);
         } else {
             walk(s, layer, blocks * n / all, blocks * (n + 1) / all, 0, B);
-            if (all > 1) { /* a barrier costs time even where nobody is waited for */
+            if (all > 1) { /* a barrier costs time even for a single thread */
 #pragma omp barrier
             }
         }

@@ -1,5 +1,5 @@
-/* What Python hands to the stepper, and what the stepper offers to the other kernels. The structures are those of
- * stepping.py and the shapes those of stepper.c. */
+/* The structures that Python passes to the stepper (those of stepping.py), and the functions that other kernels call.
+ * The letters of shapes are those of stepper.c. */
 #ifndef GEN_STEPPER_H
 #define GEN_STEPPER_H
 
@@ -9,12 +9,12 @@
 typedef struct {
     int64_t is_int8, W;
     const void *weights;   /* fp32: (blocks, H, W, 16); int8: (blocks, H / 4, W, 16, 4) */
-    const float *scales;   /* int8: (blocks, W, 16), what one unit of an output's integer sum is worth */
+    const float *scales;   /* int8: (blocks, W, 16), the value of 1 in an output's integer sum */
     const int32_t *starts; /* int8: (blocks, W, 16), -OFFSET times the sum of an output's weights */
 } Product;
 
 typedef struct {
-    Product input;     /* not used of layer 0: the table holds it */
+    Product input;     /* not used in layer 0: the table contains it */
     Product recurrent;
     const float *bias; /* (blocks, 4, 16) */
 } Layer;
@@ -32,22 +32,22 @@ typedef struct {
 typedef struct {
     const Model *model;
     int64_t B;
-    int64_t is_flipped;     /* whether blocks are read from the last one on: not as at the token before */
+    int64_t is_flipped;     /* whether blocks are read from the last to the first; it changes with every token */
     const int64_t *tokens;  /* (B,) */
     const float *h, *c;     /* (L, B, H); c: LSTM only */
     const float *condition; /* (B, blocks, W, 16) added to the table's row; NULL for none */
     float *next_h, *next_c;
     float *logits;          /* (B, V) */
-    uint8_t *bytes;         /* int8: (2, L, B, H) room for h and next_h, quantised */
+    uint8_t *bytes;         /* int8: (2, L, B, H) working memory for h and next_h, quantised */
 } Step;
 
-/* How many of so many threads are of use. */
+/* Returns the number of threads that the step should use, at most `threads`. */
 int step_threads(const Step *s, int threads);
 
-/* Advances all rows by a token; all threads of a parallel region call it. A thread may leave it before the others, but
- * not before the rows B * n / all to B * (n + 1) / all are done, of which thread n of `all` may then draw. */
+/* Advances all rows by a token; all threads of a parallel region call it. A thread may return before the others. When
+ * thread n of `all` returns, rows B * n / all to B * (n + 1) / all are done, and the thread may draw their tokens. */
 void step_in_team(const Step *s);
 
-/* The same from outside. Returns 1, and has done nothing, if a token is not of the vocabulary; else 0. */
+/* The same from outside a parallel region. Returns 1, without doing anything, if a token is not in the vocabulary. */
 int gen_step_run(const Step *s, int threads);
 #endif

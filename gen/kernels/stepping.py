@@ -1,11 +1,11 @@
-"""A token of every row through a whole recurrent model, in one call of the compiled kernel (stepper.c).
+"""One token of every row through a whole recurrent model, in one call of the compiled kernel (stepper.c).
 
-The kernel reads all weights once a token and one row does little more than that, so they are laid out once, in the
-order in which they are read, on pages of two megabytes where the system has them.
+For one row most of the time goes into reading the weights, each once a token. So they are laid out once, in the order
+in which they are read, on pages of two megabytes where the system has them.
 
-With int8 every output's weights are whole numbers up to 127 times a scale of its own, and so is h, which lies between
--1 and 1: the products are exact integers, and a quarter of the bytes is read. Sums, gates, memory, biases and the table
-of the first layer stay float32.
+With int8 the weights of an output are whole numbers up to 127, with one scale for each output. h, which lies between -1
+and 1, is rounded in the same way. The products are exact integers, and a quarter of the bytes is read. Sums, gates,
+memory, biases and the table of the first layer stay float32.
 """
 
 import ctypes
@@ -21,9 +21,9 @@ from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import built, library
 
 LANES = 16  # floats of a vector, as in stepper.c, as are the numbers below
-PLACES = 4  # vectors of sums that a block has room for
+SLOTS = 4  # vectors of sums in a block
 MAX_QUANTISED = 127.0  # the greatest quantised number
-OFFSET = 128  # what is added to a quantised input, so that it is a byte
+OFFSET = 128  # added to a quantised input, so that it is a byte
 GROUP = 4  # bytes that one instruction multiplies and adds
 HUGE_PAGE = 1 << 21  # bytes
 READ_CHUNK = 1 << 10  # floats, as in reading.c
@@ -32,7 +32,7 @@ READ_CHUNK = 1 << 10  # floats, as in reading.c
 class Layer(NamedTuple):
     """The float32 weights of one layer, in torch's layout."""
 
-    w_ih: Tensor  # (G*H, H); of the first layer it is not used
+    w_ih: Tensor  # (G*H, H); not used in the first layer
     w_hh: Tensor  # (G*H, H)
     b_ih: Tensor  # (G*H,)
     b_hh: Tensor  # (G*H,)
@@ -63,7 +63,7 @@ class _Model(ctypes.Structure):
 
 
 class Step(ctypes.Structure):
-    """One token of every row, as stepper.h has it."""
+    """One token of every row: the structure of stepper.h."""
 
     _fields_ = (
         ("model", ctypes.POINTER(_Model)),
@@ -79,13 +79,13 @@ def has_step_kernel() -> bool:
 
 
 def weights_to_read(num_bytes: int) -> Tensor:
-    """Returns (N,) float32 zeros of so many bytes, or a few more, kept as a stepper's weights are."""
+    """Returns (N,) float32 zeros of at least this many bytes, in memory like that of a stepper's weights."""
     part = READ_CHUNK * torch.get_num_threads()
     return _aligned(torch.Size([-(-num_bytes // (4 * part)) * part]), torch.float32).zero_()
 
 
 def read_weights(weights: Tensor, passes: int) -> int:
-    """Reads (N,) float32 so often, as a step with as many weights would, and does nothing else; returns the bytes."""
+    """Reads (N,) float32 `passes` times as a step reads its weights, and does nothing else; returns the bytes read."""
     threads = torch.get_num_threads()
     built().gen_step_read(
         ctypes.c_void_p(weights.data_ptr()), ctypes.c_size_t(len(weights)), ctypes.c_int(passes), ctypes.c_int(threads)
@@ -97,7 +97,7 @@ class StepKernel:
     """A model's weights, copied and laid out for the kernel.
 
     Args:
-        cell: "rnn", "lstm" or "gru", the equations of `gen.models.cells`.
+        cell: one of COMPILED_CELLS.
         table: (V, G*H) the first layer's input product of every token, without biases.
         layers: from the input up.
         output: (V, H) from the top layer's h to the logits.
@@ -108,15 +108,15 @@ class StepKernel:
     def __init__(
         self, cell: str, table: Tensor, layers: Sequence[Layer], output: Tensor, bias: Tensor, *, is_int8: bool
     ) -> None:
-        # Called with the interpreter's lock held: to give it away and take it again costs more than it is worth here.
+        # PYFUNCTYPE keeps the interpreter's lock: to release it and take it again costs too much for so short a call.
         self._advance = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("gen_step_run", built()))
         code, self._num_gates, self._num_sums = COMPILED_CELLS[cell]
-        self._units = PLACES // self._num_sums * LANES  # of a block
+        self._units = SLOTS // self._num_sums * LANES  # of a block
         self.is_int8, self.num_layers, self.vocab_size = is_int8, len(layers), len(table)
         self.hidden_size = -(-output.shape[1] // self._units) * self._units  # padded to whole blocks
-        self._kept: list[Tensor] = []  # what the structures point to
+        self._kept: list[Tensor] = []  # the tensors that the structures point to
         packed = [self._layer(layer, is_first=n == 0) for n, layer in enumerate(layers)]
-        width = min((4, 3), key=lambda w: -(-len(output) // (w * LANES)) * w)  # the one that pads less
+        width = min((4, 3), key=lambda w: -(-len(output) // (w * LANES)) * w)  # the width that pads less
         logits = _blocks(bias, 1, width * LANES)
         matrices = [layers[0].w_hh, *(weights for layer in layers[1:] for weights in layer[:2]), output]
         self.work = sum(weights.numel() for weights in matrices)  # multiply-adds of a row
@@ -130,14 +130,14 @@ class StepKernel:
             table=self._at(self.arranged(table)),
             layers=(_Layer * len(layers))(*packed),
             output=self._product(output, 1, width * LANES),
-            bias=self._at(functional.pad(logits, (0, PLACES * LANES - logits.shape[1]))),
+            bias=self._at(functional.pad(logits, (0, SLOTS * LANES - logits.shape[1]))),
         )
         self._step = Step(model=ctypes.pointer(self.model))
         self._at_step = ctypes.addressof(self._step)
         self._bytes = torch.empty(0, dtype=torch.uint8)
 
     def arranged(self, sums: Tensor) -> Tensor:
-        """Returns (B, G*H) input products of the first layer, as `run` takes them: (B, G*H padded)."""
+        """Returns (B, G*H) input products of the first layer in the layout of `run`: (B, G*H padded)."""
         return _blocks(sums.t(), self._num_gates, self._units).flatten(0, 1).t().contiguous()
 
     def run(
@@ -172,12 +172,12 @@ class StepKernel:
         return logits, following
 
     def room_for_bytes(self, num_rows: int) -> Tensor:
-        """Returns what `Step.bytes` needs."""
+        """Returns working memory for `Step.bytes`."""
         return torch.empty(2 * self.num_layers * num_rows * self.hidden_size if self.is_int8 else 0, dtype=torch.uint8)
 
     def _layer(self, layer: Layer, *, is_first: bool) -> _Layer:
         b_ih, b_hh = layer.b_ih, layer.b_hh
-        if self._num_sums > self._num_gates:  # a GRU's candidate keeps its halves apart
+        if self._num_sums > self._num_gates:  # a GRU's candidate keeps its two products apart
             r_and_z = 2 * len(b_ih) // 3
             b_ih, b_hh = torch.cat([b_ih, b_hh[r_and_z:]]), functional.pad(b_hh[:r_and_z], (0, 2 * len(b_ih) // 3))
         return _Layer(
@@ -199,21 +199,21 @@ class StepKernel:
         return _Product(1, height // LANES, self._at(groups), self._at(scales / MAX_QUANTISED), self._at(starts))
 
     def _at(self, tensor: Tensor) -> int:
-        """Keeps a copy of a tensor and returns where it stands."""
+        """Keeps a copy of a tensor and returns its address."""
         kept = _aligned(tensor.shape, tensor.dtype).copy_(tensor)
         self._kept.append(kept)
         return kept.data_ptr()
 
 
 def _blocks(rows: Tensor, num_gates: int, units: int) -> Tensor:
-    """Returns (blocks, G * units, ...) of (G*H, ...): the gates of some units together, zeros up to whole blocks."""
+    """Returns (blocks, G * units, ...) for (G*H, ...): all gates of some units to a block, padded with 0."""
     gates = rows.reshape(num_gates, -1, *rows.shape[1:])
     padded = functional.pad(gates, (0, 0) * (rows.dim() - 1) + (0, -gates.shape[1] % units))
     return padded.view(num_gates, -1, units, *rows.shape[1:]).transpose(0, 1).flatten(1, 2)
 
 
 def _aligned(shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Returns an empty tensor that starts a huge page, and is on such pages where the system has them."""
+    """Returns an empty tensor that starts at a huge page, and lies on such pages where the system has them."""
     num_bytes = shape.numel() * dtype.itemsize
     if num_bytes < HUGE_PAGE // 2:
         return torch.empty(shape, dtype=dtype)

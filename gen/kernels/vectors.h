@@ -1,4 +1,4 @@
-/* Sixteen floats at a time: bf16 from and to memory, and e^x. */
+/* Operations on sixteen floats at a time: bf16 from and to memory, and e^x. */
 #ifndef GEN_VECTORS_H
 #define GEN_VECTORS_H
 
@@ -25,11 +25,11 @@ INLINE void store_bf16(bf16 *to, __m512 values)
     _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(values));
 }
 
-/* e^x: 2^n times a polynomial of degree 6 in the rest (Taylor's, of ln 2 / 2 at most: 2e-7 relative). */
+/* e^x = 2^n * e^rest, with Taylor's polynomial of degree 6 (the rest is at most ln 2 / 2, the error 2e-7 relative). */
 INLINE __m512 exp_ps(__m512 x)
 {
-    x = _mm512_min_ps(_mm512_set1_ps(88.0f), x); /* of two operands the second is taken where one is NaN: */
-    x = _mm512_max_ps(_mm512_set1_ps(-87.0f), x); /* so NaN stays NaN, and the trainer's guard sees it */
+    x = _mm512_min_ps(_mm512_set1_ps(88.0f), x); /* if an operand is NaN, the result is the second one: */
+    x = _mm512_max_ps(_mm512_set1_ps(-87.0f), x); /* so NaN stays NaN, and the trainer notices it */
     __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
     __m512 rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147182f), x);
     rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(-1.90465421e-9f), rest);

@@ -1,8 +1,8 @@
-/* A layer over a whole window, forward and backward: bf16 products, fp32 sums, gates and memory.
+/* A recurrent layer over a whole window, forward and backward: bf16 products, fp32 sums, gates and memory.
  *
- * Rows of a batch are independent in a recurrent layer, so each thread takes some rows through the whole window and
- * waits for nobody: one fork and one join a window, where a kernel that shares out the units needs a barrier a token
- * (and loses most of its speed when another process takes a core).
+ * Rows of a batch are independent in a recurrent layer. So each thread takes some rows through the whole window and
+ * waits for no other: one fork and one join a window. A kernel that divides the units among threads needs a barrier a
+ * token, and loses most of its speed when another process takes a core.
  *
  * A tile is ROWS rows by four vectors of 16 sums. An LSTM's four vectors are the gates i, f, g, o of the same 16 units,
  * so that a tile's sums become gates, cell state and output without leaving the registers. Per pair of inputs a tile
@@ -31,7 +31,7 @@ INLINE __m512 sigmoid(__m512 x)
 
 INLINE __m512 tanh_ps(__m512 x)
 {
-    const __m512 two = _mm512_set1_ps(2.0f); /* absolute error 1e-7, which is what a sum of gates needs */
+    const __m512 two = _mm512_set1_ps(2.0f); /* absolute error 1e-7, enough for a gate */
     return _mm512_fmsub_ps(two, sigmoid(_mm512_mul_ps(two, x)), _mm512_set1_ps(1.0f));
 }
 
@@ -41,8 +41,8 @@ INLINE __m512 one_less(__m512 x) { return _mm512_sub_ps(_mm512_set1_ps(1.0f), x)
 
 /* Adds inputs times weights to the sums of a tile.
  *
- * inputs: `rows` rows of 2 * num_pairs bf16, `stride` apart. weights: num_pairs times `num_vectors` vectors of 16 pairs.
- * The last vector's sums go to place `last`, for GRU, whose candidate keeps its two products apart. */
+ * inputs: `rows` rows of 2 * num_pairs bf16, `stride` apart. weights: num_pairs * num_vectors vectors of 16 pairs.
+ * The last vector is added to the sums at index `last`: a GRU's candidate keeps its two products apart. */
 INLINE void accumulate(__m512 sums[ROWS][VECTORS], const bf16 *inputs, size_t stride, const bf16 *weights,
                        size_t num_pairs, const int rows, const int num_vectors, const int last)
 {
@@ -55,8 +55,8 @@ INLINE void accumulate(__m512 sums[ROWS][VECTORS], const bf16 *inputs, size_t st
             memcpy(&both, inputs + r * stride + 2 * pair, sizeof both);
             const __m512bh input = (__m512bh)_mm512_set1_epi32(both);
             UNROLL for (int v = 0; v < num_vectors; v++) {
-                const int place = v == num_vectors - 1 ? last : v;
-                sums[r][place] = _mm512_dpbf16_ps(sums[r][place], input, column[v]);
+                const int slot = v == num_vectors - 1 ? last : v;
+                sums[r][slot] = _mm512_dpbf16_ps(sums[r][slot], input, column[v]);
             }
         }
     }
@@ -87,9 +87,9 @@ typedef struct {
     size_t T, B, E, H;
     const bf16 *x;       /* (T, B, E) */
     bf16 *h;             /* (T + 1, B, H), h[0] given */
-    float *memory;       /* LSTM: C, memory[0] given; GRU: h in fp32, always in place */
+    float *memory;       /* LSTM: C, memory[0] given; GRU: h in fp32, always overwritten */
     size_t memory_step;  /* LSTM: B * H to keep (T + 1, B, H), 0 to overwrite (B, H) */
-    const bf16 *weights; /* as packed by gen_window_pack_forward */
+    const bf16 *weights; /* from gen_window_pack_forward */
     const float *bias;   /* likewise */
     bf16 *gates;         /* (T, B, S, H), S = 4 (LSTM: i f g o; GRU: r z n and h's part of n); NULL to keep nothing */
 } Forward;
@@ -203,14 +203,15 @@ typedef struct {
     size_t T, B, H;
     const bf16 *h;       /* (T + 1, B, H) */
     const float *memory; /* LSTM: C (T + 1, B, H) */
-    const bf16 *gates;   /* as the forward pass kept them */
+    const bf16 *gates;   /* from the forward pass */
     const bf16 *dy;      /* (T, B, H) */
-    const bf16 *weights; /* as packed by gen_window_pack_backward */
-    float *dh, *dc;      /* (B, P) and (B, H): of the memory after the window, then before; P is H up to whole tiles */
+    const bf16 *weights; /* from gen_window_pack_backward */
+    float *dh, *dc;      /* (B, P) and (B, H): gradients of the memory after the window, overwritten with those
+                            before it; P is H padded to whole tiles */
     bf16 *dsums;         /* (T, B, G, H) */
-    bf16 *dsums_h;       /* GRU: (T, B, 3, H), of the recurrent product's sums; the others: dsums itself */
-    float *db;           /* (threads, S, H), zeroed by the caller: dsums over all tokens and rows; a GRU's S is 4, the
-                            last of the candidate's recurrent sums */
+    bf16 *dsums_h;       /* GRU: (T, B, 3, H), of the recurrent product's sums; other cells: dsums itself */
+    float *db;           /* (threads, S, H), zeroed by the caller: dsums added over all tokens and rows; a GRU's S is 4,
+                            the last for the candidate's recurrent sums */
 } Backward;
 
 INLINE void add_to(float *sums, __m512 values) { _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), values)); }
@@ -227,7 +228,8 @@ static void gates_lstm(const Backward *w, size_t t, size_t row, float *db)
         const __m512 shown = tanh_ps(_mm512_loadu_ps(w->memory + at + w->B * H + u));
         const __m512 d = _mm512_add_ps(_mm512_loadu_ps(dh + u), load_bf16(w->dy + at + u));
         const __m512 d_o = _mm512_mul_ps(d, o);
-        const __m512 d_c = _mm512_add_ps(_mm512_loadu_ps(dc + u), _mm512_fnmadd_ps(_mm512_mul_ps(d_o, shown), shown, d_o));
+        const __m512 d_shown = _mm512_fnmadd_ps(_mm512_mul_ps(d_o, shown), shown, d_o);
+        const __m512 d_c = _mm512_add_ps(_mm512_loadu_ps(dc + u), d_shown);
         const __m512 d_ci = _mm512_mul_ps(d_c, i), d_cf = _mm512_mul_ps(d_c, f);
         const __m512 before = _mm512_loadu_ps(w->memory + at + u);
         const __m512 d_sums[4] = {
@@ -244,7 +246,7 @@ static void gates_lstm(const Backward *w, size_t t, size_t row, float *db)
     }
 }
 
-/* Leaves in dh what reaches the output before directly, past the products: z * dh. */
+/* Leaves z * dh in dh: the gradient of the previous h that does not pass through the products. */
 static void gates_gru(const Backward *w, size_t t, size_t row, float *db)
 {
     const size_t at = (t * w->B + row) * w->H, H = w->H;
@@ -288,7 +290,7 @@ static void gates_rnn(const Backward *w, size_t t, size_t row, float *db)
     }
 }
 
-/* dh of the token before: the sums' gradients times W_hh, for `rows` rows and one block of units. */
+/* dh of the previous token: the gradients of the sums times W_hh, for `rows` rows and one block of units. */
 INLINE void backward_tile(const Backward *w, size_t t, size_t row, size_t block, const int rows)
 {
     const size_t width = (w->cell == LSTM ? 4 : w->cell == GRU ? 3 : 1) * w->H;

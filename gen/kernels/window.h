@@ -1,4 +1,4 @@
-/* What the kernels of a window and the packing of their weights agree on. */
+/* Sizes that window.c and packing.c share. */
 #ifndef GEN_WINDOW_H
 #define GEN_WINDOW_H
 

@@ -1,4 +1,4 @@
-"""A recurrent layer over a whole window through the compiled kernels, as a function that autograd can go through."""
+"""A recurrent layer over a whole window in the compiled kernels (window.c, packing.c), as a function of autograd."""
 
 import ctypes
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ BF16 = torch.bfloat16
 
 
 def can_run_window(cell: str, x: Tensor, hidden_size: int) -> bool:
-    """Tells whether `run_window` takes a layer: its cell, on this CPU, under bf16 autocast, sizes in whole vectors."""
+    """Tells whether `run_window` takes a layer: its cell and sizes, on this CPU, under autocast to bf16."""
     is_wanted = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
     has_size = hidden_size % LANES == 0 and x.shape[-1] % 2 == 0
     return is_wanted and has_size and cell in COMPILED_CELLS and library() is not None
@@ -27,7 +27,7 @@ def run_window(
     """Runs one layer: products of bf16 summed in float32, gates and memory in float32.
 
     Args:
-        cell: "rnn", "lstm" or "gru", the equations of `gen.models.cells`.
+        cell: one of COMPILED_CELLS.
         x: (T, B, E) inputs.
         memory: h, and C of an LSTM, each (B, H) float32; not modified.
         weights: w_ih, w_hh, b_ih, b_hh in torch's layout, float32.
@@ -70,9 +70,9 @@ class _Window(torch.autograd.Function):
 def _forward(
     cell: str, x: Tensor, h: Tensor, c: Tensor | None, weights: list[Tensor], *, is_kept: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Returns h (T + 1, B, H), the float32 memory, and the gates (T, B, S, H) if they are to be kept.
+    """Returns h (T + 1, B, H), the float32 memory, and the gates (T, B, S, H), which are None unless `is_kept`.
 
-    The memory is C (T + 1, B, H) of an LSTM whose gates are kept, else what is left of it: (B, H).
+    The memory is C (T + 1, B, H) of an LSTM whose gates are kept, else the last memory (B, H).
     """
     (length, num_rows, width), hidden_size = x.shape, h.shape[-1]
     hs = torch.empty(length + 1, num_rows, hidden_size, dtype=BF16)
@@ -99,8 +99,8 @@ def _forward(
 def _backward(
     cell: str, hs: Tensor, memory: Tensor, gates: Tensor | None, w_hh: Tensor, grads: Sequence[Tensor | None]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Returns the gradients of h and C before the window, (B, H) each, of both products' sums, (T * B, G * H), and of
-    the sums over all tokens and rows, (S, H): a gate each, and of a GRU the candidate's recurrent sum.
+    """Returns the gradients of h and C before the window, each (B, H), of the sums of the input product and of the
+    recurrent product, each (T * B, G * H), and of the biases: these sums added over all tokens and rows, (S, H).
     """
     length, num_rows, hidden_size = hs.shape[0] - 1, *hs.shape[1:]
     dy, dh_last, dc_last = grads
@@ -124,7 +124,7 @@ def _backward(
 
 
 def _packed(cell: str, width: int, hidden_size: int, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Returns weights and biases in the order in which the forward tiles read them."""
+    """Returns weights and biases in the order in which the forward kernel reads them."""
     num_vectors, units = (4, WIDE) if cell == "rnn" else (COMPILED_CELLS[cell].num_gates, LANES)
     num_blocks = -(-hidden_size // units)
     packed = torch.zeros(num_blocks * (width + hidden_size) * LANES * num_vectors, dtype=BF16)
@@ -141,5 +141,5 @@ def _threads(num_rows: int) -> int:
 
 
 def _at(*tensors: Tensor | None) -> list[ctypes.c_void_p]:
-    """Returns where contiguous tensors lie in memory."""
+    """Returns the addresses of contiguous tensors; NULL for None."""
     return [ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors]

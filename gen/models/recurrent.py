@@ -28,7 +28,7 @@ class State(NamedTuple):
 
 
 class RecurrentLM(nn.Module):
-    """A stacked RNN, LSTM or GRU that predicts the next token.
+    """A stack of recurrent layers that predicts the next token.
 
     Args:
         config: the sizes.
@@ -61,7 +61,7 @@ class RecurrentLM(nn.Module):
 
         Args:
             labels: (B,) int64, 0 for no label, else 1 + the label's index.
-            is_varied: (B,) bool whether the rows are varied, not as the corpus has them; None if none is.
+            is_varied: (B,) bool, true for varied rows, which differ from the corpus; None if no row is varied.
         """
         state = self._labelled_state(labels)
         if not self.config.has_variations or is_varied is None:
@@ -82,7 +82,7 @@ class RecurrentLM(nn.Module):
         return State((zeros,) * num_memories, zeros.new_zeros(batch_size, config.embedding_size))
 
     def forward(self, tokens: Tensor, state: State, draws: "Draws | None" = None) -> tuple[Tensor, State]:
-        """Runs a window of tokens through the fused kernels.
+        """Runs a window of tokens.
 
         Args:
             tokens: (B, T) int64.
@@ -144,7 +144,7 @@ class RecurrentLM(nn.Module):
         return x, tuple(m[0] for m in last) if isinstance(last, tuple) else (last[0],)
 
     def num_parameters(self) -> int:
-        """Returns how many weights the model has; shared ones count once."""
+        """Returns the number of weights; shared ones count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
@@ -161,7 +161,7 @@ def locked_dropout(x: Tensor, rate: float, draws: Draws | None) -> Tensor:
 
     Args:
         x: (T, B, H).
-        rate: share of units dropped, 0 to below 1.
+        rate: the share of units that are dropped, from 0 to below 1.
         draws: the random numbers of the (1, B, H) mask; None for no dropout.
     """
     if draws is None or rate == 0.0:
@@ -200,13 +200,13 @@ def initialise_(model: RecurrentLM, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def scale_logits_(model: RecurrentLM, scale: float) -> None:
-    """Multiplies all logits by a factor, for good; a tied output layer gets weights of its own."""
+    """Multiplies the output layer by a factor, and so all logits; a tied output layer gets weights of its own."""
     weight, bias = model.output.weight * scale, model.output.bias * scale
     model.output.weight, model.output.bias = nn.Parameter(weight), nn.Parameter(bias)
 
 
 def detached(state: State) -> State:
-    """Returns the state cut off from the graph: the truncation of back-propagation (Williams & Peng 1990)."""
+    """Returns the state without its graph: the truncation of back-propagation through time (Williams & Peng 1990)."""
     return State(tuple(m.detach() for m in state.memory), state.condition.detach())
 
 
@@ -214,7 +214,7 @@ def cross_entropy_sum(logits: Tensor, targets: Tensor) -> Tensor:
     """Returns the summed nats of the targets in float32; targets of -1 are padding and add nothing.
 
     Args:
-        logits: (B, T, V) as `forward` gives them.
+        logits: (B, T, V) as `forward` returns them.
         targets: (B, T) int64.
     """
     flat = logits.transpose(0, 1).reshape(-1, logits.shape[-1])  # back to time-major: no copy

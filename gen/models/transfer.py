@@ -23,16 +23,16 @@ def transfer_(
     labels: tuple[str, ...],
     old_labels: tuple[str, ...],
 ) -> int:
-    """Copies weights into `model`: rows of symbols and labels by name, all others as they are.
+    """Copies weights into `model`: rows of symbols and labels by their names, all others unchanged.
 
-    Rows of symbols that the old model did not know keep their fresh start.
+    Rows of symbols that the old model did not have keep their fresh initial weights.
 
     Args:
         model: of the same cell, layers and sizes.
         tensors: the old model's parameters.
 
     Returns:
-        How many symbols of the new vocabulary the old one knew.
+        The number of symbols that both vocabularies have.
 
     Raises SettingError if the models have different shapes.
     """

@@ -107,6 +107,11 @@ class RunHeader:
     position: TrainingPosition | None = None
     marks_passed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, kind in (("name", str), ("version", int)):
+            if not isinstance(self.codec.get(name), kind):
+                raise SettingError(f"codec.{name} is {self.codec.get(name, 'missing')}")
+
     @classmethod
     def from_json(cls, data: Any, kind: Kind) -> "RunHeader":
         """Returns the header in a file of this kind. Raises SettingError if a field is missing or of the wrong type."""

@@ -31,7 +31,9 @@ from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
 NUM_VALIDATIONS = 20  # a run
 MIN_VALIDATION_STEPS, MAX_VALIDATION_STEPS = 25, 5000  # between two
 VALID_CONTEXT = 1024  # tokens of a validation window: long enough that its fresh start costs little
-VALID_TOKENS = 1 << 15  # of a validation while training: always the same, so it tells better from worse
+VALID_TOKENS = (
+    1 << 15
+)  # of a validation while training: always the same tokens, so that two validations can be compared
 FINAL_VALID_TOKENS = 1 << 20  # of the last one
 LARGE_VOCAB = 2048  # above which fewer tokens are validated, in proportion: logits cost more than layers then
 SECONDS_BETWEEN_SAVES = 10.0

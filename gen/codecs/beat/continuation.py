@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 def beyond_opening(pieces: Sequence[Piece], opening: Sequence[Piece]) -> list[Piece]:
     """Returns the notes after those of an opening, and all tempos and signatures.
 
-    Notes of the opening are told by their number, because the last one may have become longer.
+    Notes of the opening are recognised by their number, because the last one may have become longer.
     """
     num_left = sum(isinstance(piece, NoteEvent) for piece in opening)
     kept: list[Piece] = []

@@ -26,9 +26,9 @@ from gen.models.recurrent import State
 from gen.models.stepper import Stepper
 
 DEVICES = frozenset({"cuda"})  # those on which a launch costs more than its work; MPS has no float64
-# Tokens. A block shares its copies and waits, some tens of microseconds, among so many tokens that a token's own work
-# is larger; yet nobody waits longer than a few milliseconds for tokens or for Ctrl-C, and a row that ends draws at most
-# 15 tokens in vain. Estimates: not yet measured on a GPU.
+# Tokens. The copies and waits of a block take some tens of microseconds; shared among 16 tokens they are less than a
+# token's own work. Yet a block takes only a few milliseconds, which is how long a user waits for tokens or for Ctrl-C,
+# and a row that ends draws at most 15 tokens in vain. Estimates: not yet measured on a GPU.
 BLOCK = 16
 
 

@@ -1,4 +1,4 @@
-"""Reads a table as text whose documents are its rows, and tells which files are tables.
+"""Reads a table as text whose documents are its rows, and recognises files that are tables.
 
 A file is a table by its suffix, or where a column of texts is asked for, unless `--documents` says otherwise. Rows come
 in parts of many, so that a table of millions takes no more memory than its longest row.

@@ -18,7 +18,7 @@ from gen.codecs.text.tables.columns import Columns, choose_columns, has_header, 
 from gen.config import Reading
 from gen.errors import CorpusError
 
-HEAD = 1 << 16  # characters by which the format of a table is told
+HEAD = 1 << 16  # characters from which the format of a table is recognised
 MAX_FIELD = 1 << 26  # characters; what is longer is a quotation mark that was never closed
 _DELIMITERS = (",", "\t", ";", "|")
 _NO_DELIMITER = "\x1f"

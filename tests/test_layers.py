@@ -152,6 +152,7 @@ def test_the_core_has_no_words_of_music(module: str) -> None:
 def test_no_function_is_long(module: str) -> None:
     tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    # The signature of a command is its options, one a line: the body alone is counted.
-    long = {node.name for node in functions if (node.end_lineno or 0) - node.body[0].lineno >= MAX_FUNCTION_LINES}
+    # The signature of a command is its options, one a line: of the command line the bodies alone are counted.
+    starts = {node.name: node.body[0].lineno if room(module) == "cli" else node.lineno for node in functions}
+    long = {node.name for node in functions if (node.end_lineno or 0) - starts[node.name] >= MAX_FUNCTION_LINES}
     assert long == set()

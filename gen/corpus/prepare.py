@@ -126,19 +126,14 @@ def prepare(
     """
     if num_workers is not None and num_workers < 0:
         raise SettingError(f"num_workers: must not be negative ({num_workers})")
-    _check_codec(codec)
-    if isinstance(codec, CharCodec | ByteCodec):
-        reading = in_form_of(reading, codec.normalize)
-        codec = replace(codec, reading=reading)
+    codec, reading = _matched(codec, reading)
     with closing(StandardInput()) if stdin is None else nullcontext(stdin) as kept:
-        found = find_sources(sources, kept)
-        files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
-        looked = {file: look_at(file) for file in files}
+        looked, skipped = _looked_at(sources, reading, kept)
         is_auto_music = codec == "auto" and (auto_reads or kind_of_most(looked)) == "music"
         recipe = _Recipe(AUTO_MUSIC if is_auto_music else codec, reading, alphabet)
         _check_suits(recipe)
         unsuited = left_out(looked, "music" if recipe.is_music else "text", is_auto=codec == "auto")
-        corpus, progress = _hashed(_Corpus(sources, [], looked, unsuited, found.skipped), recipe, on_progress)
+        corpus, progress = _hashed(_Corpus(sources, [], looked, unsuited, skipped), recipe, on_progress)
         if not corpus.read:
             raise _nothing_usable(sources, corpus.unused())
         _check_label_column(corpus, recipe)
@@ -155,16 +150,33 @@ def prepare(
     return replace(_as_found(store, corpus), older_keys=tuple(older_keys) if recipe.is_music else ())
 
 
+def _looked_at(
+    sources: Sequence[str], reading: Reading, stdin: StandardInput
+) -> tuple[dict[SourceFile, LookedAt], Sequence[Skipped]]:
+    """Returns the kinds of the files that sources name, and the paths that are not read."""
+    found = find_sources(sources, stdin)
+    files = [file._replace(label=None) for file in found.files] if reading.labels == "none" else found.files
+    return {file: look_at(file) for file in files}, found.skipped
+
+
 def codec_reason(store: Store) -> str | None:
     """Returns the reason for which "auto" chose the codec of a store; None if there was no choice."""
     reason: str | None = store.codec_spec.get(_REASON)
     return reason
 
 
-def _check_codec(codec: str | AnyCodec) -> None:
+def _matched(codec: str | AnyCodec, reading: Reading) -> tuple[str | AnyCodec, Reading]:
+    """Returns a codec of text with the reading, and the reading in the codec's normal form; others as they are.
+
+    Raises SettingError if the codec is unknown.
+    """
     choices = ("auto", *codec_names())
     if isinstance(codec, str) and codec not in choices:
         raise SettingError(f"--codec: unknown ({codec})", hint=f"choose one of {', '.join(choices)}")
+    if not isinstance(codec, CharCodec | ByteCodec):
+        return codec, reading
+    reading = in_form_of(reading, codec.normalize)
+    return replace(codec, reading=reading), reading
 
 
 def _hashed(corpus: _Corpus, recipe: _Recipe, on_progress: OnProgress | None) -> tuple[_Corpus, Progress]:

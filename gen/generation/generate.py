@@ -74,14 +74,7 @@ def generate(
     Raises SettingError if an argument is out of range or the length is too short to close what the prompt leaves open.
     The iterator raises CheckpointError if the model's logits cannot be drawn from.
     """
-    _check_at_least("length", length, 0)
-    _check_at_least("min-length", min_length, 0)
-    if length is not None and min_length > length:
-        raise SettingError(f"--min-length: must be at most --length, {length} ({min_length})")
-    _check_at_least("num-samples", num_samples, 1)
-    if num_samples > MAX_SAMPLES:
-        raise SettingError(f"--num-samples: must be at most {MAX_SAMPLES} ({num_samples})")
-    _check_at_least("seed", seed, 0)
+    _check_numbers(length=length, min_length=min_length, num_samples=num_samples, seed=seed)
     for token in prompt:
         if not 0 <= token < begin:
             raise SettingError(f"prompt: no id of a symbol ({token})", hint=f"ids are 0 to {begin - 1}")
@@ -103,6 +96,18 @@ def generate(
     )
     opening = [begin, *prompt]
     return _samples(stepper, sampler, grammars, opening, end=end, length=length, label=label, num_samples=num_samples)
+
+
+def _check_numbers(*, length: int | None, min_length: int, num_samples: int, seed: int) -> None:
+    """Raises SettingError if one of the numbers is out of range."""
+    _check_at_least("length", length, 0)
+    _check_at_least("min-length", min_length, 0)
+    if length is not None and min_length > length:
+        raise SettingError(f"--min-length: must be at most --length, {length} ({min_length})")
+    _check_at_least("num-samples", num_samples, 1)
+    if num_samples > MAX_SAMPLES:
+        raise SettingError(f"--num-samples: must be at most {MAX_SAMPLES} ({num_samples})")
+    _check_at_least("seed", seed, 0)
 
 
 def _samples(

@@ -5,7 +5,7 @@
  */
 #if defined(__AVX512F__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 
-#include "vectors.h"
+#include "old_vectors.h"
 
 #include <math.h>
 #include <string.h>

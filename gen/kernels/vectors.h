@@ -1,47 +1,62 @@
-/* Operations on sixteen floats at a time: bf16 from and to memory, and e^x. */
+/* LANES floats at a time on any processor, and what is made of them: e^x, sigmoid, tanh.
+ *
+ * Each processor's header defines
+ *   LANES, ROWS, OFFSET, HAS_BF16
+ *   floats, ints            LANES floats, or LANES 32-bit integers; the compilers' operators + - * / work on them
+ *   load, store, fill       floats from and to memory, and one float in every lane
+ *   fma_of, fnma_of         sum + a * b and sum - a * b, rounded once
+ *   least, most             of two; the second one if an operand is NaN
+ *   nearest                 whole numbers, ties to even
+ *   power_of_two            2^n of whole n from -126 to 127
+ *   reciprocal              1 / x within 2e-7, relative
+ *   sum_of, greatest_of     of the lanes
+ *   load_ints, fill_int     LANES integers (or 4 * LANES bytes, or 2 * LANES bf16) from memory; one in every lane
+ *   floats_of               integers as floats
+ *   store_bytes             x, from -127 to 127, as LANES bytes: the nearest whole numbers plus OFFSET
+ *   add_byte_products       adds to each lane's sum the products of its four bytes: inputs by store_bytes, weights signed
+ * and where HAS_BF16
+ *   load_bf16, store_bf16   LANES bf16 from and to memory
+ *   add_pair_products       adds to each lane's sum the products of its two bf16
+ */
 #ifndef GEN_VECTORS_H
 #define GEN_VECTORS_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef uint16_t bf16;
 
-enum { LANES = 16 };
-
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
 
-#if defined(__AVX512F__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
-
-INLINE __m512 load_bf16(const bf16 *from)
-{
-    return _mm512_castsi512_ps(
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16));
-}
-
-INLINE void store_bf16(bf16 *to, __m512 values)
-{
-    _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(values));
-}
-
-/* e^x = 2^n * e^rest, with Taylor's polynomial of degree 6 (the rest is at most ln 2 / 2, the error 2e-7 relative). */
-INLINE __m512 exp_ps(__m512 x)
-{
-    x = _mm512_min_ps(_mm512_set1_ps(88.0f), x); /* if an operand is NaN, the result is the second one: */
-    x = _mm512_max_ps(_mm512_set1_ps(-87.0f), x); /* so NaN stays NaN, and the trainer notices it */
-    __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
-    __m512 rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147182f), x);
-    rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(-1.90465421e-9f), rest);
-    __m512 sum = _mm512_set1_ps(1.0f / 720);
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 120));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 24));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 6));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.5f));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f));
-    return _mm512_scalef_ps(sum, n);
-}
-
+#if defined(__AVX512F__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+#include "avx512.h"
+#elif defined(__AVX2__) && defined(__FMA__)
+#include "avx2.h"
+#elif defined(__aarch64__)
+#include "neon.h"
+#else
+#error "no vectors for this processor"
 #endif
+
+/* e^x = 2^n * e^rest: returns 2^n * (e^rest - 1), and 2^n in `power`. Taylor's polynomial of degree 7; the rest is at
+ * most ln 2 / 2, the error 5e-9 relative. NaN stays NaN: least and most return their second operand if one is NaN. */
+INLINE floats exp_parts(floats x, floats *power)
+{
+    x = most(fill(-87.0f), least(fill(87.0f), x));
+    const floats n = nearest(x * fill(1.44269504f));
+    floats rest = fnma_of(n, fill(0.693147182f), x);
+    rest = fnma_of(n, fill(-1.90465421e-9f), rest);
+    floats sum = fill(1.0f / 5040);
+    sum = fma_of(sum, rest, fill(1.0f / 720));
+    sum = fma_of(sum, rest, fill(1.0f / 120));
+    sum = fma_of(sum, rest, fill(1.0f / 24));
+    sum = fma_of(sum, rest, fill(1.0f / 6));
+    sum = fma_of(sum, rest, fill(0.5f));
+    sum = fma_of(sum, rest, fill(1.0f));
+    *power = power_of_two(n);
+    return sum * rest * *power;
+}
+
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cells.h"
-#include "vectors.h"
+#include "old_vectors.h"
 
 enum { ROWS = 6, VECTORS = 4, WIDE = LANES * VECTORS };
 

@@ -4,7 +4,12 @@
 
 #include <immintrin.h>
 
-enum { LANES = 8, ROWS = 3, OFFSET = 0 }; /* of a register; of a tile of sums; added to a quantised input */
+enum { LANES = 8, ROWS = 3 }; /* of a register; of a tile of sums */
+#ifdef __AVXVNNI__
+enum { OFFSET = 128 };
+#else
+enum { OFFSET = 0 };
+#endif
 #define HAS_BF16 0
 
 typedef __m256 floats;
@@ -48,14 +53,22 @@ INLINE void store_bytes(uint8_t *to, floats x)
 {
     const __m256i whole = _mm256_cvtps_epi32(x);
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
-    _mm_storel_epi64((__m128i *)to, _mm_packs_epi16(words, words));
+    const __m128i bytes = _mm_packs_epi16(words, words);
+    _mm_storel_epi64((__m128i *)to, _mm_xor_si128(bytes, _mm_set1_epi8((char)OFFSET))); /* adds an OFFSET of 128 */
 }
 
+#ifdef __AVXVNNI__
+INLINE ints add_byte_products(ints sum, ints inputs, ints weights)
+{
+    return _mm256_dpbusd_avx_epi32(sum, inputs, weights);
+}
+#else
 /* The products of |inputs| and weights with the inputs' signs: two of them, at most 2 * 127^2, fit into 16 bits. */
-INLINE void add_byte_products(ints *sum, ints inputs, ints weights)
+INLINE ints add_byte_products(ints sum, ints inputs, ints weights)
 {
     const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(inputs), _mm256_sign_epi8(weights, inputs));
-    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
+#endif
 
 #endif

@@ -1,11 +1,10 @@
-/* Sixteen floats at a time on processors with AVX-512, VNNI and bf16. vectors.h says what each function does. */
+/* Sixteen floats at a time on processors with AVX-512 and VNNI, some of which have bf16. vectors.h says what each function does. */
 #ifndef GEN_AVX512_H
 #define GEN_AVX512_H
 
 #include <immintrin.h>
 
 enum { LANES = 16, ROWS = 6, OFFSET = 128 }; /* of a register; of a tile of sums; added to a quantised input */
-#define HAS_BF16 1
 
 typedef __m512 floats;
 typedef __m512i ints;
@@ -38,11 +37,14 @@ INLINE void store_bytes(uint8_t *to, floats x)
 }
 
 /* Assembler, since gcc 12 moves half the sums of _mm512_dpbusd_epi32 through the stack. */
-INLINE void add_byte_products(ints *sum, ints inputs, ints weights)
+INLINE ints add_byte_products(ints sum, ints inputs, ints weights)
 {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(inputs), "v"(weights));
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights));
+    return sum;
 }
 
+#ifdef __AVX512BF16__
+#define HAS_BF16 1
 INLINE floats load_bf16(const bf16 *from)
 {
     return (floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16);
@@ -54,5 +56,9 @@ INLINE floats add_pair_products(floats sum, ints inputs, ints weights)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)inputs, (__m512bh)weights);
 }
+
+#else
+#define HAS_BF16 0
+#endif
 
 #endif

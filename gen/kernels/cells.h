@@ -1,7 +1,7 @@
-/* The codes of the cells, as in cells.py. */
+/* The cells: the code of each is the number of its gates, as in cells.py. */
 #ifndef GEN_CELLS_H
 #define GEN_CELLS_H
 
-enum { RNN = 0, LSTM = 1, GRU = 2 };
+enum { RNN = 1, GRU = 3, LSTM = 4 };
 
 #endif

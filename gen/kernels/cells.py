@@ -6,9 +6,8 @@ from typing import NamedTuple
 class CompiledCell(NamedTuple):
     """The sizes of a cell in the kernels."""
 
-    code: int  # as in cells.h
-    num_gates: int  # G
+    num_gates: int  # G, by which the C files know the cell (cells.h)
     num_sums: int  # sums of a unit: a GRU's candidate keeps its two products apart, since r stands between them
 
 
-COMPILED_CELLS = {"rnn": CompiledCell(0, 1, 1), "lstm": CompiledCell(1, 4, 4), "gru": CompiledCell(2, 3, 4)}
+COMPILED_CELLS = {"rnn": CompiledCell(1, 1), "lstm": CompiledCell(4, 4), "gru": CompiledCell(3, 4)}

@@ -23,7 +23,17 @@ from gen.errors import SettingError
 from gen.files import cache_root, write_atomically
 
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.[ch]")))
-FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC", "-shared")
+FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=off",
+    "-fopenmp",
+    "-fPIC",
+    "-shared",
+)
 SECONDS_TO_BUILD = 120
 SWITCH = "GEN_KERNELS"  # set to "off", nothing is built or loaded
 

@@ -1,13 +1,9 @@
 /* Reads weights and does nothing else: the limit of a step's speed. */
-#if defined(__AVX512F__)
-
-#include <immintrin.h>
 #include <omp.h>
-#include <stddef.h>
 
-#define UNROLL _Pragma("GCC unroll 8")
+#include "vectors.h"
 
-enum { LANES = 16, VECTORS = 8, CHUNK = 1 << 10, AHEAD = 2048 };
+enum { VECTORS = 8, CHUNK = 1 << 10, AHEAD = 2048 };
 
 /* Reads (threads, size / threads) floats `passes` times: each thread its own part, alternately from the front and from
  * the back, as a step does. Returns the sum, so that the compiler leaves out no read. */
@@ -18,19 +14,18 @@ float gen_step_read(const float *from, size_t size, int passes, int threads)
     {
         const size_t part = size / omp_get_num_threads();
         const float *own = from + part * omp_get_thread_num();
-        __m512 sum[VECTORS] = {_mm512_setzero_ps()};
+        floats sum[VECTORS] = {fill(0.0f)};
         for (int pass = 0; pass < passes; pass++)
             for (size_t done = 0; done + CHUNK <= part; done += CHUNK) {
                 const float *at = own + (pass % 2 ? part - done - CHUNK : done);
                 for (size_t n = 0; n < CHUNK; n += VECTORS * LANES)
                     UNROLL for (size_t v = 0; v < VECTORS; v++) {
-                        _mm_prefetch((const char *)(at + n + v * LANES) + AHEAD, _MM_HINT_T0);
-                        sum[v] = _mm512_add_ps(sum[v], _mm512_loadu_ps(at + n + v * LANES));
+                        __builtin_prefetch(at + n + v * LANES + AHEAD / sizeof(float));
+                        sum[v] = sum[v] + load(at + n + v * LANES);
                     }
             }
         for (size_t v = 0; v < VECTORS; v++)
-            total += _mm512_reduce_add_ps(sum[v]);
+            total += sum_of(sum[v]);
     }
     return total;
 }
-#endif

@@ -5,11 +5,8 @@
  *
  * Shapes: B rows, V logits; all arrays are contiguous, C order.
  */
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
-
 #include <math.h>
 #include <omp.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "stepper.h"
@@ -240,6 +237,8 @@ static int draw(const Draw *d, size_t row, int64_t index, double *room)
 
 /* ---- called from Python ---- */
 
+const int64_t gen_draw_sizes[] = {sizeof(Filters), sizeof(Draw)};
+
 /* Draws a token of every row; returns the status of the first row that cannot be drawn from, else 0. */
 int gen_draw_run(const Draw *d)
 {
@@ -273,7 +272,7 @@ int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads
     {
         const size_t n = omp_get_thread_num(), all = omp_get_num_threads();
         while (!is_over) {
-            step_in_team(s);
+            step_in_team(s, n, all);
             for (size_t row = d->B * n / all; row < d->B * (n + 1) / all; row++) {
                 const int wrong = draw(d, row, index, d->room + n * 3 * d->filters->V);
                 if (wrong) {
@@ -293,4 +292,3 @@ int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads
     d->status = status;
     return index;
 }
-#endif

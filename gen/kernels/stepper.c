@@ -8,83 +8,32 @@
  * starts from the same number and adds its products in the order of k in every tile: the result of a row has the same
  * bits whatever the number of rows, its index among them, and the number of threads.
  *
- * A block is 3 or 4 vectors of 16 sums: an LSTM's gates i, f, g, o or a GRU's r, z, n of the same 16 units, 64 units of
- * a plain RNN, or 48 or 64 logits. So the thread that has a block's sums has all that its units need. A tile has four
+ * A block is 3 or 4 vectors of LANES sums: an LSTM's gates i, f, g, o or a GRU's r, z, n of the same LANES units, four
+ * times as many units of a plain RNN, or three or four times as many logits. So the thread that has a block's sums has all that its units need. A tile has four
  * slots for the vectors. A GRU's candidate takes two of them, since r is applied to the recurrent sums alone: slot 2
  * for those of the input, slot 3 for the recurrent ones.
  *
  * Shapes: L layers, B rows, H units padded with zeros to whole blocks, V logits, W vectors of a block. All arrays are
  * contiguous, in C order.
  */
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
-
-#include <immintrin.h>
 #include <omp.h>
-#include <stddef.h>
-#include <string.h>
 
 #include "cells.h"
 #include "stepper.h"
+#include "vectors.h"
 
-enum { LANES = 16, SLOTS = 4, ROWS = 6, FEW_ROWS = 3, GROUP = 4 };
-enum { AHEAD = 2048 };              /* bytes that a stream is prefetched */
-enum { ROWS_ALONE = 4 };             /* with this many rows or more a thread takes them through all weights alone */
-enum { MIN_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
-static const float MOST = 127.0f;   /* the greatest quantised number; inputs are bytes: quantised + OFFSET */
-enum { OFFSET = 128 };
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
+enum { SLOTS = 4, FEW_ROWS = ROWS / 2, GROUP = 4 };
+enum { AHEAD = 2048, LINE = 64 }; /* bytes that a stream is prefetched; of a cache line */
+enum { ROWS_ALONE = 4 };      /* with this many rows or more a thread takes them through all weights alone */
+enum { MIN_WORK = 1 << 16 }; /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
+static const float MOST = 127.0f; /* the greatest quantised number */
 
 INLINE size_t units_of(const Model *m) { return m->cell == RNN ? SLOTS * LANES : LANES; } /* of a block */
 
-/* ---- vectors ---- */
-
-/* e^x = 2^n * e^rest: returns 2^n * (e^rest - 1), and 2^n in `power`. Taylor's polynomial of degree 7; the rest is at
- * most ln 2 / 2, the error 5e-9 relative. NaN stays NaN: min and max return their second operand if one is NaN. */
-INLINE __m512 exp_parts(__m512 x, __m512 *power)
+/* Stores x, between -1 and 1, as bytes: the nearest whole numbers to MOST * x. */
+INLINE void quantise(uint8_t *to, floats x)
 {
-    x = _mm512_max_ps(_mm512_set1_ps(-87.0f), _mm512_min_ps(_mm512_set1_ps(87.0f), x));
-    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
-    __m512 rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147182f), x);
-    rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(-1.90465421e-9f), rest);
-    __m512 sum = _mm512_set1_ps(1.0f / 5040);
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 720));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 120));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 24));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f / 6));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(0.5f));
-    sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(1.0f));
-    *power = _mm512_scalef_ps(_mm512_set1_ps(1.0f), n);
-    return _mm512_mul_ps(_mm512_mul_ps(sum, rest), *power);
-}
-
-INLINE __m512 sigmoid(__m512 x)
-{
-    const __m512 one = _mm512_set1_ps(1.0f);
-    __m512 power;
-    const __m512 most = exp_parts(_mm512_sub_ps(_mm512_setzero_ps(), x), &power);
-    return _mm512_div_ps(one, _mm512_add_ps(one, _mm512_add_ps(most, power)));
-}
-
-/* (e^2x - 1) / (e^2x + 1), precise also where x is near 0. */
-INLINE __m512 tanh_ps(__m512 x)
-{
-    const __m512 one = _mm512_set1_ps(1.0f), limit = _mm512_set1_ps(20.0f);
-    __m512 power;
-    x = _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), _mm512_min_ps(limit, x));
-    const __m512 most = exp_parts(_mm512_add_ps(x, x), &power);
-    const __m512 less = _mm512_add_ps(most, _mm512_sub_ps(power, one));
-    return _mm512_div_ps(less, _mm512_add_ps(less, _mm512_set1_ps(2.0f)));
-}
-
-/* x between -1 and 1 as bytes: the nearest whole numbers to MOST * x, plus OFFSET. */
-INLINE void quantise(uint8_t *to, __m512 x)
-{
-    const __m512 limit = _mm512_set1_ps(MOST);
-    x = _mm512_min_ps(limit, _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), limit), _mm512_mul_ps(x, limit)));
-    const __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(OFFSET));
-    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(whole));
+    store_bytes(to, least(fill(MOST), most(fill(-MOST), x * fill(MOST))));
 }
 
 /* ---- products ---- */
@@ -92,43 +41,42 @@ INLINE void quantise(uint8_t *to, __m512 x)
 /* The slot for the sums of a block's vector v; `last` is that of the last vector. */
 INLINE int slot_of(int v, int W, int last) { return v == W - 1 ? last : v; }
 
+/* Prefetches a column of W vectors, one instruction for each cache line. */
+INLINE void prefetch(const void *column, const int W)
+{
+    UNROLL for (size_t at = 0; at < W * sizeof(floats); at += LINE)
+        __builtin_prefetch((const char *)column + AHEAD + at);
+}
+
 /* Adds a product to the sums of a tile: `blocks` blocks, beginning with `block`, and `rows` rows of H floats, beginning
- * at x. sums: (blocks, rows, 4, 16). */
+ * at x. sums: (blocks, rows, 4, LANES). */
 INLINE void multiply_fp32(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
                           const int W, const int blocks, const int rows)
 {
     const size_t size = H * W * LANES;
     const float *weights = (const float *)product->weights + block * size, *x = inputs;
-    __m512 sum[2][ROWS][SLOTS];
+    floats sum[2][ROWS][SLOTS];
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++)
-                sum[b][r][v] = _mm512_loadu_ps(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES);
+                sum[b][r][v] = load(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES);
     for (size_t k = 0; k < H; k++)
         UNROLL for (int b = 0; b < blocks; b++) {
             const float *column = weights + b * size + k * W * LANES;
-            __m512 weight[SLOTS];
-            UNROLL for (int v = 0; v < W; v++) {
-                _mm_prefetch((const char *)(column + v * LANES) + AHEAD, _MM_HINT_T0);
-                weight[v] = _mm512_loadu_ps(column + v * LANES);
-            }
+            prefetch(column, W);
+            floats weight[SLOTS];
+            UNROLL for (int v = 0; v < W; v++)
+                weight[v] = load(column + v * LANES);
             UNROLL for (int r = 0; r < rows; r++) {
-                const __m512 input = _mm512_set1_ps(x[r * H + k]);
+                const floats input = fill(x[r * H + k]);
                 UNROLL for (int v = 0; v < W; v++)
-                    sum[b][r][v] = _mm512_fmadd_ps(input, weight[v], sum[b][r][v]);
+                    sum[b][r][v] = fma_of(input, weight[v], sum[b][r][v]);
             }
         }
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++)
-                _mm512_storeu_ps(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES, sum[b][r][v]);
-}
-
-/* Adds four products of bytes to each sum. Assembler, since gcc 12 moves half the sums of _mm512_dpbusd_epi32 through
- * the stack. */
-INLINE void add_products(__m512i *sum, __m512i inputs, __m512i weights)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(inputs), "v"(weights));
+                store(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES, sum[b][r][v]);
 }
 
 /* The same with rows of H bytes. The sums of integers are exact; only their product with the scale is rounded. */
@@ -138,39 +86,41 @@ INLINE void multiply_int8(const Product *product, size_t H, size_t block, const 
     const size_t size = H * W * LANES;
     const int8_t *weights = (const int8_t *)product->weights + block * size;
     const uint8_t *x = inputs;
-    __m512i sum[2][ROWS][SLOTS];
+    ints sum[2][ROWS][SLOTS];
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++)
-                sum[b][r][v] = _mm512_loadu_si512(product->starts + ((block + b) * W + v) * LANES);
+                sum[b][r][v] = load_ints(product->starts + ((block + b) * W + v) * LANES);
     for (size_t k = 0; k < H; k += GROUP)
         UNROLL for (int b = 0; b < blocks; b++) {
             const int8_t *column = weights + b * size + k * W * LANES;
-            __m512i weight[SLOTS];
-            UNROLL for (int v = 0; v < W; v++) {
-                _mm_prefetch((const char *)column + v * LANES * GROUP + AHEAD, _MM_HINT_T0);
-                weight[v] = _mm512_loadu_si512(column + v * LANES * GROUP);
-            }
+            prefetch(column, W);
+            ints weight[SLOTS];
+            UNROLL for (int v = 0; v < W; v++)
+                weight[v] = load_ints(column + v * LANES * GROUP);
             UNROLL for (int r = 0; r < rows; r++) {
                 int32_t four;
                 memcpy(&four, x + r * H + k, sizeof four);
-                const __m512i input = _mm512_set1_epi32(four);
+                const ints input = fill_int(four);
                 UNROLL for (int v = 0; v < W; v++)
-                    add_products(&sum[b][r][v], input, weight[v]);
+                    sum[b][r][v] = add_byte_products(sum[b][r][v], input, weight[v]);
             }
         }
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++) {
                 float *at = sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES;
-                const __m512 scale = _mm512_loadu_ps(product->scales + ((block + b) * W + v) * LANES);
-                _mm512_storeu_ps(at, _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[b][r][v]), scale, _mm512_loadu_ps(at)));
+                const floats scale = load(product->scales + ((block + b) * W + v) * LANES);
+                store(at, fma_of(floats_of(sum[b][r][v]), scale, load(at)));
             }
 }
 
 /* Calls a kernel with the shape of its tile as constants, so that its sums stay in registers. */
 #define TILE(kernel, W, blocks, rows)                                                                                 \
-    case (W) * 100 + (blocks) * 10 + (rows): kernel(product, H, block, inputs, sums, last, W, blocks, rows); break;
+    case (W) * 100 + (blocks) * 10 + (rows):                                                                          \
+        if ((blocks) * (rows) <= ROWS)                                                                                \
+            kernel(product, H, block, inputs, sums, last, W, blocks, rows);                                           \
+        break;
 #define TILES(kernel, W)                                                                                              \
     TILE(kernel, W, 1, 1) TILE(kernel, W, 1, 2) TILE(kernel, W, 1, 3) TILE(kernel, W, 1, 4) TILE(kernel, W, 1, 5)     \
     TILE(kernel, W, 1, 6) TILE(kernel, W, 2, 1) TILE(kernel, W, 2, 2) TILE(kernel, W, 2, 3)
@@ -205,10 +155,10 @@ INLINE void begin(const Step *s, size_t layer, size_t row, size_t block, float *
     memcpy(sums, m->layers[layer].bias + block * SLOTS * LANES, SLOTS * LANES * sizeof *sums);
     for (size_t at = 0; layer == 0 && at < W * LANES; at += LANES) {
         const size_t from = block * W * LANES + at;
-        __m512 input = _mm512_loadu_ps(m->table + s->tokens[row] * width + from);
+        floats input = load(m->table + s->tokens[row] * width + from);
         if (s->condition)
-            input = _mm512_add_ps(input, _mm512_loadu_ps(s->condition + row * width + from));
-        _mm512_storeu_ps(sums + at, _mm512_add_ps(_mm512_loadu_ps(sums + at), input));
+            input = input + load(s->condition + row * width + from);
+        store(sums + at, load(sums + at) + input);
     }
 }
 
@@ -219,21 +169,20 @@ INLINE void finish(const Step *s, size_t layer, size_t row, size_t block, const 
     const size_t from = (layer * s->B + row) * m->H + block * units_of(m);
     for (size_t n = 0; n < units_of(m); n += LANES) {
         const size_t at = from + n;
-        __m512 h = _mm512_loadu_ps(sums + n);
+        floats h = load(sums + n);
         if (m->cell == RNN) {
-            h = tanh_ps(h);
+            h = tanh_of(h);
         } else if (m->cell == LSTM) {
-            const __m512 f = sigmoid(_mm512_loadu_ps(sums + LANES)), g = tanh_ps(_mm512_loadu_ps(sums + 2 * LANES));
-            const __m512 c = _mm512_fmadd_ps(sigmoid(h), g, _mm512_mul_ps(f, _mm512_loadu_ps(s->c + at)));
-            _mm512_storeu_ps(s->next_c + at, c);
-            h = _mm512_mul_ps(sigmoid(_mm512_loadu_ps(sums + 3 * LANES)), tanh_ps(c));
+            const floats f = sigmoid_of(load(sums + LANES)), g = tanh_of(load(sums + 2 * LANES));
+            const floats c = fma_of(sigmoid_of(h), g, f * load(s->c + at));
+            store(s->next_c + at, c);
+            h = sigmoid_of(load(sums + 3 * LANES)) * tanh_of(c);
         } else {
-            const __m512 r = sigmoid(h), z = sigmoid(_mm512_loadu_ps(sums + LANES));
-            const __m512 part = _mm512_mul_ps(r, _mm512_loadu_ps(sums + 3 * LANES));
-            const __m512 candidate = tanh_ps(_mm512_add_ps(_mm512_loadu_ps(sums + 2 * LANES), part));
-            h = _mm512_fmadd_ps(z, _mm512_sub_ps(_mm512_loadu_ps(s->h + at), candidate), candidate);
+            const floats r = sigmoid_of(h), z = sigmoid_of(load(sums + LANES));
+            const floats candidate = tanh_of(fma_of(r, load(sums + 3 * LANES), load(sums + 2 * LANES)));
+            h = fma_of(z, load(s->h + at) - candidate, candidate);
         }
-        _mm512_storeu_ps(s->next_h + at, h);
+        store(s->next_h + at, h);
         if (m->is_int8)
             quantise(s->bytes + m->L * s->B * m->H + at, h);
     }
@@ -292,10 +241,14 @@ static void prepare(const Step *s, size_t first, size_t stop)
     const Model *m = s->model;
     for (size_t layer = 0; layer < (size_t)m->L; layer++)
         for (size_t at = (layer * s->B + first) * m->H; at < (layer * s->B + stop) * m->H; at += LANES)
-            quantise(s->bytes + at, _mm512_loadu_ps(s->h + at));
+            quantise(s->bytes + at, load(s->h + at));
 }
 
 /* ---- called from outside ---- */
+
+int gen_lanes(void) { return LANES; }
+int gen_byte_offset(void) { return OFFSET; }
+const int64_t gen_step_sizes[] = {sizeof(Product), sizeof(Layer), sizeof(Model), sizeof(Step)};
 
 int step_threads(const Step *s, int threads)
 {
@@ -303,10 +256,10 @@ int step_threads(const Step *s, int threads)
     return useful < 1 ? 1 : useful < threads ? (int)useful : threads;
 }
 
-void step_in_team(const Step *s)
+void step_in_team(const Step *s, size_t n, size_t all)
 {
     const Model *m = s->model;
-    const size_t n = omp_get_thread_num(), all = omp_get_num_threads(), width = m->output.W * LANES, B = s->B;
+    const size_t width = m->output.W * LANES, B = s->B;
     const int is_alone = B >= all * ROWS_ALONE; /* each thread takes its own rows through all layers */
     const size_t begin_row = B * n / all, end_row = B * (n + 1) / all;
     if (m->is_int8)
@@ -334,11 +287,10 @@ int gen_step_run(const Step *s, int threads)
             return 1;
     const int team = step_threads(s, threads);
     if (team == 1) {
-        step_in_team(s);
+        step_in_team(s, 0, 1);
         return 0;
     }
 #pragma omp parallel num_threads(team)
-    step_in_team(s);
+    step_in_team(s, omp_get_thread_num(), omp_get_num_threads());
     return 0;
 }
-#endif

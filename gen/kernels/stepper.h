@@ -3,29 +3,30 @@
 #ifndef GEN_STEPPER_H
 #define GEN_STEPPER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* A product with H inputs. */
 typedef struct {
     int64_t is_int8, W;
-    const void *weights;   /* fp32: (blocks, H, W, 16); int8: (blocks, H / 4, W, 16, 4) */
-    const float *scales;   /* int8: (blocks, W, 16), the value of 1 in an output's integer sum */
-    const int32_t *starts; /* int8: (blocks, W, 16), -OFFSET times the sum of an output's weights */
+    const void *weights;   /* fp32: (blocks, H, W, LANES); int8: (blocks, H / 4, W, LANES, 4) */
+    const float *scales;   /* int8: (blocks, W, LANES), the value of 1 in an output's integer sum */
+    const int32_t *starts; /* int8: (blocks, W, LANES), -OFFSET times the sum of an output's weights */
 } Product;
 
 typedef struct {
     Product input;     /* not used in layer 0: the table contains it */
     Product recurrent;
-    const float *bias; /* (blocks, 4, 16) */
+    const float *bias; /* (blocks, 4, LANES) */
 } Layer;
 
 typedef struct {
     int64_t cell, is_int8, L, H, V;
     int64_t work;        /* multiply-adds of a row */
-    const float *table;  /* (V, blocks, W, 16) layer 0's input product of every token */
+    const float *table;  /* (V, blocks, W, LANES) layer 0's input product of every token */
     const Layer *layers; /* (L,) */
     Product output;
-    const float *bias;   /* (blocks, 4, 16) of the output */
+    const float *bias;   /* (blocks, 4, LANES) of the output */
 } Model;
 
 /* One token of every row. */
@@ -35,7 +36,7 @@ typedef struct {
     int64_t is_flipped;     /* whether blocks are read from the last to the first; it changes with every token */
     const int64_t *tokens;  /* (B,) */
     const float *h, *c;     /* (L, B, H); c: LSTM only */
-    const float *condition; /* (B, blocks, W, 16) added to the table's row; NULL for none */
+    const float *condition; /* (B, blocks, W, LANES) added to the table's row; NULL for none */
     float *next_h, *next_c;
     float *logits;          /* (B, V) */
     uint8_t *bytes;         /* int8: (2, L, B, H) working memory for h and next_h, quantised */
@@ -46,7 +47,7 @@ int step_threads(const Step *s, int threads);
 
 /* Advances all rows by a token; all threads of a parallel region call it. A thread may return before the others. When
  * thread n of `all` returns, rows B * n / all to B * (n + 1) / all are done, and the thread may draw their tokens. */
-void step_in_team(const Step *s);
+void step_in_team(const Step *s, size_t n, size_t all);
 
 /* The same from outside a parallel region. Returns 1, without doing anything, if a token is not in the vocabulary. */
 int gen_step_run(const Step *s, int threads);

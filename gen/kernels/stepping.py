@@ -20,10 +20,8 @@ from torch.nn import functional
 from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import built, library
 
-LANES = 16  # floats of a vector, as in stepper.c, as are the numbers below
-SLOTS = 4  # vectors of sums in a block
+SLOTS = 4  # vectors of sums in a block, as in stepper.c, as are the numbers below
 MAX_QUANTISED = 127.0  # the greatest quantised number
-OFFSET = 128  # added to a quantised input, so that it is a byte
 GROUP = 4  # bytes that one instruction multiplies and adds
 HUGE_PAGE = 1 << 21  # bytes
 READ_CHUNK = 1 << 10  # floats, as in reading.c
@@ -74,7 +72,7 @@ class Step(ctypes.Structure):
 
 
 def has_step_kernel() -> bool:
-    """Tells whether `StepKernel` can be made on this machine: kernels are compiled, and the processor has VNNI."""
+    """Tells whether `StepKernel` can be made on this machine: kernels are compiled."""
     return hasattr(library(), "gen_step_run")
 
 
@@ -110,18 +108,20 @@ class StepKernel:
     ) -> None:
         # PYFUNCTYPE keeps the interpreter's lock: to release it and take it again costs too much for so short a call.
         self._advance = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)(("gen_step_run", built()))
-        code, self._num_gates, self._num_sums = COMPILED_CELLS[cell]
-        self._units = SLOTS // self._num_sums * LANES  # of a block
+        assert _sizes_agree()
+        self._lanes = int(built().gen_lanes())  # floats of a vector on this processor
+        self._num_gates, self._num_sums = COMPILED_CELLS[cell]
+        self._units = SLOTS // self._num_sums * self._lanes  # of a block
         self.is_int8, self.num_layers, self.vocab_size = is_int8, len(layers), len(table)
         self.hidden_size = -(-output.shape[1] // self._units) * self._units  # padded to whole blocks
         self._kept: list[Tensor] = []  # the tensors that the structures point to
         packed = [self._layer(layer, is_first=n == 0) for n, layer in enumerate(layers)]
-        width = min((4, 3), key=lambda w: -(-len(output) // (w * LANES)) * w)  # the width that pads less
-        logits = _blocks(bias, 1, width * LANES)
+        width = min((4, 3), key=lambda w: -(-len(output) // (w * self._lanes)) * w)  # the width that pads less
+        logits = _blocks(bias, 1, width * self._lanes)
         matrices = [layers[0].w_hh, *(weights for layer in layers[1:] for weights in layer[:2]), output]
         self.work = sum(weights.numel() for weights in matrices)  # multiply-adds of a row
         self.model = _Model(
-            cell=code,
+            cell=self._num_gates,
             is_int8=is_int8,
             L=len(layers),
             H=self.hidden_size,
@@ -129,8 +129,8 @@ class StepKernel:
             work=self.work,
             table=self._at(self.arranged(table)),
             layers=(_Layer * len(layers))(*packed),
-            output=self._product(output, 1, width * LANES),
-            bias=self._at(functional.pad(logits, (0, SLOTS * LANES - logits.shape[1]))),
+            output=self._product(output, 1, width * self._lanes),
+            bias=self._at(functional.pad(logits, (0, SLOTS * self._lanes - logits.shape[1]))),
         )
         self._step = Step(model=ctypes.pointer(self.model))
         self._at_step = ctypes.addressof(self._step)
@@ -189,20 +189,26 @@ class StepKernel:
     def _product(self, weights: Tensor, num_gates: int, units: int) -> _Product:
         """Lays out (G*H, H) weights."""
         rows = _blocks(functional.pad(weights, (0, self.hidden_size - weights.shape[1])), num_gates, units)
-        num_blocks, height, num_inputs = rows.shape  # (blocks, W*16, H)
+        num_blocks, height, num_inputs = rows.shape  # (blocks, W*lanes, H)
         if not self.is_int8:
-            return _Product(0, height // LANES, self._at(rows.transpose(1, 2)))
-        scales = rows.abs().amax(2) / MAX_QUANTISED  # (blocks, W*16)
+            return _Product(0, height // self._lanes, self._at(rows.transpose(1, 2)))
+        scales = rows.abs().amax(2) / MAX_QUANTISED  # (blocks, W*lanes)
         whole = (rows / scales.where(scales > 0, 1)[..., None]).round()
-        starts = (-OFFSET * whole.sum(2)).to(torch.int32)
+        starts = (-built().gen_byte_offset() * whole.sum(2)).to(torch.int32)
         groups = whole.to(torch.int8).view(num_blocks, height, num_inputs // GROUP, GROUP).transpose(1, 2)
-        return _Product(1, height // LANES, self._at(groups), self._at(scales / MAX_QUANTISED), self._at(starts))
+        return _Product(1, height // self._lanes, self._at(groups), self._at(scales / MAX_QUANTISED), self._at(starts))
 
     def _at(self, tensor: Tensor) -> int:
         """Keeps a copy of a tensor and returns its address."""
         kept = _aligned(tensor.shape, tensor.dtype).copy_(tensor)
         self._kept.append(kept)
         return kept.data_ptr()
+
+
+def _sizes_agree() -> bool:
+    """Tells whether the structures here have the sizes of those of stepper.h."""
+    mirrored = [ctypes.sizeof(structure) for structure in (_Product, _Layer, _Model, Step)]
+    return list((ctypes.c_int64 * len(mirrored)).in_dll(built(), "gen_step_sizes")) == mirrored
 
 
 def _blocks(rows: Tensor, num_gates: int, units: int) -> Tensor:

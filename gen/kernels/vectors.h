@@ -2,7 +2,7 @@
  *
  * Each processor's header defines
  *   LANES, ROWS, OFFSET, HAS_BF16
- *   floats, ints            LANES floats, or LANES 32-bit integers; the compilers' operators + - * / work on them
+ *   floats, ints            LANES floats, on which the operators + - * / work; LANES 32-bit integers, or as many bytes
  *   load, store, fill       floats from and to memory, and one float in every lane
  *   fma_of, fnma_of         sum + a * b and sum - a * b, rounded once
  *   least, most             of two; the second one if an operand is NaN
@@ -13,7 +13,8 @@
  *   load_ints, fill_int     LANES integers (or 4 * LANES bytes, or 2 * LANES bf16) from memory; one in every lane
  *   floats_of               integers as floats
  *   store_bytes             x, from -127 to 127, as LANES bytes: the nearest whole numbers plus OFFSET
- *   add_byte_products       adds to each lane's sum the products of its four bytes: inputs by store_bytes, weights signed
+ *   add_byte_products       adds to each lane's sum the products of its four bytes: inputs by store_bytes, weights signed;
+ *                           the inputs' OFFSET counts, -127 to 127 are exact
  * and where HAS_BF16
  *   load_bf16, store_bf16   LANES bf16 from and to memory
  *   add_pair_products       adds to each lane's sum the products of its two bf16
@@ -30,7 +31,7 @@ typedef uint16_t bf16;
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
 
-#if defined(__AVX512F__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
 #include "avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__)
 #include "avx2.h"
@@ -40,9 +41,10 @@ typedef uint16_t bf16;
 #error "no vectors for this processor"
 #endif
 
-/* e^x = 2^n * e^rest: returns 2^n * (e^rest - 1), and 2^n in `power`. Taylor's polynomial of degree 7; the rest is at
- * most ln 2 / 2, the error 5e-9 relative. NaN stays NaN: least and most return their second operand if one is NaN. */
-INLINE floats exp_parts(floats x, floats *power)
+/* e^x = 2^n * e^rest, with a rest of at most ln 2 / 2: returns e^rest - 1, and 2^n in `power`. Taylor's polynomial of
+ * degree 7, error 5e-9 relative. x is clamped to -87 and 87; NaN stays NaN, since least and most return their second
+ * operand if one is NaN. */
+INLINE floats exp_rest(floats x, floats *power)
 {
     x = most(fill(-87.0f), least(fill(87.0f), x));
     const floats n = nearest(x * fill(1.44269504f));
@@ -56,7 +58,26 @@ INLINE floats exp_parts(floats x, floats *power)
     sum = fma_of(sum, rest, fill(0.5f));
     sum = fma_of(sum, rest, fill(1.0f));
     *power = power_of_two(n);
-    return sum * rest * *power;
+    return sum * rest;
+}
+
+INLINE floats exp_of(floats x)
+{
+    floats power;
+    const floats rest = exp_rest(x, &power);
+    return fma_of(rest, power, power);
+}
+
+INLINE floats sigmoid_of(floats x) { return fill(1.0f) / (fill(1.0f) + exp_of(-x)); }
+
+/* (e^2x - 1) / (e^2x + 1), precise also where x is near 0. */
+INLINE floats tanh_of(floats x)
+{
+    floats power;
+    x = most(fill(-20.0f), least(fill(20.0f), x));
+    const floats rest = exp_rest(x + x, &power);
+    const floats less = fma_of(rest, power, power - fill(1.0f));
+    return less / (less + fill(2.0f));
 }
 
 #endif

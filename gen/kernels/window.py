@@ -87,7 +87,7 @@ def _forward(
     memory_step = ctypes.c_size_t(num_rows * hidden_size if keeps_cells else 0)
     built().gen_window_forward(
         _threads(num_rows),
-        COMPILED_CELLS[cell].code,
+        COMPILED_CELLS[cell].num_gates,
         *sizes,
         *_at(x, hs, memory),
         memory_step,
@@ -119,7 +119,7 @@ def _backward(
     sizes = [size(n) for n in (length, num_rows, hidden_size)]
     db = torch.zeros(threads, COMPILED_CELLS[cell].num_sums, hidden_size)
     pointers = _at(hs, memory, gates, dy, packed, dh, dc, dsums, dsums_h, db)
-    built().gen_window_backward(threads, COMPILED_CELLS[cell].code, *sizes, *pointers)
+    built().gen_window_backward(threads, COMPILED_CELLS[cell].num_gates, *sizes, *pointers)
     return dh[:, :hidden_size].contiguous(), dc, dsums, dsums_h, db.sum(0)
 
 
@@ -131,7 +131,7 @@ def _packed(cell: str, width: int, hidden_size: int, weights: list[Tensor]) -> t
     bias = torch.zeros(num_blocks * WIDE)
     sizes = ctypes.c_size_t(width), ctypes.c_size_t(hidden_size)
     built().gen_window_pack_forward(
-        torch.get_num_threads(), COMPILED_CELLS[cell].code, *sizes, *_at(*weights, packed, bias)
+        torch.get_num_threads(), COMPILED_CELLS[cell].num_gates, *sizes, *_at(*weights, packed, bias)
     )
     return packed, bias
 

@@ -20,5 +20,6 @@ and a test that compares the two:
         replaces      one step and one draw a token, in `gen.generation.generate`
         test          tests/kernels/test_stepping.py
 
+pool.py runs pieces of work on threads that all of them share (pool.c).
 cells.py lists the cells that the kernels know; a cell without an entry runs on torch.
 """

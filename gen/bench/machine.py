@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gen.corpus.workers import num_cpus
-from gen.kernels.library import library
+from gen.kernels.library import kernels, serving
 from gen.runs.header import versions
 
 try:
@@ -20,10 +20,11 @@ else:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Returns processor, cores, torch's threads, device and versions as JSON data."""
+    """Returns processor, cores, torch's threads, device, kernels and versions as JSON data."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     cpu = {"cpu": _cpu_name(), "cores": num_cpus(), "threads": torch.get_num_threads()}
-    return cpu | {"device": device.type, "device_name": name, "has_kernels": library() is not None} | versions()
+    served = {"variant": kernels().variant, "kernels": serving()}
+    return cpu | {"device": device.type, "device_name": name} | served | versions()
 
 
 def peak_bytes() -> int | None:

@@ -147,15 +147,15 @@ def table(report: "Report") -> str:
 
 
 def headings(report: "Report") -> list[str]:
-    """Returns the sizes of the model, and the machine."""
+    """Returns the sizes of the model, the machine, and the kernels that serve."""
     model, machine = report.model, report.machine
     sizes = f"{model['cell']} {model['num_layers']} x {model['hidden_size']}, embedding {model['embedding_size']}"
     name = "" if report.run is None else f"{report.run}: "
     on_device = "" if machine["device"] == "cpu" else f", {machine['device_name']}"
-    kernels = "compiled kernels" if machine["has_kernels"] else "no compiled kernels"
     return [
         f"{name}{sizes}, {model['vocab_size']:,} symbols, {model['parameters']:,} parameters",
-        f"{machine['cpu']}, {counted(machine['cores'], 'cores')}{on_device}, torch {machine['torch']}, {kernels}",
+        f"{machine['cpu']}, {counted(machine['cores'], 'cores')}{on_device}, torch {machine['torch']}",
+        f"kernels: {machine['kernels']}",
     ]
 
 

@@ -167,10 +167,12 @@ def _paths(output: Output, *, count: int, length: int | None) -> list[Path]:
 
 
 def _loaded(name: str, *, count: int) -> "Run":
+    from gen.kernels.library import library
     from gen.models.device import limit_threads
     from gen.runs.run import load
 
     limit_threads(count)
+    library()  # compiled now, if need be, and not in the time that --stats shows
     return load(name)
 
 

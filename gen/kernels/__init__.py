@@ -1,8 +1,9 @@
 """Kernels in C for what torch does slowly on a CPU. Without them everything runs on torch and numpy, only slower.
 
-Begin with library.py: it compiles the C files at first use and keeps the library in the cache. GEN_KERNELS=off switches
-the kernels off. Each kernel has a Python file that calls it, other code that computes the same where it is not built,
-and a test that compares the two:
+Begin with library.py: it chooses the variant for this processor (variants.py), which a wheel carries or a compiler
+builds at first use (compiling.py). GEN_KERNELS=avx2, or another variant's name, holds the kernels to that one, and
+GEN_KERNELS=off switches them off. Each kernel has a Python file that calls it, other code that computes the same where
+it is not built, and a test that compares the two:
 
     window.py         a recurrent layer over a window of tokens in bf16, forward and backward (window.c, packing.c)
         replaces      torch's fused modules, in `gen.models.recurrent.RecurrentLM`

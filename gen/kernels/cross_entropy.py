@@ -10,7 +10,7 @@ from gen.kernels.library import built, library
 
 def can_take_logits(dtype: torch.dtype) -> bool:
     """Tells whether `cross_entropy_` takes logits of this type on this machine."""
-    return dtype == torch.bfloat16 and library() is not None
+    return dtype == torch.bfloat16 and hasattr(library(), "gen_cross_entropy")
 
 
 def cross_entropy_(logits: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

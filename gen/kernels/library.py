@@ -1,93 +1,156 @@
-"""The library of compiled kernels: built from the C files of this folder at first use, cached, loaded by ctypes.
+"""The library of compiled kernels: carried by a wheel, or compiled at first use and cached; loaded by ctypes.
 
-It needs a C compiler (`cc`, or the one that $CC names) and a processor with AVX-512 for bf16. Elsewhere, and on
-Windows, `library()` is None and everything runs on torch's own kernels: slower, with the same results up to rounding.
-The library is compiled for this very processor, so its name in the cache contains a hash of sources, compiler and
-processor. It shares torch's OpenMP and so its threads: two pools would compete for the same cores.
+It has variants, one for each set of instructions (variants.py), and the best that this processor can run serves. A
+wheel that was built where there is a C compiler carries them. Elsewhere `cc`, or the compiler that $CC names, builds
+one at first use. Its name in the cache is a hash of sources, flags and compiler, so machines may share a cache. Where
+nothing can be built, `library()` is None and everything runs on torch's own operations: slower, with the same results
+up to rounding. A failure is noted in the cache, and the compiler is not tried again for an hour.
 """
 
 import ctypes
 import hashlib
 import os
-import platform
-import shlex
-import shutil
-import subprocess
-import sys
+import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-
-import torch
+from typing import NamedTuple
 
 from gen.errors import SettingError
 from gen.files import cache_root, write_atomically
+from gen.kernels import compiling
+from gen.kernels.compiling import Compiler, CompilerError, compile_kernels, compiler_name, find_compiler
+from gen.kernels.variants import VARIANTS, Variant, machine, usable_variants
 
-SOURCES = tuple(sorted(Path(__file__).parent.glob("*.[ch]")))
-FLAGS = (
-    "-std=gnu11",
-    "-O3",
-    "-march=native",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-ffp-contract=off",
-    "-fopenmp",
-    "-fPIC",
-    "-shared",
-)
-SECONDS_TO_BUILD = 120
-SWITCH = "GEN_KERNELS"  # set to "off", nothing is built or loaded
+SWITCH = "GEN_KERNELS"  # the name of a variant holds the kernels to it; with "off" none is built or loaded
+OFF = "off"
+CARRIED = compiling.FOLDER / "compiled"  # in a wheel
+SECONDS_TO_REMEMBER = 3600.0  # a failure
 
 
-@cache
+class Kernels(NamedTuple):
+    """The library that serves in this process, and why no other does."""
+
+    library: ctypes.CDLL | None
+    variant: str | None
+    compiler: Compiler | None  # None for a library that a wheel carries
+    reasons: tuple[str, ...]  # why no better variant serves, or none
+
+
+class _UnavailableError(Exception):
+    """A variant cannot be had here."""
+
+
 def library() -> ctypes.CDLL | None:
-    """Returns the kernels; None without a compiler, on another processor, or if they are switched off."""
-    compiler = _compiler() if sys.platform != "win32" else None  # its OpenMP there would be a second one
-    if compiler is None or os.environ.get(SWITCH) == "off" or not torch.cpu._is_avx512_bf16_supported():
-        return None
-    path = cache_root() / "kernels" / f"{_key(compiler)}.so"
-    try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, lambda target: _build(compiler, target))
-        return ctypes.CDLL(str(path))
-    except (OSError, SettingError, subprocess.SubprocessError):
-        return None
+    """Returns the kernels, compiled now if need be; None where there are none.
+
+    Raises SettingError if GEN_KERNELS names a variant that does not exist, or that this processor cannot run.
+    """
+    return kernels().library
 
 
 def built() -> ctypes.CDLL:
     """Returns the kernels where `library()` is known not to be None."""
-    kernels = library()
-    assert kernels is not None
-    return kernels
+    found = library()
+    assert found is not None
+    return found
 
 
-def _compiler() -> tuple[str, ...] | None:
-    """Returns the command of the C compiler, or None if there is none."""
-    command = shlex.split(os.environ.get("CC", "cc"))
-    return tuple(command) if command and shutil.which(command[0]) else None
+def has_bf16() -> bool:
+    """Tells whether this processor multiplies bf16, and GEN_KERNELS holds to no variant without it.
+
+    Raises SettingError as `library` does.
+    """
+    return any(variant.has_bf16 for variant in _wanted())
 
 
-def _build(compiler: tuple[str, ...], target: Path) -> None:
-    sources = [str(source) for source in SOURCES if source.suffix == ".c"]
-    command = [*compiler, *FLAGS, "-o", str(target), *sources, "-lm"]
-    subprocess.run(command, check=True, capture_output=True, timeout=SECONDS_TO_BUILD)  # noqa: S603
+def serving() -> str:
+    """Returns what serves and why, such as "avx2, compiled at first use with cc 12.2.0". Errors as in `library`."""
+    found = kernels()
+    why = "; ".join(found.reasons)
+    if found.variant is None:
+        return f"torch's operations, since {why}"
+    origin = "carried by the installed package"
+    if found.compiler is not None:
+        origin = f"compiled at first use with {found.compiler.version()}"
+    return f"{found.variant}, {origin}" + (f" ({why})" if why else "")
 
 
-def _key(compiler: tuple[str, ...]) -> str:
-    described = [
-        *compiler,
-        *FLAGS,
-        platform.machine(),
-        _processor(),
-        *(source.read_text(encoding="utf-8") for source in SOURCES),
-    ]
+@cache
+def kernels() -> Kernels:
+    """Returns the kernels that serve here, compiled now if need be. Errors as in `library`."""
+    wanted, reasons = _wanted(), []
+    if os.environ.get(SWITCH) == OFF:
+        return Kernels(None, None, None, (f"{SWITCH} is {OFF}",))
+    for variant in wanted:
+        try:
+            found, compiler = _loaded(variant)
+        except _UnavailableError as err:
+            reasons.append(str(err))
+        else:
+            return Kernels(found, variant.name, compiler, tuple(reasons))
+    if not wanted:
+        reasons.append(f"there are no kernels for this processor ({machine()})")
+    return Kernels(None, None, None, tuple(dict.fromkeys(reasons)))
+
+
+def _wanted() -> tuple[Variant, ...]:
+    """Returns the variants that may serve, the best first."""
+    usable, name = usable_variants(), os.environ.get(SWITCH, "")
+    if name in ("", OFF):
+        return usable
+    choices = f"choose one of {', '.join([*(variant.name for variant in usable), OFF])}, or leave it unset"
+    if name not in {variant.name for variant in VARIANTS}:
+        raise SettingError(f"{SWITCH}: unknown ({name})", hint=choices)
+    held = tuple(variant for variant in usable if variant.name == name)
+    if not held:
+        raise SettingError(f"{SWITCH}: not for this processor ({name})", hint=choices)
+    return held
+
+
+def _loaded(variant: Variant) -> tuple[ctypes.CDLL, Compiler | None]:
+    """Returns the library of a variant, and the compiler that built it here."""
+    with suppress(OSError):  # it is not carried, or was built for another system
+        return ctypes.CDLL(str(CARRIED / f"{variant.name}.so")), None
+    compiler = find_compiler()
+    if compiler is None:
+        raise _UnavailableError(f"no C compiler was found ({compiler_name()})")
+    path = cache_root() / "kernels" / f"{variant.name}-{_key(compiler, variant)}.so"
+    with suppress(OSError):  # it is not there yet, or is damaged
+        return ctypes.CDLL(str(path)), compiler
+    record = path.with_suffix(".failed")
+    if reason := _recorded(record):
+        raise _UnavailableError(reason)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda target: compile_kernels(compiler, variant, target))
+    except CompilerError as err:
+        raise _failure(record, f"the compiler failed: {err}") from err
+    except (OSError, SettingError) as err:
+        raise _UnavailableError(f"the cache cannot be written ({path.parent})") from err
+    try:
+        return ctypes.CDLL(str(path)), compiler
+    except OSError as err:
+        raise _failure(record, f"what the compiler made cannot be loaded: {err}") from err
+
+
+def _key(compiler: Compiler, variant: Variant) -> str:
+    sources = (source.read_text(encoding="utf-8") for source in compiling.SOURCES)
+    described = [compiler.identity(), *compiling.FLAGS, *variant.flags, *variant.optional, *sources]
     return hashlib.sha256("\0".join(described).encode()).hexdigest()[:32]
 
 
-def _processor() -> str:
-    """Returns the name and the features of this processor, as the system lists them."""
+def _failure(record: Path, reason: str) -> _UnavailableError:
+    """Notes a failure for later processes, and returns it."""
+    with suppress(SettingError):
+        write_atomically(record, lambda target: target.write_text(reason, encoding="utf-8"))
+    return _UnavailableError(reason)
+
+
+def _recorded(record: Path) -> str | None:
+    """Returns the reason of a failure that is not long ago; None if there is none."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        is_recent = 0 <= time.time() - record.stat().st_mtime < SECONDS_TO_REMEMBER
+        return record.read_text(encoding="utf-8") if is_recent else None
     except OSError:
-        return platform.processor()
-    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
+        return None

@@ -18,7 +18,7 @@ def can_run_window(cell: str, x: Tensor, hidden_size: int) -> bool:
     """Tells whether `run_window` takes a layer: its cell and sizes, on this CPU, under autocast to bf16."""
     is_wanted = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
     has_size = hidden_size % LANES == 0 and x.shape[-1] % 2 == 0
-    return is_wanted and has_size and cell in COMPILED_CELLS and library() is not None
+    return is_wanted and has_size and cell in COMPILED_CELLS and hasattr(library(), "gen_window_forward")
 
 
 def run_window(

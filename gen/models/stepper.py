@@ -17,6 +17,7 @@ from torch.nn import functional
 from gen.errors import SettingError
 from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray
+from gen.kernels.library import serving
 from gen.kernels.stepping import Layer, StepKernel, has_step_kernel
 from gen.kernels.writing import KernelWriter
 from gen.models.cells import layer_weights
@@ -127,9 +128,7 @@ class PackedStepper:
             self._kernel = StepKernel(cell, table, layers, *_output(model), is_int8=precision == "int8")
             self._model = self._kernel
         elif precision == "int8":
-            needs = "they need a C compiler, and a CPU with AVX-512 of bf16 and int8 (VNNI)"
-            hint = needs if cell in COMPILED_CELLS else f"there are none of the cell {cell}"
-            raise SettingError("--precision: needs the compiled kernels (int8)", hint=hint)
+            raise SettingError("--precision: needs the compiled kernels (int8)", hint=_why_no_kernel(cell, self.device))
         else:
             self._model = PackedModel(cell, table, weights, *_output(model))
         start = model.initial_state(torch.arange(model.config.num_labels + 1, device=self.device))
@@ -186,6 +185,12 @@ class SteppedModel(nn.Module):
             step, state = self.stepper.step(column, state)
             logits.append(step)
         return torch.stack(logits).transpose(0, 1), state
+
+
+def _why_no_kernel(cell: str, device: torch.device) -> str:
+    if device.type != "cpu":
+        return "--device cpu has them"
+    return f"here they are {serving()}" if cell in COMPILED_CELLS else f"there are none of the cell {cell}"
 
 
 def _output(model: RecurrentLM) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from torch import nn
 
 from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings, from_json, to_json
 from gen.errors import SettingError
+from gen.kernels.library import has_bf16
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
 # Speeds of an LSTM of 512 units and 67 symbols, from which the number of epochs is estimated.
@@ -189,7 +190,7 @@ def _precision(device: torch.device) -> tuple[Precision, str]:
 
 def _trains_in_bf16() -> bool:
     """Returns whether this CPU has bf16 instructions and torch an LSTM for them: tried, since some builds lack it."""
-    if not torch.cpu._is_avx512_bf16_supported():
+    if not has_bf16():
         return False
     layer = nn.LSTM(8, 8)
     try:

@@ -20,7 +20,8 @@ def test_json_is_one_object_with_every_figure_and_the_machine(gen: Gen) -> None:
     assert (code, len(out.splitlines())) == (0, 1)
     report = json.loads(out)
     assert list(report) == ["run", "machine", "model", "rounds", "seconds", "training", "sampling", "memory"]
-    assert {"cpu", "cores", "threads", "device", "has_kernels", "gen", "torch", "python"} <= report["machine"].keys()
+    names = {"cpu", "cores", "threads", "device", "variant", "kernels", "gen", "torch", "python"}
+    assert names <= report["machine"].keys()
     sizes = [report["model"][name] for name in ("cell", "num_layers", "hidden_size", "embedding_size", "vocab_size")]
     assert sizes == ["gru", 2, 8, 4, 11]
     assert report["model"]["parameters"] * 4 == report["memory"]["parameter_bytes"]
@@ -48,7 +49,8 @@ def test_training_and_sampling_name_what_they_were_compared_with(gen: Gen) -> No
 def test_the_table_is_on_stdout_and_progress_on_stderr(gen: Gen) -> None:
     code, out, err = gen("bench", *QUICK, *SMALL)
     assert code == 0
-    assert [word in out for word in ("trainer, tokens/s", "generate, tokens/s", "nn.LSTM", "memory")] == [True] * 4
+    words = ("trainer, tokens/s", "generate, tokens/s", "nn.LSTM", "memory", "kernels: ")
+    assert [word in out for word in words] == [True] * 5
     count = 1 + 3 * (3 + 2 * (5 + (4 if has_step_kernel() else 0)))  # rounds, contenders, numbers of rows
     assert err.splitlines()[0] == f"{count} measurements of 0.001 s, about 0:00"
     precisions = ["fp32", "int8"] if has_step_kernel() else ["fp32"]

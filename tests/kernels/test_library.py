@@ -19,7 +19,7 @@ from gen.kernels.variants import usable_variants, variants_of
 USABLE = [variant.name for variant in usable_variants()]
 needs_compiler = pytest.mark.skipif(not USABLE or find_compiler() is None, reason="no C compiler, or no kernels for it")
 TINY = ("--steps", "2", "--hidden", "16", "--layers", "1", "--embedding", "4", "--batch-size", "4", "--bptt", "16")
-SECONDS_TO_COMPILE = 4.0  # of `slow_compiler`, beside what it takes anyway
+SECONDS_TO_COMPILE = 4.0  # of the slow compiler, beside what it takes anyway
 
 
 @pytest.fixture(autouse=True)

@@ -110,6 +110,8 @@ class TrainingConfig:
     epochs: float | None = None
     minutes: float | None = None
     augment: bool = False  # whether segments are read in variations, such as other keys
+    measured_speed: float | None = None  # tokens a second, before the first step; None if no choice depended on it
+    follows_speed: bool = False  # each epoch chooses the dropout anew, by the readings that the time left allows
     patience: int = 10  # validations without a better one before the run stops; 0 for never
 
     def __post_init__(self) -> None:

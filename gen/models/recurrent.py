@@ -120,13 +120,13 @@ class RecurrentLM(nn.Module):
         x = self.embedding(tokens.t())  # (T, B, E)
         if self.config.num_labels or self.config.has_variations:
             x = x + state.condition
+        rate = 0.0 if draws is None else draws.rate
         finals = []
         for n, layer in enumerate(self.layers):
-            rate = self.config.dropout if n else min(self.config.dropout, MAX_EMBEDDING_DROPOUT)
-            x = locked_dropout(x, rate, draws)
+            x = locked_dropout(x, rate if n else min(rate, MAX_EMBEDDING_DROPOUT), draws)
             x, last = self._run(layer, x, tuple(m[n] for m in state.memory))
             finals.append(last)
-        x = locked_dropout(x, self.config.dropout, draws)
+        x = locked_dropout(x, rate, draws)
         if self.projection is not None:
             x = self.projection(x)
         memory = tuple(torch.stack(parts).float() for parts in zip(*finals, strict=True))
@@ -154,6 +154,7 @@ class Draws(NamedTuple):
     generator: torch.Generator
     batch_size: int  # the rows for which masks are drawn
     rows: slice  # the rows among them that are run
+    rate: float  # of the dropout at present: the share of units that are dropped before the output layer
 
 
 def locked_dropout(x: Tensor, rate: float, draws: Draws | None) -> Tensor:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 ALWAYS_WRITTEN = ("codec", "encoding", "labels", "valid_fraction", "seed")
 FILES = ("sources", "valid_file", "test_file")
 NOT_SHARED = (*FILES, "base")
+# Settings and figures that are younger than the first checkpoints: written only if they differ from these.
+TRAINING_LEFT_OUT: dict[str, Any] = {"measured_speed": None, "follows_speed": False}
+PLACE_LEFT_OUT: dict[str, Any] = {"dropout": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ class RunHeader:
             history = _known(History, history)
             parts["training"] = _known(TrainingConfig, _object(data, "training"))
         else:
-            parts["position"] = _complete(TrainingPosition, _object(data, "place"), "place")
+            parts["position"] = _complete(TrainingPosition, PLACE_LEFT_OUT | _object(data, "place"), "place")
         parts["history"] = _complete(History, history, "history")
         return from_json(cls, _known(cls, data) | parts, required=("marks_passed",) if kind == "training" else ())
 
@@ -148,8 +151,13 @@ class RunHeader:
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON data for the file."""
         data = asdict(self) | {"corpus": self.corpus.to_json(self.kind)}
+        data["training"] = _without(data["training"], TRAINING_LEFT_OUT)
         position, marks_passed, result = (data.pop(name) for name in ("position", "marks_passed", "result"))
-        at_end = {"result": result} if position is None else {"place": position, "marks_passed": marks_passed}
+        at_end = (
+            {"result": result}
+            if position is None
+            else {"place": _without(position, PLACE_LEFT_OUT), "marks_passed": marks_passed}
+        )
         return data | at_end
 
 
@@ -198,6 +206,11 @@ def _parsed(path: Path, kind: Kind, data: Any) -> RunHeader:
 def _known(kind: "type[DataclassInstance]", data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of an object that this version knows; a later version may have added others."""
     return {known.name: data[known.name] for known in fields(kind) if known.name in data}
+
+
+def _without(data: Mapping[str, Any], left_out: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns data without the fields that have these values."""
+    return {name: value for name, value in data.items() if left_out.get(name, ...) != value}
 
 
 def _complete(kind: type[Data], data: Mapping[str, Any], name: str) -> Data:

@@ -8,6 +8,7 @@ opens the same run in the others. What fails in one process fails in all, and is
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ from gen.runs.run import RUNS, Run, find_model_file, load
 from gen.runs.session import OpenRun, Session, StepReport
 from gen.training.distributed import Peers, join
 from gen.training.recipe import Choice, choose_recipe
+from gen.training.speed import measured_speed
 from gen.training.trainer import Trainer
 
 ALL_CHOSEN = TrainingSettings()  # by the recipe
@@ -205,7 +207,9 @@ def _new(start: _Start) -> OpenRun:
         if options.base is None or err.hint is not None:
             raise
         raise CorpusError(str(err), hint=f"--from {start.from_run}: it reads with the codec {options.codec}") from err
-    recipe = choose_recipe(summary(corpus), start.device, start.settings, base=source and source[1].model)
+    base, new_batches = source and source[1].model, partial(_batches, corpus)
+    measure = partial(measured_speed, new_batches=new_batches, device=start.device, num_processes=start.peers.size)
+    recipe = choose_recipe(summary(corpus), start.device, start.settings, measure=measure, base=base)
     _check_rows(recipe.training, num_processes=start.peers.size)
     model = RecurrentLM(recipe.model, torch.Generator().manual_seed(recipe.training.seed)).to(start.device)
     choices = [Choice("device", str(start.device), _threads(start.device)), *recipe.choices]
@@ -269,7 +273,11 @@ def _restored(
 
 
 def _trainer(start: _Start, corpus: PreparedCorpus, model: RecurrentLM, training: TrainingConfig) -> Trainer:
-    batches = Batches(
+    return Trainer(model, _batches(corpus, training), training, peers=start.peers)
+
+
+def _batches(corpus: PreparedCorpus, training: TrainingConfig) -> Batches:
+    return Batches(
         corpus.train,
         batch_size=training.batch_size,
         bptt=training.bptt,
@@ -278,7 +286,6 @@ def _trainer(start: _Start, corpus: PreparedCorpus, model: RecurrentLM, training
         vary=corpus.codec.variation(is_augmented=training.augment),
         vary_plainly=corpus.codec.variation(is_augmented=False),
     )
-    return Trainer(model, batches, training, peers=start.peers)
 
 
 def _recorded(start: _Start, header: RunHeader) -> Recorded:

@@ -193,7 +193,7 @@ class Session:
 
         marks, since_last = int(progress * NUM_VALIDATIONS), position.step - history.last_step
         is_time = since_last >= MIN_VALIDATION_STEPS and marks > self._marks_passed
-        is_due = step.remark is None and (progress >= 1 or is_time or since_last >= MAX_VALIDATION_STEPS)
+        is_due = not step.is_rolled_back and (progress >= 1 or is_time or since_last >= MAX_VALIDATION_STEPS)
         validation = self._validate(VALID_TOKENS) if is_due else None
         is_best = validation is not None and history.add(validation.nats, validation.bits_per_unit, position.step)
         if validation is not None and is_best:
@@ -223,7 +223,7 @@ class Session:
         is_regular = position.step % STEPS_BETWEEN_METRICS == 0
         if is_due or step.remark or is_regular:
             self._write_metrics(report)
-        if is_regular and step.remark is None and self._once(self._is_late):
+        if is_regular and not step.is_rolled_back and self._once(self._is_late):
             self._save_training()
         return report
 

@@ -7,30 +7,30 @@ choice and its reason.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings, from_json, to_json
+from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings, from_json
 from gen.errors import SettingError
 from gen.kernels.library import has_bf16
+from gen.models.recurrent import RecurrentLM
+from gen.training.dropout import choose_dropout
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
-# Speeds of an LSTM of 512 units and 67 symbols, from which the number of epochs is estimated.
-THREAD_TOKENS_PER_SECOND = 25_000
-GPU_TOKENS_PER_SECOND = 1_000_000
-LOSS_COST = 0.9  # multiply-adds of an LSTM that take as long as one of the output layer with its softmax; 7,146 symbols
+LIMITS = ("steps", "epochs", "minutes")
+USUAL_WIDTH, USUAL_WIDTH_GPU = 512, 1024  # of the layers
 MIN_BPTT = 8
 MAX_BPTT = 64
 MATRIX_SHARE = 10.0
 SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # decides the sizes of the weights
 AUGMENTED_EPOCHS = 3  # readings of a corpus from which on each is another variation
-MAX_DROPOUT_VARIED = 0.3  # where music is read in variations: less of it is read twice
 MAX_ROWS_CPU, MAX_ROWS_GPU = 32, 128
-SMALL_ALPHABET = 128  # symbols; music and Chinese have more
+
+Measure = Callable[[ModelConfig, TrainingConfig], float]  # returns the tokens a second of training
 
 
 class CorpusSummary(NamedTuple):
@@ -53,6 +53,18 @@ class Choice(NamedTuple):
     reason: str
 
 
+class Outlook(NamedTuple):
+    """The expectation of how much of its corpus a run will read."""
+
+    readings: float
+    speed: float | None  # tokens a second, measured; None where the time does not limit the run
+
+    def words(self) -> str:
+        """Returns the outlook in words."""
+        times = f"about {self.readings:.{0 if self.readings >= 10 else 1}f} readings of the corpus"
+        return times if self.speed is None else f"{round(self.speed, -2):,.0f} tokens/s measured: {times}"
+
+
 class Recipe(NamedTuple):
     """A model and how to train it."""
 
@@ -62,7 +74,12 @@ class Recipe(NamedTuple):
 
 
 def choose_recipe(
-    corpus: CorpusSummary, device: torch.device, settings: TrainingSettings, *, base: ModelConfig | None = None
+    corpus: CorpusSummary,
+    device: torch.device,
+    settings: TrainingSettings,
+    *,
+    measure: Measure,
+    base: ModelConfig | None = None,
 ) -> Recipe:
     """Returns a model and how to train it on a corpus.
 
@@ -70,6 +87,7 @@ def choose_recipe(
         corpus: what is trained on.
         device: where it is trained.
         settings: those that the user gave; they win over every choice.
+        measure: returns the tokens a second at which a model is trained; called where the time limits the run.
         base: the model of the run that this one starts from; its `SHAPE` is taken over where none is given.
 
     Raises:
@@ -78,85 +96,105 @@ def choose_recipe(
     by_user = settings.given()
     inherited = {} if base is None else {name: getattr(base, name) for name in SHAPE}
     given = inherited | by_user
-    training_names = {field.name for field in fields(TrainingConfig)}
-    model_names = {field.name for field in fields(ModelConfig)}
-    TrainingConfig(**{name: value for name, value in given.items() if name in training_names})
-    ModelConfig(corpus.vocab_size, **{name: value for name, value in given.items() if name in model_names})
-    limits = {name: given[name] for name in ("steps", "epochs", "minutes") if name in given}
-    training = TrainingConfig(**(limits or {"minutes": DEFAULT_MINUTES}))
+    _configs(corpus, given)
+    limits = {name: given[name] for name in LIMITS if name in given} or {"minutes": DEFAULT_MINUTES}
     chosen: dict[str, tuple[Any, str]] = {}
     chosen["cell"] = ("lstm", "the best quality for the time on every device")
-    chosen["hidden_size"] = _hidden_size(corpus, training, device)
     chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
     chosen["bptt"] = _bptt(corpus)
-    bptt = given.get("bptt", chosen["bptt"][0])
-    chosen["batch_size"] = _batch_size(corpus, bptt, device)
-    step_tokens = bptt * given.get("batch_size", chosen["batch_size"][0])
-    hidden_size = given.get("hidden_size", chosen["hidden_size"][0])
-    num_epochs = _expected_epochs(corpus, training, device, step_tokens, hidden_size)
-    chosen["augment"] = _augment(corpus, num_epochs)
-    is_augmented = given.get("augment", chosen["augment"][0])
-    chosen["dropout"] = _dropout(num_epochs, hidden_size, is_augmented=is_augmented)
-    chosen["matrix_share"] = (MATRIX_SHARE, "Muon's rate for the recurrent matrices, times lr")
+    chosen["batch_size"] = _batch_size(corpus, given.get("bptt", chosen["bptt"][0]), device)
+    chosen["matrix_share"] = (MATRIX_SHARE, "learning rate of the recurrent matrices (Muon), in units of the other")
     chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
-    values = {name: value for name, (value, _) in chosen.items()} | given
-    sizes = {"vocab_size": corpus.vocab_size, "num_labels": corpus.num_labels, "has_variations": values["augment"]}
-    model = from_json(ModelConfig, sizes | {n: v for n, v in values.items() if n in model_names})
-    training = from_json(TrainingConfig, to_json(training) | {n: v for n, v in values.items() if n in training_names})
+
+    def values() -> dict[str, Any]:
+        return limits | {name: value for name, (value, _) in chosen.items()} | given
+
+    _check_usable(corpus, _configs(corpus, values())[1], device)
+    chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
+    chosen["augment"] = _augment(corpus, outlook)
+    model, training = _configs(corpus, values())
+    rate = choose_dropout(outlook.readings)
+    chosen["dropout"] = (rate, outlook.words())
+    model, training = _configs(corpus, values())
+    follows_speed = training.minutes is not None and "dropout" not in given
+    training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
+    return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
+
+
+def _configs(corpus: CorpusSummary, values: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
+    """Returns the settings of a model and of its training with these values, and defaults for the others."""
+    has_variations = values.get("augment", False)
+    sizes = {"vocab_size": corpus.vocab_size, "num_labels": corpus.num_labels, "has_variations": has_variations}
+    model_names, training_names = ({field.name for field in fields(kind)} for kind in (ModelConfig, TrainingConfig))
+    model = from_json(ModelConfig, sizes | {name: value for name, value in values.items() if name in model_names})
+    return model, from_json(TrainingConfig, {n: value for n, value in values.items() if n in training_names})
+
+
+def _check_usable(corpus: CorpusSummary, training: TrainingConfig, device: torch.device) -> None:
+    """Raises SettingError if the corpus is too short, or an option does not go with the corpus or the device."""
     _check_length(corpus, training)
     if training.augment and not corpus.can_augment:
         raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
-    return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
 
 
-def _expected_epochs(
-    corpus: CorpusSummary, training: TrainingConfig, device: torch.device, step_tokens: int, hidden_size: int
-) -> float:
-    at_512 = THREAD_TOKENS_PER_SECOND * torch.get_num_threads() if device.type == "cpu" else GPU_TOKENS_PER_SECOND
-    rate = at_512 * _token_cost(512, 67) / _token_cost(hidden_size, corpus.vocab_size)
+def _width(
+    corpus: CorpusSummary, device: torch.device, values: Mapping[str, Any], measure: Measure
+) -> tuple[tuple[int, str], Outlook]:
+    """Returns the width of the layers with its reason, and the outlook of a run with it."""
+
+    def outlook(hidden_size: int) -> Outlook:
+        model, training = _configs(corpus, {**values, "hidden_size": hidden_size})
+        speed = measure(model, training) if training.minutes else None
+        return Outlook(_readings(corpus, training, speed), speed)
+
+    if "hidden_size" in values:
+        return (values["hidden_size"], ""), outlook(values["hidden_size"])
+    usual = USUAL_WIDTH if device.type == "cpu" else USUAL_WIDTH_GPU
+    at_usual = outlook(usual)
+    width, reason = _hidden_size(corpus, device, at_usual)
+    return (width, reason), at_usual if width == usual else outlook(width)
+
+
+def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | None) -> float:
+    """Returns how often a run will read its corpus, by the nearest of its limits."""
     expected = [math.inf if training.epochs is None else training.epochs]
     if training.minutes is not None:
-        expected.append(training.minutes * 60 * rate / corpus.num_tokens)
+        expected.append(training.minutes * 60 * (speed or 0.0) / corpus.num_tokens)
     if training.steps is not None:
-        expected.append(training.steps * step_tokens / corpus.num_tokens)
+        expected.append(training.steps * training.batch_size * training.bptt / corpus.num_tokens)
     return min(expected)
 
 
-def _token_cost(hidden_size: int, vocab_size: int) -> float:
-    """Returns the cost of a token, forward, in multiply-adds of an LSTM; the output layer is among them."""
-    return hidden_size * (4 * (hidden_size + 128) + LOSS_COST * vocab_size)
+def _hidden_size(corpus: CorpusSummary, device: torch.device, at_usual: Outlook) -> tuple[int, str]:
+    """Returns the width of the layers.
 
-
-def _hidden_size(corpus: CorpusSummary, training: TrainingConfig, device: torch.device) -> tuple[int, str]:
+    Args:
+        at_usual: the outlook of a run with the usual width.
+    """
     if corpus.num_tokens < 50_000:
         return 256, "a small corpus"
     if device.type != "cpu":
-        return 1024, "a GPU has room"
-    is_long = training.minutes is not None and training.minutes >= 8
-    if corpus.vocab_size > SMALL_ALPHABET:
-        return (512, "eight minutes or more") if is_long else (384, "more steps win where the alphabet is large")
-    if training.minutes is not None and training.minutes < 1:
-        return 384, "under a minute"
-    return (768, "eight minutes or more") if is_long else (512, "the best after a few minutes on two cores")
+        return USUAL_WIDTH_GPU, "a GPU has room"
+    num_tokens = at_usual.readings * corpus.num_tokens
+    if num_tokens < 3e6:
+        return 384, at_usual.words()
+    return (768 if num_tokens >= 24e6 else USUAL_WIDTH), at_usual.words()
 
 
-def _dropout(num_epochs: float, hidden_size: int, *, is_augmented: bool) -> tuple[float, str]:
-    most = MAX_DROPOUT_VARIED if is_augmented else 0.6 if hidden_size >= 768 else 0.5
-    for least, rate in ((10, most), (7, 0.3), (3, 0.1)):
-        if num_epochs >= least:
-            return rate, f"the corpus will be read about {num_epochs:.0f} times"
-    return 0.0, f"the corpus will be read only about {num_epochs:.1f} times"
+def _num_parameters(config: ModelConfig) -> int:
+    with torch.device("meta"):  # takes no memory
+        return RecurrentLM(config).num_parameters()
 
 
-def _augment(corpus: CorpusSummary, num_epochs: float) -> tuple[bool, str]:
+def _augment(corpus: CorpusSummary, outlook: Outlook) -> tuple[bool, str]:
     if not corpus.can_augment:
         return False, "a text is read as it is"
-    if num_epochs < AUGMENTED_EPOCHS:
-        return False, f"the corpus will be read only about {num_epochs:.1f} times"
-    return True, f"read about {num_epochs:.0f} times, three quarters varied but at the end"
+    if outlook.readings < AUGMENTED_EPOCHS:
+        return False, f"the corpus will be read only about {outlook.readings:.1f} times"
+    return True, f"read about {outlook.readings:.0f} times, three quarters varied but at the end"
 
 
 def _bptt(corpus: CorpusSummary) -> tuple[int, str]:
@@ -171,13 +209,13 @@ def _batch_size(corpus: CorpusSummary, bptt: int, device: torch.device) -> tuple
     most = MAX_ROWS_CPU if device.type == "cpu" else MAX_ROWS_GPU
     if rows >= most:
         return most, "more updates for the time" if device.type == "cpu" else "fills the matrix units"
-    return max(1, rows), "so that every row has two windows"
+    return max(1, rows), "two windows or more in every row"
 
 
 def _reset_rate(corpus: CorpusSummary, batch_size: int) -> tuple[float, str]:
     if corpus.num_documents >= batch_size:
         return 0.0, "documents start often enough"
-    return 0.05, "so that every beginning is safe"
+    return 0.05, "some windows start from nothing, so that any beginning goes on well"
 
 
 def _precision(device: torch.device) -> tuple[Precision, str]:

@@ -26,10 +26,12 @@ from gen.errors import TrainingError
 from gen.models.recurrent import Draws, RecurrentLM, State, detached
 from gen.training.allocation import keep_freed_memory
 from gen.training.distributed import ALONE, Peers
+from gen.training.dropout import choose_dropout
 from gen.training.optimizer import STATE_NAMES, optimizers
 
 SNAPSHOT_STEPS = 25
 MAX_ROLLBACKS = 10
+MIN_CHANGE = 0.05  # of dropout: less is not worth a remark
 PLAIN_FROM = 0.8  # share of a run; epochs that begin later are read without variations
 LOSS_MEMORY = 0.95  # weight of the past in the running mean that the divergence guard watches
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -43,7 +45,8 @@ class Step(NamedTuple):
     num_tokens: int
     learning_rate: float
     grad_norm: float  # before clipping
-    remark: str | None  # why the trainer rolled back, and to which step; None if it did not
+    remark: str | None  # why the trainer rolled back and to which step, or which setting has changed; else None
+    is_rolled_back: bool
 
 
 @dataclass(slots=True)
@@ -60,6 +63,7 @@ class TrainingPosition:
     running_nats: float | None = None  # running mean of the loss, for the divergence guard
     best_running_nats: float = math.inf
     is_plain: bool = False  # whether the epoch is read without variations
+    dropout: float | None = None  # since it was chosen anew; None for that of the model's config
 
 
 class Trainer:
@@ -137,6 +141,10 @@ class Trainer:
         """Returns the number of times that the corpus was read, with the part of the present epoch."""
         return self.position.epoch + self.position.window / self._batches.num_windows(self.position.epoch)
 
+    def dropout(self) -> float:
+        """Returns the present rate of dropout."""
+        return self.model.config.dropout if self.position.dropout is None else self.position.dropout
+
     def state_dict(self) -> tuple[dict[str, Tensor], TrainingPosition]:
         """Returns copies of all tensors, and the position: with the same batches and config, the whole state."""
         tensors = self._tensors()
@@ -176,9 +184,10 @@ class Trainer:
         loss_nats = loss.item()
         position.seconds += seconds
         remark = self._guard(loss_nats, grad_norm)
-        if remark is None:
-            self._move_on(batch.num_targets)
-        return Step(self.position.step, loss_nats, batch.num_targets, rate, grad_norm, remark)
+        is_rolled_back = remark is not None
+        if not is_rolled_back:
+            remark = self._move_on(batch.num_targets)
+        return Step(self.position.step, loss_nats, batch.num_targets, rate, grad_norm, remark, is_rolled_back)
 
     def _lap(self) -> float:
         """Returns the seconds since the last call."""
@@ -196,7 +205,8 @@ class Trainer:
         for part in self._parts:
             self._generator.set_state(drawn)  # every part draws the masks of all rows, and uses those of its own
             rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
-            loss_sum, memory = self._loss(batch.rows(rows), part, Draws(self._generator, self.config.batch_size, rows))
+            draws = Draws(self._generator, self.config.batch_size, rows, self.dropout())
+            loss_sum, memory = self._loss(batch.rows(rows), part, draws)
             loss = loss_sum / max(1, batch.num_targets)
             torch.autograd.backward(self._scaler.scale(loss))  # the scale is 1 except in fp16
             losses.append(loss.detach())
@@ -272,8 +282,8 @@ class Trainer:
         rate = self.config.learning_rate * rate_scale
         return f"step {at}: the loss {what}; back to step {position.step} with a rate of {rate:.2g}"
 
-    def _move_on(self, num_tokens: int) -> None:
-        """Moves the position to the next window, of the next epoch if this one ends."""
+    def _move_on(self, num_tokens: int) -> str | None:
+        """Moves the position to the next window, of the next epoch if this one ends; returns a remark, or None."""
         position = self.position
         position.step += 1
         position.tokens += num_tokens
@@ -281,6 +291,20 @@ class Trainer:
         if position.window == self._batches.num_windows(position.epoch):
             position.epoch, position.window = position.epoch + 1, 0
             position.is_plain = self.progress() >= PLAIN_FROM
+            return self._follow_speed() if self.config.follows_speed else None
+        return None
+
+    def _follow_speed(self) -> str | None:
+        """Chooses the dropout anew if the corpus will be read more or less often than expected; returns a remark."""
+        progress = self.progress()
+        if self.config.minutes is None or not 0.0 < progress < 1.0:
+            return None
+        readings = self.epochs() / progress
+        rate = choose_dropout(readings)
+        if abs(rate - self.dropout()) < MIN_CHANGE:
+            return None
+        self.position.dropout = rate
+        return f"the corpus will be read about {readings:.1f} times in all; dropout is now {rate:g}"
 
     def _learning_rate(self) -> float:
         """Returns the rate of this step: linear warm-up, then half a cosine to zero (Loshchilov & Hutter 2017)."""

@@ -97,7 +97,9 @@ def test_same_seed_gives_the_same_weights_whatever_torch_drew_before() -> None:
 
 
 def test_dropout_is_one_mask_for_the_whole_window_and_keeps_the_mean() -> None:
-    dropped = locked_dropout(torch.ones(5, 64, 256), 0.25, Draws(torch.Generator().manual_seed(0), 64, slice(0, 64)))
+    dropped = locked_dropout(
+        torch.ones(5, 64, 256), 0.25, Draws(torch.Generator().manual_seed(0), 64, slice(0, 64), 0.25)
+    )
 
     assert bool((dropped == dropped[0]).all())
     assert sorted(set(dropped.flatten().tolist())) == pytest.approx([0.0, 4 / 3])
@@ -105,7 +107,7 @@ def test_dropout_is_one_mask_for_the_whole_window_and_keeps_the_mean() -> None:
 
 
 def test_a_row_gets_the_same_mask_whichever_rows_run_beside_it() -> None:
-    whole, part = (Draws(torch.Generator().manual_seed(0), 7, rows) for rows in (slice(0, 7), slice(3, 5)))
+    whole, part = (Draws(torch.Generator().manual_seed(0), 7, rows, 0.5) for rows in (slice(0, 7), slice(3, 5)))
 
     dropped = locked_dropout(torch.ones(5, 7, 64), 0.5, whole)
 

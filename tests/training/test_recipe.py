@@ -1,15 +1,33 @@
 """The recipe: given options win, sizes follow corpus and budget, and every choice is shown with its reason."""
 
+from typing import Any
+
 import pytest
 import torch
 
-from gen.config import TrainingSettings
+from gen.config import ModelConfig, TrainingConfig, TrainingSettings
 from gen.errors import SettingError
 from gen.models.device import choose_device
-from gen.training.recipe import DEFAULT_MINUTES, CorpusSummary, choose_recipe
+from gen.training import recipe as recipes
+from gen.training.recipe import DEFAULT_MINUTES, CorpusSummary, Recipe
 
 CPU = torch.device("cpu")
 TEXT = CorpusSummary(num_tokens=1_000_000, num_documents=1, typical_length=1_000_000, vocab_size=67, num_labels=0)
+
+
+def choose_recipe(
+    corpus: CorpusSummary, device: torch.device, settings: TrainingSettings, speed: float = 50_000.0
+) -> Recipe:
+    """Returns the recipe of a machine that trains so many tokens a second at 512 units, and more at fewer."""
+
+    def measure(model: ModelConfig, _training: TrainingConfig) -> float:
+        return speed * 512 / model.hidden_size
+
+    return recipes.choose_recipe(corpus, device, settings, measure=measure)
+
+
+def reasons(recipe: Recipe) -> dict[str, str]:
+    return {choice.name: choice.reason for choice in recipe.choices}
 
 
 def test_without_options_a_run_is_limited_by_minutes() -> None:
@@ -28,8 +46,7 @@ def test_what_is_given_wins_and_is_shown_as_given() -> None:
     assert (recipe.model.cell, recipe.model.hidden_size) == ("gru", 33)
     assert (recipe.training.bptt, recipe.training.batch_size, recipe.training.seed) == (17, 3, 9)
     assert (recipe.training.steps, recipe.training.minutes) == (5, None)
-    reasons = {choice.name: choice.reason for choice in recipe.choices}
-    assert {reasons[name] for name in ("cell", "hidden size", "bptt", "batch size", "steps")} == {"given"}
+    assert {reasons(recipe)[name] for name in ("cell", "hidden size", "bptt", "batch size", "steps")} == {"given"}
 
 
 def test_a_small_corpus_gets_a_small_model_with_dropout_and_few_rows() -> None:
@@ -49,12 +66,46 @@ def test_dropout_follows_how_often_the_steps_will_read_the_corpus() -> None:
     assert choose_recipe(TEXT, CPU, TrainingSettings(steps=5000, batch_size=4, bptt=8)).model.dropout == 0
 
 
-def test_a_large_alphabet_is_read_less_often_and_needs_less_dropout() -> None:
-    large = TEXT._replace(num_tokens=400_000, vocab_size=7146)
+def test_a_faster_machine_reads_the_corpus_more_often_and_gets_more_dropout_and_width() -> None:
+    slow, fast = (choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0), speed) for speed in (5_000.0, 500_000.0))
 
-    few = choose_recipe(large._replace(vocab_size=67), CPU, TrainingSettings(minutes=5.0)).model.dropout
+    assert slow.model.dropout < fast.model.dropout
+    assert slow.model.hidden_size < fast.model.hidden_size
 
-    assert choose_recipe(large, CPU, TrainingSettings(minutes=5.0)).model.dropout < few
+
+def test_the_measured_speed_is_shown_with_the_readings_and_recorded() -> None:
+    recipe = choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0, hidden_size=512), 29_480.0)
+
+    assert reasons(recipe)["dropout"] == "29,500 tokens/s measured: about 5.3 readings of the corpus"
+    assert recipe.training.measured_speed == 29_480.0
+
+
+@pytest.mark.parametrize("limits", [{"steps": 100}, {"epochs": 2.0}, {"steps": 100, "epochs": 2.0}])
+def test_nothing_is_measured_where_the_time_does_not_limit_the_run(limits: dict[str, Any]) -> None:
+    def measure(_model: ModelConfig, _training: TrainingConfig) -> float:
+        raise AssertionError("measured")
+
+    recipe = recipes.choose_recipe(TEXT, CPU, TrainingSettings(**limits), measure=measure)
+
+    assert (recipe.training.measured_speed, recipe.training.follows_speed) == (None, False)
+
+
+def test_the_speed_that_counts_is_that_of_the_chosen_width() -> None:
+    measured: list[int] = []
+
+    def measure(model: ModelConfig, _training: TrainingConfig) -> float:
+        measured.append(model.hidden_size)
+        return 2_000.0 + model.hidden_size
+
+    recipe = recipes.choose_recipe(TEXT, CPU, TrainingSettings(minutes=1.0), measure=measure)
+
+    assert recipe.model.hidden_size == measured[-1] != 512
+    assert recipe.training.measured_speed == 2_000.0 + recipe.model.hidden_size
+
+
+def test_dropout_follows_the_speed_unless_it_is_given() -> None:
+    assert choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0)).training.follows_speed
+    assert not choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0, dropout=0.1)).training.follows_speed
 
 
 def test_windows_are_no_longer_than_the_documents() -> None:

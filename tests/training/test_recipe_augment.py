@@ -1,5 +1,6 @@
 """When a recipe reads a corpus in variations."""
 
+import math
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ MUSIC = CorpusSummary(100_000, num_documents=100, typical_length=1000, vocab_siz
 
 
 def chosen(facts: CorpusSummary, **given: Any) -> Recipe:
-    return choose_recipe(facts, torch.device("cpu"), TrainingSettings(**given))
+    return choose_recipe(facts, torch.device("cpu"), TrainingSettings(**given), measure=lambda *_: math.nan)
 
 
 @pytest.mark.parametrize(("epochs", "is_on"), [(2, False), (3, True), (50, True)])
@@ -22,12 +23,6 @@ def test_a_corpus_that_is_read_three_times_is_read_in_variations(epochs: float, 
     assert recipe.training.augment is is_on
     assert recipe.model.has_variations is is_on
     assert [choice.value for choice in recipe.choices if choice.name == "augment"] == ["on" if is_on else "off"]
-
-
-def test_what_is_read_in_variations_needs_less_dropout() -> None:
-    as_it_is = chosen(MUSIC, epochs=50, augment=False).model.dropout
-    assert 0 < chosen(MUSIC, epochs=50).model.dropout < as_it_is
-    assert chosen(MUSIC, epochs=50, dropout=0.4).model.dropout == 0.4
 
 
 def test_what_is_given_wins() -> None:

@@ -17,7 +17,8 @@ from gen.data.stretches import Stretch, Stretches
 from gen.errors import TrainingError
 from gen.models.recurrent import RecurrentLM
 from gen.runs.checkpoint import read_checkpoint, write_checkpoint
-from gen.training.trainer import Step, Trainer, TrainingPosition
+from gen.training.dropout import choose_dropout
+from gen.training.trainer import MIN_CHANGE, Step, Trainer, TrainingPosition
 
 V = 12
 CONFIG = TrainingConfig(batch_size=4, bptt=8, learning_rate=0.01, warmup_steps=5, steps=60, patience=0)
@@ -209,3 +210,54 @@ def test_gradient_is_clipped_by_its_global_norm() -> None:
 
     assert step.grad_norm > 1e-2
     assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
+def timed_trainer(config: TrainingConfig, dropout: float = 0.0) -> Trainer:
+    """Returns a trainer on a machine that takes an eighth of a second for a step, so 480 of them a minute."""
+    looks = itertools.count()
+    given = new_trainer(replace(config, steps=None, minutes=1.0), dropout=dropout)
+    return Trainer(given.model, given._batches, given.config, clock=lambda: next(looks) / 8)
+
+
+FOLLOWING = replace(CONFIG, follows_speed=True)
+
+
+def test_dropout_follows_the_readings_that_the_time_allows() -> None:
+    trainer = timed_trainer(FOLLOWING)
+    steps = list(trainer.run())
+
+    remarks = [str(step.remark) for step in steps if step.remark]
+    assert remarks
+    assert remarks[-1].endswith(f"dropout is now {trainer.dropout():g}")
+    assert trainer.dropout() == pytest.approx(choose_dropout(trainer.epochs()), abs=MIN_CHANGE)
+    assert not any(step.is_rolled_back for step in steps)
+
+
+def test_a_dropout_that_suits_the_readings_stays() -> None:
+    straight = timed_trainer(CONFIG)
+    list(straight.run())
+    suited = choose_dropout(straight.epochs()) - MIN_CHANGE / 2
+
+    assert not any(step.remark for step in timed_trainer(FOLLOWING, dropout=suited).run())
+
+
+def test_a_given_dropout_stays() -> None:
+    trainer = timed_trainer(CONFIG)
+
+    assert not any(step.remark for step in trainer.run())
+    assert trainer.dropout() == 0.0
+
+
+@pytest.mark.parametrize("first", [10, 100, 300])
+def test_a_run_whose_dropout_has_changed_resumes_bit_for_bit(tmp_path: Path, first: int) -> None:
+    straight = timed_trainer(FOLLOWING)
+    all_losses = [step.loss_nats for step in straight.run()]
+    trainer = timed_trainer(FOLLOWING)
+    before = [step.loss_nats for step in some_steps(trainer, first)]
+
+    resumed = reloaded(trainer, tmp_path, timed_trainer(FOLLOWING))
+    after = [step.loss_nats for step in resumed.run()]
+
+    assert straight.position.dropout is not None
+    assert before + after == all_losses
+    assert resumed.dropout() == straight.dropout()

@@ -21,6 +21,6 @@ it is not built, and a test that compares the two:
         replaces      one step and one draw a token, in `gen.generation.generate`
         test          tests/kernels/test_stepping.py
 
-pool.py runs pieces of work on threads that all of them share (pool.c).
+pool.py runs pieces of work on threads that all of them share (pool.c; stages.c for pieces that need those before).
 cells.py lists the cells that the kernels know; a cell without an entry runs on torch.
 """

@@ -8,12 +8,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gen.config import SamplingConfig
 from gen.kernels.library import built, library
+from gen.kernels.pool import num_threads
 
 FloatArray = NDArray[np.float64]
 TokenArray = NDArray[np.int64]
@@ -88,7 +88,7 @@ class DrawKernel:
             top_k=min(vocab_size, config.top_k or vocab_size),
         )
         self.ban(banned)
-        self.num_threads = torch.get_num_threads()
+        self.num_threads = num_threads()
         self._kept = np.empty((self.num_threads, 3, vocab_size))
         self.arguments = _Draw(filters=ctypes.pointer(self._filters), room=self._kept.ctypes.data)
 

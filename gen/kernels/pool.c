@@ -14,9 +14,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-enum { MAX_THREADS = 63 };                    /* the caller is number 0 */
-enum { SPIN = 30000, GATHER = 20000 };        /* nanoseconds: before sleep, and of a gang for its members */
-enum { MAX_SKIPPED = 64 };                    /* gangs that do without the others after these did not come */
+enum { MAX_THREADS = 63 }; /* the caller is number 0 */
+enum { SPIN = 100000 };    /* nanoseconds before sleep: more than Python needs between two steps of sampling */
 static const uint64_t CLOSED = (uint64_t)1 << 63;
 
 typedef struct {
@@ -27,21 +26,20 @@ typedef struct {
 
 typedef struct {
     void (*piece)(void *context, int64_t index);
-    void (*member)(void *context, int n, int all); /* of a gang, else NULL */
     void *context;
     int64_t count, opened;
     uint64_t wanted; /* bits of the workers that may take part */
-    uint64_t members;
 } Job;
 
 static Thread threads_of_pool[MAX_THREADS];
 static Job job;
-static int num_workers, patience = 1;
-static atomic_int num_skipped; /* gangs that are still to do without the others */
-static atomic_int is_taken, num_arrived;
+static int num_workers;
+static atomic_int is_taken;
 static _Atomic int64_t next_piece, wanted_ns, computed_ns;
-static _Atomic uint64_t number, inside, started, phase, came; /* number: of the job; started: the last gang's */
-static _Thread_local int self, company = 1;                   /* of a gang's member */
+static _Atomic uint64_t number, inside, came; /* number: of the job */
+static _Thread_local int self;
+
+int pool_self(void) { return self; }
 
 /* ---- waiting ---- */
 
@@ -52,20 +50,10 @@ static int64_t now(clockid_t clock)
     return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-static void pause_briefly(void)
-{
-    for (int n = 0; n < 8; n++)
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#elif defined(__aarch64__)
-        __asm__ volatile("isb");
-#endif
-}
-
 /* Waits until *word is not `value`; whoever changes it calls `wake` for thread n. */
 static void wait_change(int n, _Atomic uint64_t *word, uint64_t value)
 {
-    for (const int64_t until = now(CLOCK_MONOTONIC) + SPIN; now(CLOCK_MONOTONIC) < until; pause_briefly())
+    for (const int64_t until = now(CLOCK_MONOTONIC) + SPIN; now(CLOCK_MONOTONIC) < until; pool_relax())
         if (atomic_load(word) != value)
             return;
     Thread *thread = threads_of_pool + n;
@@ -105,23 +93,6 @@ static void take_pieces(void)
     atomic_fetch_add(&wanted_ns, now(CLOCK_MONOTONIC) - job.opened);
 }
 
-static void be_member(int n, uint64_t members)
-{
-    self = n;
-    company = __builtin_popcountll(members) + 1;
-    job.member(job.context, __builtin_popcountll(members & (((uint64_t)1 << n) - 1)) + (n > 0), company);
-    company = 1;
-}
-
-static void work_in_gang(int n)
-{
-    const uint64_t gang = atomic_load(&number);
-    for (uint64_t last; (last = atomic_load(&started)) != gang;)
-        wait_change(n, &started, last);
-    if (job.members >> n & 1)
-        be_member(n, job.members);
-}
-
 /* Returns whether the thread has come inside, where the job does not change. */
 static int come_inside(int n)
 {
@@ -134,7 +105,7 @@ static int come_inside(int n)
 
 static void *work(void *argument)
 {
-    const int n = (int)(intptr_t)argument;
+    const int n = self = (int)(intptr_t)argument;
     for (uint64_t seen = 0;;) {
         wait_change(n, &number, seen);
         seen = atomic_load(&number);
@@ -143,10 +114,7 @@ static void *work(void *argument)
         seen = atomic_load(&number);
         if (job.wanted >> n & 1) {
             atomic_fetch_or(&came, (uint64_t)1 << n);
-            if (job.member)
-                work_in_gang(n);
-            else
-                take_pieces();
+            take_pieces();
         }
         atomic_fetch_and(&inside, ~((uint64_t)1 << n));
         wake(0);
@@ -163,7 +131,6 @@ static void begin_anew(void)
         threads_of_pool[n] = (Thread){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
     num_workers = 0;
     atomic_store(&inside, CLOSED);
-    atomic_store(&num_arrived, 0);
     atomic_store(&is_taken, 0);
 }
 
@@ -171,6 +138,19 @@ static void begin(void)
 {
     begin_anew();
     pthread_atfork(NULL, NULL, begin_anew);
+}
+
+static void start_workers(int wanted)
+{
+    sigset_t all, before; /* signals go to the threads that the program knows */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (pthread_t thread; num_workers < wanted; num_workers++) {
+        if (pthread_create(&thread, NULL, work, (void *)(intptr_t)(num_workers + 1)))
+            break;
+        pthread_detach(thread);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Takes the pool for the caller and starts what is missing. Returns the number of threads, 1 if it is taken. */
@@ -181,15 +161,8 @@ static int take_pool(int threads)
     if (threads <= 1 || atomic_exchange(&is_taken, 1))
         return 1;
     threads = threads < MAX_THREADS ? threads : MAX_THREADS;
-    sigset_t all, before; /* signals go to the threads that the program knows */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (pthread_t thread; num_workers < threads - 1; num_workers++) {
-        if (pthread_create(&thread, NULL, work, (void *)(intptr_t)(num_workers + 1)))
-            break;
-        pthread_detach(thread);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (num_workers < threads - 1)
+        start_workers(threads - 1);
     threads = threads < num_workers + 1 ? threads : num_workers + 1;
     if (threads == 1)
         atomic_store(&is_taken, 0);
@@ -203,8 +176,8 @@ static void open_pool(Job of, int threads)
     job.wanted = ((uint64_t)1 << threads) - 2;
     atomic_store(&next_piece, 0);
     atomic_store(&came, 0);
+    atomic_store(&inside, 0); /* before the number, or a worker that looks for it finds the pool still closed */
     atomic_fetch_add(&number, 1);
-    atomic_store(&inside, 0);
     wake_all(job.wanted);
 }
 
@@ -232,54 +205,6 @@ void gen_pool_run(void (*piece)(void *context, int64_t index), void *context, in
     const int missing = threads - 1 - __builtin_popcountll(atomic_load(&came));
     atomic_fetch_add(&wanted_ns, missing * (now(CLOCK_MONOTONIC) - job.opened));
     leave_pool();
-}
-
-/* Closes the pool when all wanted workers have come, or after GATHER. If some have not, the next gangs do without any
- * for a while, which grows each time: on a busy machine waiting would cost more than the others save. */
-static void gather(void)
-{
-    const int64_t until = now(CLOCK_MONOTONIC) + GATHER;
-    while ((atomic_load(&inside) & job.wanted) != job.wanted && now(CLOCK_MONOTONIC) < until)
-        pause_briefly();
-    job.members = atomic_fetch_or(&inside, CLOSED) & job.wanted;
-    patience = job.members == job.wanted ? 1 : patience < MAX_SKIPPED ? 2 * patience : MAX_SKIPPED;
-    num_skipped = job.members == job.wanted ? 0 : patience;
-    atomic_store(&started, atomic_load(&number));
-    wake_all(job.members);
-}
-
-int pool_gang(void (*member)(void *context, int n, int all), void *context, int threads)
-{
-    const int before = company; /* a member may call for a gang, in which it is alone */
-    threads = num_skipped > 0 ? 1 : take_pool(threads);
-    if (threads == 1) {
-        num_skipped -= num_skipped > 0;
-        company = 1;
-        member(context, 0, 1);
-        company = before;
-        return 1;
-    }
-    open_pool((Job){.member = member, .context = context}, threads);
-    gather();
-    const int all = __builtin_popcountll(job.members) + 1;
-    be_member(0, job.members);
-    leave_pool();
-    return all;
-}
-
-void pool_barrier(void)
-{
-    if (company == 1)
-        return;
-    const uint64_t now_is = atomic_load(&phase);
-    if (atomic_fetch_add(&num_arrived, 1) + 1 < company) {
-        wait_change(self, &phase, now_is);
-        return;
-    }
-    atomic_store(&num_arrived, 0);
-    atomic_fetch_add(&phase, 1);
-    wake(0);
-    wake_all(job.members);
 }
 
 void gen_pool_times(int64_t *wanted, int64_t *computed)

@@ -8,12 +8,18 @@
  * takes the next. Returns when all are done. Pieces may call it again: the inner call runs on its own thread alone. */
 void gen_pool_run(void (*piece)(void *context, int64_t index), void *context, int64_t count, int threads);
 
-/* Calls `member` with n = 0 to all - 1 at the same time, each on a thread of its own; n is 0 on the caller. Returns
- * `all`: at most `threads`, fewer if some do not come at once, 1 if another caller uses the pool. */
-int pool_gang(void (*member)(void *context, int n, int all), void *context, int threads);
+/* Returns the number of the thread: 0 outside the pool, else below `threads` of the call that it works for. */
+int pool_self(void);
 
-/* Waits until every member of the caller's gang has called it as often. */
-void pool_barrier(void);
+/* Tells the processor that the thread waits. */
+static inline void pool_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
 
 /* Nanoseconds that threads had pieces to run, and those that they computed, since the process began. */
 void gen_pool_times(int64_t *wanted, int64_t *computed);

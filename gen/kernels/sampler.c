@@ -6,9 +6,10 @@
  * Shapes: B rows, V logits; all arrays are contiguous, C order.
  */
 #include <math.h>
-#include <omp.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "stages.h"
 #include "stepper.h"
 
 enum { FINE = 0, NOT_FINITE = 1, NO_CANDIDATE = 2 };
@@ -262,33 +263,50 @@ static int turn(Step *s, const Draw *d, int64_t index, int64_t end)
     return has_ended;
 }
 
+/* Steps and draws in stages: the layers 0 to L of a step, then the draws of its rows. */
+typedef struct {
+    Step *step;
+    const Draw *draw;
+    int64_t count, end, index; /* tokens to draw; the id that ends a row; tokens drawn */
+    int64_t layer;             /* L + 1 for the draws */
+    atomic_int status;
+} Sampling;
+
+static size_t next_stage(void *context, int *is_backward)
+{
+    Sampling *of = context;
+    const int64_t draws = of->step->model->L + 1;
+    if (of->layer == draws) {
+        if (of->status)
+            return 0;
+        const int has_ended = turn(of->step, of->draw, of->index, of->end);
+        if (++of->index == of->count || has_ended)
+            return 0;
+        of->layer = -1;
+    }
+    *is_backward = of->step->is_flipped;
+    return ++of->layer == draws ? (size_t)of->draw->B : begin_layer(of->step, of->layer);
+}
+
+static void do_piece(void *context, size_t index, int n)
+{
+    Sampling *of = context;
+    if (of->layer <= of->step->model->L) {
+        step_piece(of->step, of->layer, index);
+        return;
+    }
+    const int status = draw(of->draw, index, of->index, of->draw->room + n * 3 * of->draw->filters->V);
+    if (status)
+        of->status = status;
+}
+
 /* Steps and draws `count` times, the first step with the tokens of s. Stops early when a row draws `end` (-1 for none),
  * or cannot be drawn from, as d->status then says. Returns the number of tokens of every row that were drawn. */
 int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads)
 {
-    int64_t index = 0;
-    int is_over = 0, status = FINE;
-#pragma omp parallel num_threads(step_threads(s, threads))
-    {
-        const size_t n = omp_get_thread_num(), all = omp_get_num_threads();
-        while (!is_over) {
-            step_in_team(s, n, all);
-            for (size_t row = d->B * n / all; row < d->B * (n + 1) / all; row++) {
-                const int wrong = draw(d, row, index, d->room + n * 3 * d->filters->V);
-                if (wrong) {
-#pragma omp atomic write
-                    status = wrong;
-                }
-            }
-#pragma omp barrier
-            if (n == 0) {
-                is_over = status || turn(s, d, index, end) || index + 1 == count;
-                index += !status;
-            }
-#pragma omp barrier
-        }
-    }
-    d->num_seen += index;
-    d->status = status;
-    return index;
+    Sampling all = {.step = s, .draw = d, .count = count, .end = end, .layer = -1};
+    run_stages((Work){&all, next_stage, do_piece}, step_threads(s, threads));
+    d->num_seen += all.index;
+    d->status = all.status;
+    return all.index;
 }

@@ -16,15 +16,14 @@
  * Shapes: L layers, B rows, H units padded with zeros to whole blocks, V logits, W vectors of a block. All arrays are
  * contiguous, in C order.
  */
-#include <omp.h>
-
 #include "cells.h"
+#include "stages.h"
 #include "stepper.h"
 #include "vectors.h"
 
 enum { SLOTS = 4, FEW_ROWS = ROWS / 2, GROUP = 4 };
 enum { AHEAD = 2048, LINE = 64 }; /* bytes that a stream is prefetched; of a cache line */
-enum { ROWS_ALONE = 4 };      /* with this many rows or more a thread takes them through all weights alone */
+enum { ROWS_OF_PIECE = 4 * ROWS };
 enum { MIN_WORK = 1 << 16 }; /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
 static const float MOST = 127.0f; /* the greatest quantised number */
 
@@ -216,32 +215,46 @@ static void output_tile(const Step *s, size_t block, size_t row, int blocks, int
     }
 }
 
-/* Computes rows begin_row to end_row of blocks first to stop; layer L is the output. Few rows take two blocks at a
- * time: the four sums of a single row would wait for each other. */
-static void walk(const Step *s, size_t layer, size_t first, size_t stop, size_t begin_row, size_t end_row)
+/* ---- pieces ---- */
+
+/* Blocks of a tile. Few rows take two at a time: the four sums of a single row would wait for each other. */
+INLINE size_t blocks_at_once(const Step *s) { return s->B <= FEW_ROWS ? 2 : 1; }
+
+INLINE size_t blocks_of(const Model *m, int64_t layer)
 {
-    const size_t at_once = end_row - begin_row <= FEW_ROWS ? 2 : 1;
-    for (size_t done = 0, blocks; done < stop - first; done += blocks) {
-        blocks = stop - first - done < at_once ? 1 : at_once;
-        const size_t block = s->is_flipped ? stop - done - blocks : first + done;
-        for (size_t row = begin_row, rows; row < end_row; row += rows) {
-            const size_t left = end_row - row, tiles = (left + ROWS - 1) / ROWS;
-            rows = (left + tiles - 1) / tiles; /* tiles of nearly equal size: 16 rows are 6, 5 and 5 */
-            if (layer == (size_t)s->model->L)
-                output_tile(s, block, row, blocks, rows);
-            else
-                layer_tile(s, layer, block, row, blocks, rows);
-        }
-    }
+    const size_t width = m->output.W * LANES;
+    return layer < m->L ? m->H / units_of(m) : (m->V + width - 1) / width;
 }
 
-/* Quantises h of the rows' memories, since a state need not come from the last step. */
-static void prepare(const Step *s, size_t first, size_t stop)
+INLINE size_t num_parts_of(size_t whole, size_t part) { return (whole + part - 1) / part; }
+
+/* Quantises h of all memories, since a state need not come from the last step. */
+static void quantise_states(const Step *s)
 {
-    const Model *m = s->model;
-    for (size_t layer = 0; layer < (size_t)m->L; layer++)
-        for (size_t at = (layer * s->B + first) * m->H; at < (layer * s->B + stop) * m->H; at += LANES)
-            quantise(s->bytes + at, load(s->h + at));
+    for (size_t at = 0; at < (size_t)(s->model->L * s->B * s->model->H); at += LANES)
+        quantise(s->bytes + at, load(s->h + at));
+}
+
+size_t begin_layer(const Step *s, int64_t layer)
+{
+    if (layer == 0 && s->model->is_int8)
+        quantise_states(s);
+    return num_parts_of(blocks_of(s->model, layer), blocks_at_once(s)) * num_parts_of(s->B, ROWS_OF_PIECE);
+}
+
+void step_piece(const Step *s, int64_t layer, size_t index)
+{
+    const size_t num_groups = num_parts_of(s->B, ROWS_OF_PIECE), group = index % num_groups;
+    const size_t block = index / num_groups * blocks_at_once(s), rest = blocks_of(s->model, layer) - block;
+    const size_t blocks = rest < blocks_at_once(s) ? rest : blocks_at_once(s), stop = s->B * (group + 1) / num_groups;
+    for (size_t row = s->B * group / num_groups, rows; row < stop; row += rows) {
+        const size_t tiles = num_parts_of(stop - row, ROWS);
+        rows = num_parts_of(stop - row, tiles); /* tiles of nearly equal size: 16 rows are 6, 5 and 5 */
+        if (layer == s->model->L)
+            output_tile(s, block, row, blocks, rows);
+        else
+            layer_tile(s, layer, block, row, blocks, rows);
+    }
 }
 
 /* ---- called from outside ---- */
@@ -256,28 +269,24 @@ int step_threads(const Step *s, int threads)
     return useful < 1 ? 1 : useful < threads ? (int)useful : threads;
 }
 
-void step_in_team(const Step *s, size_t n, size_t all)
+/* A step by itself, for run_stages. */
+typedef struct {
+    const Step *step;
+    int64_t layer;
+} Single;
+
+static size_t next_layer(void *context, int *is_backward)
 {
-    const Model *m = s->model;
-    const size_t width = m->output.W * LANES, B = s->B;
-    const int is_alone = B >= all * ROWS_ALONE; /* each thread takes its own rows through all layers */
-    const size_t begin_row = B * n / all, end_row = B * (n + 1) / all;
-    if (m->is_int8)
-        prepare(s, begin_row, end_row);
-    if (m->is_int8 && !is_alone && all > 1) {
-#pragma omp barrier
-    }
-    for (int64_t layer = 0; layer <= m->L; layer++) {
-        const size_t blocks = layer < m->L ? m->H / units_of(m) : (m->V + width - 1) / width;
-        if (is_alone) {
-            walk(s, layer, 0, blocks, begin_row, end_row);
-        } else {
-            walk(s, layer, blocks * n / all, blocks * (n + 1) / all, 0, B);
-            if (all > 1) { /* a barrier costs time even for a single thread */
-#pragma omp barrier
-            }
-        }
-    }
+    Single *of = context;
+    *is_backward = of->step->is_flipped;
+    return of->layer++ < of->step->model->L ? begin_layer(of->step, of->layer) : 0;
+}
+
+static void layer_piece(void *context, size_t index, int n)
+{
+    (void)n;
+    const Single *of = context;
+    step_piece(of->step, of->layer, index);
 }
 
 int gen_step_run(const Step *s, int threads)
@@ -285,12 +294,7 @@ int gen_step_run(const Step *s, int threads)
     for (int64_t row = 0; row < s->B; row++)
         if (s->tokens[row] < 0 || s->tokens[row] >= s->model->V)
             return 1;
-    const int team = step_threads(s, threads);
-    if (team == 1) {
-        step_in_team(s, 0, 1);
-        return 0;
-    }
-#pragma omp parallel num_threads(team)
-    step_in_team(s, omp_get_thread_num(), omp_get_num_threads());
+    Single of = {s, -1};
+    run_stages((Work){&of, next_layer, layer_piece}, step_threads(s, threads));
     return 0;
 }

@@ -45,10 +45,11 @@ typedef struct {
 /* Returns the number of threads that the step should use, at most `threads`. */
 int step_threads(const Step *s, int threads);
 
-/* Advances all rows by a token; all threads of a parallel region call it. A thread may return before the others. When
- * thread n of `all` returns, rows B * n / all to B * (n + 1) / all are done, and the thread may draw their tokens. */
-void step_in_team(const Step *s, size_t n, size_t all);
+/* A step is done in stages (stages.h), the layers from 0 to L: layer L is the output. begin_layer prepares one and returns
+ * the number of its pieces, step_piece does a piece. */
+size_t begin_layer(const Step *s, int64_t layer);
+void step_piece(const Step *s, int64_t layer, size_t index);
 
-/* The same from outside a parallel region. Returns 1, without doing anything, if a token is not in the vocabulary. */
+/* Advances all rows by a token. Returns 1, without doing anything, if a token is not in the vocabulary. */
 int gen_step_run(const Step *s, int threads);
 #endif

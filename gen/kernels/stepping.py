@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import built, library
+from gen.kernels.pool import num_threads
 
 SLOTS = 4  # vectors of sums in a block, as in stepper.c, as are the numbers below
 MAX_QUANTISED = 127.0  # the greatest quantised number
@@ -78,17 +79,18 @@ def has_step_kernel() -> bool:
 
 def weights_to_read(num_bytes: int) -> Tensor:
     """Returns (N,) float32 zeros of at least this many bytes, in memory like that of a stepper's weights."""
-    part = READ_CHUNK * torch.get_num_threads()
-    return _aligned(torch.Size([-(-num_bytes // (4 * part)) * part]), torch.float32).zero_()
+    return _aligned(torch.Size([-(-num_bytes // (4 * READ_CHUNK)) * READ_CHUNK]), torch.float32).zero_()
 
 
 def read_weights(weights: Tensor, passes: int) -> int:
-    """Reads (N,) float32 `passes` times as a step reads its weights, and does nothing else; returns the bytes read."""
-    threads = torch.get_num_threads()
+    """Reads `weights_to_read` as a step reads its weights, and does nothing else; returns the bytes read."""
     built().gen_step_read(
-        ctypes.c_void_p(weights.data_ptr()), ctypes.c_size_t(len(weights)), ctypes.c_int(passes), ctypes.c_int(threads)
+        ctypes.c_void_p(weights.data_ptr()),
+        ctypes.c_size_t(len(weights) // READ_CHUNK),
+        ctypes.c_int(passes),
+        ctypes.c_int(num_threads()),
     )
-    return passes * threads * (len(weights) // threads // READ_CHUNK * READ_CHUNK) * 4
+    return passes * weights.nbytes
 
 
 class StepKernel:
@@ -167,7 +169,7 @@ class StepKernel:
         step.h, step.next_h = memory[0].data_ptr(), following[0].data_ptr()
         step.c, step.next_c = memory[-1].data_ptr(), following[-1].data_ptr()
         step.logits = logits.data_ptr()
-        if self._advance(self._at_step, torch.get_num_threads()):
+        if self._advance(self._at_step, num_threads()):
             raise IndexError(f"tokens: not of a vocabulary of {self.vocab_size} ({tokens.tolist()})")
         return logits, following
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray
 from gen.kernels.library import built
+from gen.kernels.pool import num_threads
 from gen.kernels.stepping import Step, StepKernel
 
 WORK_A_CALL = 1 << 26  # multiply-adds, 2 ms or less of a core: nobody waits longer for a token, or for Ctrl-C
@@ -92,7 +93,7 @@ class KernelWriter:
             ctypes.addressof(arguments),
             len(uniforms),
             self._end,
-            min(torch.get_num_threads(), self._drawer.num_threads),
+            min(num_threads(), self._drawer.num_threads),
         )
         if count % 2:
             self._memories.reverse()

@@ -5,10 +5,11 @@ builds at first use (compiling.py). GEN_KERNELS=avx2, or another variant's name,
 GEN_KERNELS=off switches them off. Each kernel has a Python file that calls it, other code that computes the same where
 it is not built, and a test that compares the two:
 
-    window.py         a recurrent layer over a window of tokens in bf16, forward and backward (window.c, packing.c)
+    window.py         a recurrent layer over a window of tokens in fp32 or bf16, forward and backward (window.h,
+                      packing.h)
         replaces      torch's fused modules, in `gen.models.recurrent.RecurrentLM`
         test          tests/kernels/test_window.py
-    cross_entropy.py  the loss of bf16 logits and its gradient in one pass (cross_entropy.c)
+    cross_entropy.py  the loss of logits and its gradient in one pass, in fp32 or bf16 (cross_entropy.h)
         replaces      torch operations, in `gen.models.output_loss`
         test          tests/kernels/test_cross_entropy.py
     stepping.py       one token of every row through a whole model, in float32 or int8 (stepper.c, reading.c)
@@ -21,6 +22,7 @@ it is not built, and a test that compares the two:
         replaces      one step and one draw a token, in `gen.generation.generate`
         test          tests/kernels/test_stepping.py
 
-pool.py runs pieces of work on threads that all of them share (pool.c; stages.c for pieces that need those before).
+pool.py runs pieces of work on threads that all of them share (pool.c; stages.c for pieces that need those before),
+products.py torch's products of matrices. fp32.c and bf16.c include the kernels of training.
 cells.py lists the cells that the kernels know; a cell without an entry runs on torch.
 """

@@ -10,7 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { TILE_ROWS = 16, TILE_PAIRS = 16 };
+enum { TILE_ROWS = 16, TILE_PAIRS = 16, SUMS = 4 * LANES * sizeof(float) }; /* SUMS: bytes of a row of sums */
+
+static _Thread_local int configured_rows;
 
 /* Asks Linux for the use of tiles (ARCH_REQ_XCOMP_PERM of XFEATURE_XTILEDATA), as a process must. */
 static int has_tiles(void)
@@ -24,6 +26,9 @@ static int has_tiles(void)
 /* Tiles 0 to 3 are sums, 4 and 5 inputs, 6 and 7 weights; those of `rows` rows have only these. */
 INLINE void use_tiles(int rows)
 {
+    if (configured_rows == rows)
+        return;
+    configured_rows = rows;
     struct {
         uint8_t palette, start, reserved[14];
         uint16_t bytes[16];
@@ -34,18 +39,26 @@ INLINE void use_tiles(int rows)
     _tile_loadconfig(&shape);
 }
 
-INLINE void leave_tiles(void) { _tile_release(); }
+INLINE void leave_tiles(void)
+{
+    configured_rows = 0;
+    _tile_release();
+}
 
-/* Adds rows of inputs, `stride` apart, times weights to tiles 0 to 3, as `accumulate` does to registers. */
 #define TILE_PRODUCT(slot, weight_tile, v)                                                                            \
-    _tile_loadd(weight_tile, column + (v) * 2 * LANES, num_vectors * 4 * LANES);                                      \
+    _tile_loadd(weight_tile, weights + (v) * 2 * LANES, num_vectors * 4 * LANES);                                     \
     _tile_dpbf16ps(slot, 4, weight_tile)
 
-INLINE void accumulate_tiles(const bf16 *inputs, size_t stride, const bf16 *weights, size_t num_pairs,
-                             const int num_vectors, const int last)
+/* Adds inputs of up to TILE_ROWS rows times weights to sums (rows, 4, LANES), as `multiply` does by vectors. */
+INLINE void add_by_tiles(float *sums, const bf16 *inputs, size_t stride, const bf16 *weights, size_t num_pairs,
+                         int rows, int num_vectors, int last)
 {
-    for (size_t pair = 0; pair < num_pairs; pair += TILE_PAIRS) {
-        const bf16 *column = weights + pair * num_vectors * 2 * LANES;
+    use_tiles(rows);
+    _tile_loadd(0, sums, SUMS);
+    _tile_loadd(1, sums + LANES, SUMS);
+    _tile_loadd(2, sums + 2 * LANES, SUMS);
+    _tile_loadd(3, sums + 3 * LANES, SUMS);
+    for (size_t pair = 0; pair < num_pairs; pair += TILE_PAIRS, weights += TILE_PAIRS * num_vectors * 2 * LANES) {
         _tile_loadd(4, inputs + 2 * pair, stride * sizeof *inputs);
         TILE_PRODUCT(0, 6, 0);
         TILE_PRODUCT(1, 7, 1);
@@ -58,6 +71,13 @@ INLINE void accumulate_tiles(const bf16 *inputs, size_t stride, const bf16 *weig
             TILE_PRODUCT(3, 6, 2);
         }
     }
+    _tile_stored(0, sums, SUMS);
+    _tile_stored(1, sums + LANES, SUMS);
+    _tile_stored(2, sums + 2 * LANES, SUMS);
+    _tile_stored(3, sums + 3 * LANES, SUMS);
 }
+
+/* Tells whether the window kernels may use tiles in this process. */
+int gen_has_tiles(void) { return has_tiles(); }
 
 #endif

@@ -52,6 +52,13 @@ INLINE floats load_bf16(const bf16 *from)
 
 INLINE void store_bf16(bf16 *to, floats x) { _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(x)); }
 
+INLINE void store_pairs(bf16 *to, floats even, floats odd)
+{
+    const ints low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(even));
+    const ints high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
+    _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+}
+
 INLINE floats add_pair_products(floats sum, ints inputs, ints weights)
 {
     return _mm512_dpbf16_ps(sum, (__m512bh)inputs, (__m512bh)weights);

@@ -207,6 +207,57 @@ void gen_pool_run(void (*piece)(void *context, int64_t index), void *context, in
     leave_pool();
 }
 
+/* ---- chains ---- */
+
+enum { MAX_CHAINS = 64 };
+
+typedef struct {
+    void (*step)(void *context, size_t chain, size_t index);
+    void *context;
+    size_t num_chains, num_steps;
+    struct {
+        atomic_int is_held;
+        _Atomic size_t done;
+    } chains[MAX_CHAINS];
+} Chains;
+
+/* Takes the chain that is behind all others that nobody holds; returns whether there is one that is not done. */
+static int take_chain(Chains *all, size_t *taken)
+{
+    for (;;) {
+        size_t least = all->num_steps;
+        for (size_t n = 0; n < all->num_chains; n++) {
+            const size_t done = atomic_load(&all->chains[n].done);
+            if (done < least && !atomic_load(&all->chains[n].is_held))
+                least = done, *taken = n;
+        }
+        if (least == all->num_steps)
+            return 0; /* who holds the others finishes them */
+        if (!atomic_exchange(&all->chains[*taken].is_held, 1))
+            return 1;
+    }
+}
+
+static void take_steps(void *context, int64_t index)
+{
+    (void)index;
+    Chains *all = context;
+    for (size_t n = 0; take_chain(all, &n); atomic_store(&all->chains[n].is_held, 0)) {
+        const size_t done = atomic_load(&all->chains[n].done);
+        if (done == all->num_steps)
+            continue; /* another thread has just done the last step */
+        all->step(all->context, n, done);
+        atomic_store(&all->chains[n].done, done + 1);
+    }
+}
+
+void pool_chains(void (*step)(void *context, size_t chain, size_t index), void *context, size_t num_chains,
+                 size_t num_steps, int threads)
+{
+    Chains all = {.step = step, .context = context, .num_chains = num_chains, .num_steps = num_steps};
+    gen_pool_run(take_steps, &all, threads < (int)num_chains ? threads : (int)num_chains, threads);
+}
+
 void gen_pool_times(int64_t *wanted, int64_t *computed)
 {
     *wanted = atomic_load(&wanted_ns);

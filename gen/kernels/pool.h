@@ -2,6 +2,7 @@
 #ifndef GEN_POOL_H
 #define GEN_POOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Calls `piece` once for each index from 0 to count - 1, on the caller and up to threads - 1 others: whichever is free
@@ -10,6 +11,11 @@ void gen_pool_run(void (*piece)(void *context, int64_t index), void *context, in
 
 /* Returns the number of the thread: 0 outside the pool, else below `threads` of the call that it works for. */
 int pool_self(void);
+
+/* Calls `step` with each chain from 0 to num_chains - 1 and each index from 0 to num_steps - 1: the indices of a chain in
+ * order, chains at the same time on up to `threads` threads. A free thread takes the chain that is behind. */
+void pool_chains(void (*step)(void *context, size_t chain, size_t index), void *context, size_t num_chains,
+                 size_t num_steps, int threads);
 
 /* Tells the processor that the thread waits. */
 static inline void pool_relax(void)

@@ -8,7 +8,7 @@ do not depend on the number of threads, nor do the results.
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,6 +79,11 @@ def run_pieces(work: Callable[[int], Any], count: int) -> None:
             built().gen_pool_run(_Piece(piece), None, ctypes.c_int64(count), num_threads())
     if errors:
         raise errors[0]
+
+
+def run_all(pieces: Sequence[Callable[[], Any]]) -> None:
+    """Calls functions as `run_pieces` does."""
+    run_pieces(lambda n: pieces[n](), len(pieces))
 
 
 def share() -> float | None:

@@ -17,6 +17,7 @@
  *                           the inputs' OFFSET counts, -127 to 127 are exact
  * and where HAS_BF16
  *   load_bf16, store_bf16   LANES bf16 from and to memory
+ *   store_pairs             two vectors as LANES pairs of bf16
  *   add_pair_products       adds to each lane's sum the products of its two bf16
  */
 #ifndef GEN_VECTORS_H

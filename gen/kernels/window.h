@@ -1,18 +1,306 @@
-/* Sizes that window.c and packing.c share. */
-#ifndef GEN_WINDOW_H
-#define GEN_WINDOW_H
+/* A recurrent layer over a whole window, forward and backward; sums, gates and memory in fp32. Included by fp32.c and
+ * bf16.c.
+ *
+ * Rows of a batch are independent in a recurrent layer. So they are cut into groups, and a group's tokens follow each
+ * other on whichever thread is free, some tokens at a time: no thread waits for another within a window. A row has the
+ * same bits in every group.
+ *
+ * A block is four vectors of LANES sums, three of a GRU's weights. An LSTM's are the gates i, f, g, o of the same units,
+ * so a block's sums become gates, cell state and output at once. They are added up by tiles in registers: of ROWS rows,
+ * for 4 * ROWS multiply-adds to 4 loads of weights and ROWS broadcasts, or of 16 rows by AMX.
+ *
+ * Shapes: T tokens, B rows, E inputs, H units, G gates; all arrays are contiguous, C order, time outermost. E must be a
+ * multiple of PAIR and H one of LANES. Gates in torch's order: LSTM i f g o, GRU r z n.
+ */
 
-#include <string.h>
+enum { MAX_ROWS = 32, TOKENS = 8, SLICE = 256 }; /* of a block's sums; of a chunk; inputs whose weights stay in L1 */
 
-#include "cells.h"
-#include "old_vectors.h"
+/* ---- products ---- */
 
-enum { ROWS = 6, VECTORS = 4, WIDE = LANES * VECTORS };
+/* Adds `num_inputs` inputs times weights to the sums of a tile of rows. The last vector is added to the sums at index
+ * `last`: a GRU's candidate keeps its two products apart. */
+INLINE void add_tile(float *sums, const number *inputs, size_t stride, const number *weights, size_t num_inputs,
+                     const int rows, const int num_vectors, const int last)
+{
+    floats sum[ROWS][VECTORS];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < num_vectors; v++)
+            sum[r][v] = load(sums + r * WIDE + (v == num_vectors - 1 ? last : v) * LANES);
+    for (size_t k = 0; k < num_inputs; k += PAIR) {
+        column weight[VECTORS];
+        UNROLL for (int v = 0; v < num_vectors; v++)
+            weight[v] = load_column(weights + (k * num_vectors + v * PAIR) * LANES);
+        UNROLL for (int r = 0; r < rows; r++) {
+            const column input = fill_column(inputs + r * stride + k);
+            UNROLL for (int v = 0; v < num_vectors; v++)
+                sum[r][v] = add_products(sum[r][v], input, weight[v]);
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < num_vectors; v++)
+            store(sums + r * WIDE + (v == num_vectors - 1 ? last : v) * LANES, sum[r][v]);
+}
 
-#define UNROLL _Pragma("GCC unroll 8")
+/* Splits n rows into tiles as equal as can be: 16 rows are 6, 5 and 5. */
+INLINE int tile_rows(int left, int most)
+{
+    const int num_tiles = (left + most - 1) / most;
+    return (left + num_tiles - 1) / num_tiles;
+}
 
-INLINE size_t vectors_of(int cell) { return cell == GRU ? 3 : 4; } /* of a block */
-INLINE size_t units_of(int cell) { return cell == RNN ? WIDE : LANES; } /* of a block */
-INLINE size_t padded(size_t H) { return (H + WIDE - 1) / WIDE * WIDE; } /* to whole tiles */
+/* Calls add_tile with its shape as constants, so that its sums live in registers. */
+#define TILE(rows, vectors, last)                                                                                     \
+    case (rows) * 100 + (vectors) * 10 + (last):                                                                      \
+        if ((rows) <= ROWS)                                                                                           \
+            add_tile(sums, inputs, stride, weights, num_inputs, rows, vectors, last);                                 \
+        break;
+#define TILES(rows) TILE(rows, 3, 2) TILE(rows, 3, 3) TILE(rows, 4, 3)
 
+static void add_rows(float *sums, const number *inputs, size_t stride, const number *weights, size_t num_inputs,
+                     int rows, int num_vectors, int last)
+{
+    switch (rows * 100 + num_vectors * 10 + last) {
+        TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+    }
+}
+
+/* Adds `num_inputs` inputs of each row, `stride` apart, times a block's weights to sums (rows, 4, LANES). */
+static void multiply(float *sums, const number *inputs, size_t stride, const number *weights, size_t num_inputs,
+                     int rows, int num_vectors, int last, int has_tiles)
+{
+#if HAS_TILES
+    for (int row = 0, n; has_tiles && row < rows; row += n) {
+        n = tile_rows(rows - row, TILE_ROWS);
+        add_by_tiles(sums + row * WIDE, inputs + row * stride, stride, weights, num_inputs / PAIR, n, num_vectors, last);
+    }
+    if (has_tiles)
+        return;
 #endif
+    (void)has_tiles;
+    for (size_t k = 0; k < num_inputs; k += SLICE) {
+        const size_t some = num_inputs - k < SLICE ? num_inputs - k : SLICE;
+        for (int row = 0, n; row < rows; row += n) {
+            n = tile_rows(rows - row, ROWS);
+            add_rows(sums + row * WIDE, inputs + row * stride + k, stride, weights + k * num_vectors * LANES, some, n,
+                     num_vectors, last);
+        }
+    }
+}
+
+/* ---- forward ---- */
+
+typedef struct {
+    size_t cell, T, B, E, H, num_groups, has_tiles;
+    const number *x;       /* (T, B, E) */
+    number *h;             /* (T + 1, B, H), h[0] given */
+    float *memory;         /* LSTM: C, memory[0] given; GRU: h in fp32, always overwritten */
+    size_t memory_step;    /* LSTM: B * H to keep (T + 1, B, H), 0 to overwrite (B, H) */
+    const number *weights; /* from gen_window_pack_forward */
+    const float *bias;     /* likewise */
+    number *gates;         /* (T, B, S, H), S = 4 (LSTM: i f g o; GRU: r z n and h's part of n); NULL to keep nothing */
+} Forward;
+
+INLINE void keep_gates(const Forward *w, size_t t, size_t row, size_t unit, floats a, floats b, floats c, floats d)
+{
+    if (!w->gates)
+        return;
+    number *gates = w->gates + (t * w->B + row) * 4 * w->H + unit;
+    store_number(gates, a);
+    store_number(gates + w->H, b);
+    store_number(gates + 2 * w->H, c);
+    store_number(gates + 3 * w->H, d);
+}
+
+INLINE void finish_lstm(const Forward *w, const float *sums, size_t t, size_t row, size_t unit)
+{
+    const size_t at = row * w->H + unit;
+    const floats i = sigmoid_of(load(sums)), f = sigmoid_of(load(sums + LANES));
+    const floats g = tanh_of(load(sums + 2 * LANES)), o = sigmoid_of(load(sums + 3 * LANES));
+    const floats c = fma_of(f, load(w->memory + t * w->memory_step + at), i * g);
+    store(w->memory + (t + 1) * w->memory_step + at, c);
+    store_number(w->h + (t + 1) * w->B * w->H + at, o * tanh_of(c));
+    keep_gates(w, t, row, unit, i, f, g, o);
+}
+
+INLINE void finish_gru(const Forward *w, const float *sums, size_t t, size_t row, size_t unit)
+{
+    const size_t at = row * w->H + unit;
+    const floats part = load(sums + 3 * LANES);
+    const floats r = sigmoid_of(load(sums)), z = sigmoid_of(load(sums + LANES));
+    const floats n = tanh_of(fma_of(r, part, load(sums + 2 * LANES)));
+    const floats h = fma_of(z, load(w->memory + at) - n, n);
+    store(w->memory + at, h);
+    store_number(w->h + (t + 1) * w->B * w->H + at, h);
+    keep_gates(w, t, row, unit, r, z, n, part);
+}
+
+INLINE void finish_rnn(const Forward *w, const float *sums, size_t t, size_t row, size_t unit)
+{
+    for (size_t v = 0; v < WIDE && unit + v < w->H; v += LANES)
+        store_number(w->h + ((t + 1) * w->B + row) * w->H + unit + v, tanh_of(load(sums + v)));
+}
+
+/* One token of up to MAX_ROWS rows and one block of units. */
+static void forward_block(const Forward *w, size_t t, size_t row, size_t rows, size_t block)
+{
+    const size_t num_vectors = vectors_of(w->cell);
+    const number *weights = w->weights + block * (w->E + w->H) * num_vectors * LANES;
+    float sums[MAX_ROWS * WIDE] __attribute__((aligned(64)));
+    for (size_t r = 0; r < rows; r++)
+        memcpy(sums + r * WIDE, w->bias + block * WIDE, WIDE * sizeof *sums);
+    multiply(sums, w->x + (t * w->B + row) * w->E, w->E, weights, w->E, rows, num_vectors, num_vectors - 1, w->has_tiles);
+    multiply(sums, w->h + (t * w->B + row) * w->H, w->H, weights + w->E * num_vectors * LANES, w->H, rows, num_vectors,
+             VECTORS - 1, w->has_tiles);
+    for (size_t r = 0; r < rows; r++) {
+        if (w->cell == LSTM)
+            finish_lstm(w, sums + r * WIDE, t, row + r, block * LANES);
+        else if (w->cell == GRU)
+            finish_gru(w, sums + r * WIDE, t, row + r, block * LANES);
+        else
+            finish_rnn(w, sums + r * WIDE, t, row + r, block * WIDE);
+    }
+}
+
+INLINE void end_tiles(int has_tiles)
+{
+#if HAS_TILES
+    if (has_tiles)
+        leave_tiles();
+#endif
+    (void)has_tiles;
+}
+
+static void forward_tokens(void *context, size_t group, size_t chunk)
+{
+    const Forward *w = context;
+    const size_t first = w->B * group / w->num_groups, stop = w->B * (group + 1) / w->num_groups;
+    for (size_t t = chunk * TOKENS; t < (chunk + 1) * TOKENS && t < w->T; t++)
+        for (size_t block = 0; block < blocks_of(w->H, units_of(w->cell)); block++)
+            for (size_t row = first, rows; row < stop; row += rows) {
+                rows = tile_rows(stop - row, MAX_ROWS);
+                forward_block(w, t, row, rows, block);
+            }
+    end_tiles(w->has_tiles);
+}
+
+void NAME(gen_window_forward)(Forward *w, int threads)
+{
+    pool_chains(forward_tokens, w, w->num_groups, blocks_of(w->T, TOKENS), threads);
+}
+
+/* ---- backward ---- */
+
+typedef struct {
+    size_t cell, T, B, H, num_groups, has_tiles;
+    const number *h;       /* (T + 1, B, H) */
+    const float *memory;   /* LSTM: C (T + 1, B, H) */
+    const number *gates;   /* from the forward pass */
+    const number *dy;      /* (T, B, H) */
+    const number *weights; /* from gen_window_pack_backward */
+    float *dh, *dc;        /* (B, P) and (B, H): gradients of the memory after the window, overwritten with those
+                              before it; P is H padded to whole blocks of WIDE */
+    number *dsums;         /* (T, B, G, H) */
+    number *dsums_h;       /* GRU: (T, B, 3, H), of the recurrent product's sums; other cells: dsums itself */
+    float *db;             /* (B, S, H), zeroed by the caller: dsums added over all tokens; a GRU's S is 4, the last for
+                              the candidate's recurrent sums */
+} Backward;
+
+/* Stores the gradient of a sum and adds it to that of its bias. */
+INLINE void give(number *to, float *db, floats d)
+{
+    store_number(to, d);
+    store(db, load(db) + d);
+}
+
+INLINE void gates_lstm(const Backward *w, size_t t, size_t row, size_t u, floats d)
+{
+    const size_t at = (t * w->B + row) * w->H + u, H = w->H;
+    const number *gates = w->gates + 4 * (at - u) + u;
+    number *dsums = w->dsums + 4 * (at - u) + u;
+    float *dc = w->dc + row * H + u, *db = w->db + row * 4 * H + u;
+    const floats i = load_number(gates), f = load_number(gates + H);
+    const floats g = load_number(gates + 2 * H), o = load_number(gates + 3 * H), one = fill(1.0f);
+    const floats shown = tanh_of(load(w->memory + at + w->B * H)), d_o = d * o;
+    const floats d_c = load(dc) + fnma_of(d_o * shown, shown, d_o), d_ci = d_c * i, d_cf = d_c * f;
+    give(dsums, db, d_ci * g * (one - i));
+    give(dsums + H, db + H, d_cf * load(w->memory + at) * (one - f));
+    give(dsums + 2 * H, db + 2 * H, fnma_of(d_ci * g, g, d_ci));
+    give(dsums + 3 * H, db + 3 * H, d_o * shown * (one - o));
+    store(dc, d_cf);
+}
+
+/* Leaves z * dh in dh: the gradient of the previous h that does not pass through the products. */
+INLINE void gates_gru(const Backward *w, size_t t, size_t row, size_t u, floats d)
+{
+    const size_t at = (t * w->B + row) * w->H + u, H = w->H;
+    const number *gates = w->gates + 4 * (at - u) + u;
+    number *dsums = w->dsums + 3 * (at - u) + u, *dsums_h = w->dsums_h + 3 * (at - u) + u;
+    float *db = w->db + row * 4 * H + u;
+    const floats r = load_number(gates), z = load_number(gates + H), n = load_number(gates + 2 * H);
+    const floats part = load_number(gates + 3 * H), one = fill(1.0f), d_z = d * z, d_new = d - d_z;
+    const floats d_n = fnma_of(d_new * n, n, d_new), d_r = d_n * part * (r * (one - r));
+    const floats d_zsum = d_z * (load_number(w->h + at) - n) * (one - z);
+    give(dsums, db, d_r);
+    give(dsums + H, db + H, d_zsum);
+    give(dsums + 2 * H, db + 2 * H, d_n);
+    store_number(dsums_h, d_r);
+    store_number(dsums_h + H, d_zsum);
+    give(dsums_h + 2 * H, db + 3 * H, d_n * r);
+    store(w->dh + row * blocks_of(H, WIDE) * WIDE + u, d_z);
+}
+
+INLINE void gates_rnn(const Backward *w, size_t t, size_t row, size_t u, floats d)
+{
+    const size_t at = (t * w->B + row) * w->H + u;
+    const floats h = load_number(w->h + at + w->B * w->H);
+    give(w->dsums + at, w->db + row * w->H + u, fnma_of(d * h, h, d));
+}
+
+static void backward_gates(const Backward *w, size_t t, size_t row)
+{
+    const float *dh = w->dh + row * blocks_of(w->H, WIDE) * WIDE;
+    for (size_t u = 0; u < w->H; u += LANES) {
+        const floats d = load(dh + u) + load_number(w->dy + (t * w->B + row) * w->H + u);
+        if (w->cell == LSTM)
+            gates_lstm(w, t, row, u, d);
+        else if (w->cell == GRU)
+            gates_gru(w, t, row, u, d);
+        else
+            gates_rnn(w, t, row, u, d);
+    }
+}
+
+/* dh of the previous token: the gradients of the sums times W_hh, for up to MAX_ROWS rows and one block of units. */
+static void backward_block(const Backward *w, size_t t, size_t row, size_t rows, size_t block)
+{
+    const size_t width = w->cell * w->H, stride = blocks_of(w->H, WIDE) * WIDE;
+    float *dh = w->dh + row * stride + block * WIDE, sums[MAX_ROWS * WIDE] __attribute__((aligned(64))) = {0};
+    for (size_t r = 0; w->cell == GRU && r < rows; r++)
+        memcpy(sums + r * WIDE, dh + r * stride, WIDE * sizeof *sums);
+    multiply(sums, w->dsums_h + (t * w->B + row) * width, width, w->weights + block * width * WIDE, width, rows, VECTORS,
+             VECTORS - 1, w->has_tiles);
+    for (size_t r = 0; r < rows; r++)
+        memcpy(dh + r * stride, sums + r * WIDE, WIDE * sizeof *sums);
+}
+
+static void backward_tokens(void *context, size_t group, size_t chunk)
+{
+    const Backward *w = context;
+    const size_t first = w->B * group / w->num_groups, stop = w->B * (group + 1) / w->num_groups;
+    for (size_t done = chunk * TOKENS; done < (chunk + 1) * TOKENS && done < w->T; done++) {
+        const size_t t = w->T - 1 - done;
+        for (size_t row = first; row < stop; row++)
+            backward_gates(w, t, row);
+        for (size_t block = 0; block < blocks_of(w->H, WIDE); block++)
+            for (size_t row = first, rows; row < stop; row += rows) {
+                rows = tile_rows(stop - row, MAX_ROWS);
+                backward_block(w, t, row, rows, block);
+            }
+    }
+    end_tiles(w->has_tiles);
+}
+
+void NAME(gen_window_backward)(Backward *w, int threads)
+{
+    pool_chains(backward_tokens, w, w->num_groups, blocks_of(w->T, TOKENS), threads);
+}

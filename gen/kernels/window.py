@@ -1,7 +1,8 @@
-"""A recurrent layer over a whole window in the compiled kernels (window.c, packing.c), as a function of autograd."""
+"""A recurrent layer over a whole window in the compiled kernels (window.h, packing.h), as a function of autograd."""
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -9,34 +10,56 @@ from torch import Tensor
 
 from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import built, library
+from gen.kernels.pool import num_threads, run_all
+from gen.kernels.products import pieces_of_product
 
-LANES, WIDE = 16, 64  # units of one vector, of one tile
-BF16 = torch.bfloat16
+VECTORS = 4  # of a block's sums
+TILE_INPUTS = 32  # AMX multiplies as many at once
+MAX_GROUPS = 64
+MIN_ROWS, GROUP_ROWS = 4, 16  # of a group: with fewer its time goes into reading weights; with as many or more, none
+THREAD_WORK = 1 << 20  # multiply-adds that are worth another thread
+SUFFIXES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
 def can_run_window(cell: str, x: Tensor, hidden_size: int) -> bool:
-    """Tells whether `run_window` takes a layer: its cell and sizes, on this CPU, under autocast to bf16."""
-    is_wanted = x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
-    has_size = hidden_size % LANES == 0 and x.shape[-1] % 2 == 0
-    return is_wanted and has_size and cell in COMPILED_CELLS and hasattr(library(), "gen_window_forward")
+    """Tells whether `run_window` takes a layer: its cell, sizes and type, here and under the autocast of this block."""
+    return x.device.type == "cpu" and has_window(cell, type_of_products(x), x.shape[-1], hidden_size)
+
+
+def has_window(cell: str, dtype: torch.dtype, width: int, hidden_size: int) -> bool:
+    """Tells whether layers of a cell with (T, B, width) inputs run in the kernels with products of `dtype`."""
+    if cell not in COMPILED_CELLS or not has_products(dtype):
+        return False
+    return hidden_size % _lanes() == 0 and (dtype == torch.float32 or width % 2 == 0)
+
+
+def has_products(dtype: torch.dtype) -> bool:
+    """Tells whether the kernels of training are built for products of `dtype`."""
+    return dtype in SUFFIXES and hasattr(library(), f"gen_window_forward_{SUFFIXES[dtype]}")
+
+
+def type_of_products(x: Tensor) -> torch.dtype:
+    """Returns the type in which a matrix product with x is computed: that of autocast, if it is on, or x's own."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 def run_window(
     cell: str, x: Tensor, memory: tuple[Tensor, ...], weights: Sequence[Tensor]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Runs one layer: products of bf16 summed in float32, gates and memory in float32.
+    """Runs one layer: products of bf16 or float32 summed in float32, gates and memory in float32.
 
     Args:
         cell: one of COMPILED_CELLS.
-        x: (T, B, E) inputs.
+        x: (T, B, E) inputs; under autocast to bf16 the products are of bf16.
         memory: h, and C of an LSTM, each (B, H) float32; not modified.
         weights: w_ih, w_hh, b_ih, b_hh in torch's layout, float32.
 
     Returns:
-        (T, B, H) bf16 outputs and the float32 memory after the last token.
+        (T, B, H) outputs in the type of the products, and the float32 memory after the last token.
     """
     c = memory[1] if len(memory) > 1 else None
-    ys, h, c = _Window.apply(cell, torch.is_grad_enabled(), x.to(BF16), memory[0], c, *weights)  # type: ignore[no-untyped-call]
+    x = x.to(type_of_products(x))
+    ys, h, c = _Window.apply(cell, torch.is_grad_enabled(), x, memory[0], c, *weights)  # type: ignore[no-untyped-call]
     return ys, (h,) if c is None else (h, c)
 
 
@@ -59,12 +82,58 @@ class _Window(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         x, hs, memory, gates, w_ih, w_hh = ctx.saved_tensors
         dh, dc, dsums, dsums_h, db = _backward(ctx.cell, hs, memory, gates, w_hh, grads)
-        before = hs[:-1].reshape(-1, hs.shape[-1])
-        dx = (dsums @ w_ih.to(BF16)).view_as(x) if ctx.needs_input_grad[2] else None
-        dw_ih, dw_hh = (dsums.t() @ x.view(-1, x.shape[-1])).float(), (dsums_h.t() @ before).float()
+        before, inputs = hs[:-1].reshape(-1, hs.shape[-1]), x.view(-1, x.shape[-1])
+        dx = torch.empty_like(inputs) if ctx.needs_input_grad[2] else None
+        dw_ih, dw_hh = torch.empty_like(w_ih), torch.empty_like(w_hh)
+        pieces = [*pieces_of_product(dsums.t(), inputs, dw_ih), *pieces_of_product(dsums_h.t(), before, dw_hh)]
+        if dx is not None:
+            pieces += pieces_of_product(dsums, w_ih.to(x.dtype), dx)
+        run_all(pieces)
         db_ih = db[: COMPILED_CELLS[ctx.cell].num_gates].flatten()
         db_hh = db[[0, 1, 3]].flatten() if ctx.cell == "gru" else db_ih
+        dx = None if dx is None else dx.view_as(x)
         return None, None, dx, dh, dc if ctx.cell == "lstm" else None, dw_ih, dw_hh, db_ih, db_hh
+
+
+class _Weights(ctypes.Structure):
+    """The structure Weights of packing.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_size_t) for name in ("cell", "E", "H")),
+        *((name, ctypes.c_void_p) for name in ("w_ih", "w_hh", "b_ih", "b_hh", "weights", "bias")),
+    )
+
+
+class _Turned(ctypes.Structure):
+    """The structure Turned of packing.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_size_t) for name in ("K", "H")),
+        *((name, ctypes.c_void_p) for name in ("w_hh", "weights")),
+    )
+
+
+class _ForwardPass(ctypes.Structure):
+    """The structure Forward of window.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_size_t) for name in ("cell", "T", "B", "E", "H", "num_groups", "has_tiles")),
+        *((name, ctypes.c_void_p) for name in ("x", "h", "memory")),
+        ("memory_step", ctypes.c_size_t),
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "gates")),
+    )
+
+
+class _BackwardPass(ctypes.Structure):
+    """The structure Backward of window.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_size_t) for name in ("cell", "T", "B", "H", "num_groups", "has_tiles")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("h", "memory", "gates", "dy", "weights", "dh", "dc", "dsums", "dsums_h", "db")
+        ),
+    )
 
 
 def _forward(
@@ -75,24 +144,34 @@ def _forward(
     The memory is C (T + 1, B, H) of an LSTM whose gates are kept, else the last memory (B, H).
     """
     (length, num_rows, width), hidden_size = x.shape, h.shape[-1]
-    hs = torch.empty(length + 1, num_rows, hidden_size, dtype=BF16)
+    hs = torch.empty(length + 1, num_rows, hidden_size, dtype=x.dtype)
     hs[0] = h
     keeps_cells = cell == "lstm" and is_kept
     memory = torch.empty(length + 1 if keeps_cells else 1, num_rows, hidden_size)
     memory[0] = h if c is None else c
     num_kept = {"rnn": 0, "lstm": 4, "gru": 4}[cell] if is_kept else 0
-    gates = torch.empty(length, num_rows, num_kept, hidden_size, dtype=BF16) if num_kept else None
-    packed, bias = _packed(cell, width, hidden_size, weights)
-    sizes = [ctypes.c_size_t(n) for n in (length, num_rows, width, hidden_size)]
-    memory_step = ctypes.c_size_t(num_rows * hidden_size if keeps_cells else 0)
-    built().gen_window_forward(
-        _threads(num_rows),
-        COMPILED_CELLS[cell].num_gates,
-        *sizes,
-        *_at(x, hs, memory),
-        memory_step,
-        *_at(packed, bias, gates),
+    gates = torch.empty(length, num_rows, num_kept, hidden_size, dtype=x.dtype) if num_kept else None
+    packed, bias = _packed(cell, x.dtype, width, hidden_size, weights)
+    num_gates = COMPILED_CELLS[cell].num_gates
+    threads = _threads(length * num_rows * num_gates * hidden_size * (width + hidden_size))
+    has_tiles = _has_tiles(x.dtype, width, hidden_size)
+    window = _ForwardPass(
+        cell=num_gates,
+        T=length,
+        B=num_rows,
+        E=width,
+        H=hidden_size,
+        num_groups=_num_groups(num_rows, threads, has_tiles=has_tiles),
+        has_tiles=has_tiles,
+        x=_at(x),
+        h=_at(hs),
+        memory=_at(memory),
+        memory_step=num_rows * hidden_size if keeps_cells else 0,
+        weights=_at(packed),
+        bias=_at(bias),
+        gates=_at(gates),
     )
+    _call("gen_window_forward", x.dtype, window, threads)
     return hs, memory if keeps_cells else memory[0], gates
 
 
@@ -103,43 +182,94 @@ def _backward(
     recurrent product, each (T * B, G * H), and of the biases: these sums added over all tokens and rows, (S, H).
     """
     length, num_rows, hidden_size = hs.shape[0] - 1, *hs.shape[1:]
-    dy, dh_last, dc_last = grads
-    dy = torch.zeros_like(hs[1:]) if dy is None else dy.to(BF16).contiguous()
-    dh = torch.zeros(num_rows, -(-hidden_size // WIDE) * WIDE)
+    (dy, dh_last, dc_last), dtype, num_gates = grads, hs.dtype, COMPILED_CELLS[cell].num_gates
+    dy = torch.zeros_like(hs[1:]) if dy is None else dy.to(dtype).contiguous()
+    wide = VECTORS * _lanes()
+    dh = torch.zeros(num_rows, -(-hidden_size // wide) * wide)
     if dh_last is not None:
         dh[:, :hidden_size] = dh_last
     dc = torch.zeros(num_rows, hidden_size) if dc_last is None else dc_last.clone()
-    height = COMPILED_CELLS[cell].num_gates * hidden_size
-    dsums = torch.empty(length * num_rows, height, dtype=BF16)
+    height = num_gates * hidden_size
+    dsums = torch.empty(length * num_rows, height, dtype=dtype)
     dsums_h = torch.empty_like(dsums) if cell == "gru" else dsums
-    packed = torch.empty(dh.shape[1] * height, dtype=BF16)
-    size = ctypes.c_size_t
-    threads = _threads(num_rows)
-    built().gen_window_pack_backward(threads, size(height), size(hidden_size), *_at(w_hh.contiguous(), packed))
-    sizes = [size(n) for n in (length, num_rows, hidden_size)]
-    db = torch.zeros(threads, COMPILED_CELLS[cell].num_sums, hidden_size)
-    pointers = _at(hs, memory, gates, dy, packed, dh, dc, dsums, dsums_h, db)
-    built().gen_window_backward(threads, COMPILED_CELLS[cell].num_gates, *sizes, *pointers)
+    packed = torch.empty(dh.shape[1] * height, dtype=dtype)
+    w_hh = w_hh.contiguous()
+    _call(
+        "gen_window_pack_backward",
+        dtype,
+        _Turned(K=height, H=hidden_size, w_hh=_at(w_hh), weights=_at(packed)),
+        _threads(w_hh.numel()),
+    )
+    db = torch.zeros(num_rows, COMPILED_CELLS[cell].num_sums, hidden_size)
+    threads = _threads(length * num_rows * height * hidden_size)
+    has_tiles = _has_tiles(dtype, height)
+    window = _BackwardPass(
+        cell=num_gates,
+        T=length,
+        B=num_rows,
+        H=hidden_size,
+        num_groups=_num_groups(num_rows, threads, has_tiles=has_tiles),
+        has_tiles=has_tiles,
+        h=_at(hs),
+        memory=_at(memory),
+        gates=_at(gates),
+        dy=_at(dy),
+        weights=_at(packed),
+        dh=_at(dh),
+        dc=_at(dc),
+        dsums=_at(dsums),
+        dsums_h=_at(dsums_h),
+        db=_at(db),
+    )
+    _call("gen_window_backward", dtype, window, threads)
     return dh[:, :hidden_size].contiguous(), dc, dsums, dsums_h, db.sum(0)
 
 
-def _packed(cell: str, width: int, hidden_size: int, weights: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _packed(
+    cell: str, dtype: torch.dtype, width: int, hidden_size: int, weights: list[Tensor]
+) -> tuple[Tensor, Tensor]:
     """Returns weights and biases in the order in which the forward kernel reads them."""
-    num_vectors, units = (4, WIDE) if cell == "rnn" else (COMPILED_CELLS[cell].num_gates, LANES)
+    num_gates, lanes = COMPILED_CELLS[cell].num_gates, _lanes()
+    num_vectors, units = (VECTORS, VECTORS * lanes) if cell == "rnn" else (num_gates, lanes)
     num_blocks = -(-hidden_size // units)
-    packed = torch.zeros(num_blocks * (width + hidden_size) * LANES * num_vectors, dtype=BF16)
-    bias = torch.zeros(num_blocks * WIDE)
-    sizes = ctypes.c_size_t(width), ctypes.c_size_t(hidden_size)
-    built().gen_window_pack_forward(
-        torch.get_num_threads(), COMPILED_CELLS[cell].num_gates, *sizes, *_at(*weights, packed, bias)
-    )
+    packed = torch.zeros(num_blocks * (width + hidden_size) * lanes * num_vectors, dtype=dtype)
+    bias = torch.zeros(num_blocks * VECTORS * lanes)
+    w_ih, w_hh, b_ih, b_hh = map(_at, weights)
+    given = _Weights(num_gates, width, hidden_size, w_ih, w_hh, b_ih, b_hh, _at(packed), _at(bias))
+    _call("gen_window_pack_forward", dtype, given, _threads(packed.numel()))
     return packed, bias
 
 
-def _threads(num_rows: int) -> int:
-    return min(torch.get_num_threads(), num_rows)
+def _call(function: str, dtype: torch.dtype, structure: ctypes.Structure, threads: int) -> None:
+    """Calls the function of the kernels for this type."""
+    getattr(built(), f"{function}_{SUFFIXES[dtype]}")(ctypes.byref(structure), threads)
 
 
-def _at(*tensors: Tensor | None) -> list[ctypes.c_void_p]:
-    """Returns the addresses of contiguous tensors; NULL for None."""
-    return [ctypes.c_void_p(None if tensor is None else tensor.data_ptr()) for tensor in tensors]
+@cache
+def _lanes() -> int:
+    """Returns the number of floats in a vector of this processor."""
+    return int(built().gen_lanes())
+
+
+def _has_tiles(dtype: torch.dtype, *inputs: int) -> bool:
+    """Tells whether products with so many inputs are computed by AMX."""
+    has_sizes = all(size % TILE_INPUTS == 0 for size in inputs)
+    return dtype == torch.bfloat16 and has_sizes and hasattr(built(), "gen_has_tiles") and bool(built().gen_has_tiles())
+
+
+def _threads(work: int) -> int:
+    """Returns the number of threads for so many multiply-adds."""
+    return max(1, min(num_threads(), work // THREAD_WORK))
+
+
+def _num_groups(num_rows: int, threads: int, *, has_tiles: bool) -> int:
+    """Returns the number of groups into which rows are cut: two a thread, if they are large enough."""
+    if threads == 1:
+        return 1
+    least = GROUP_ROWS if has_tiles else MIN_ROWS
+    return min(MAX_GROUPS, max(min(threads, -(-num_rows // MIN_ROWS)), min(2 * threads, num_rows // least)))
+
+
+def _at(tensor: Tensor | None) -> int | None:
+    """Returns the address of a contiguous tensor; NULL for None."""
+    return None if tensor is None else tensor.data_ptr()

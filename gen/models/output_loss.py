@@ -2,9 +2,9 @@
 
 For 2,048 tokens and 7,146 symbols the logits take 58 MB in float32, and torch's operations pass over them some ten
 times: to widen, normalise and pick, and on the way back. But the gradient of a sum of losses is known on the way
-forward: it is softmax, minus 1 at the target, and two more products give the gradients of features and weights. In
-bf16 a compiled kernel turns the logits into their gradient in place. In float32 torch's operations do so in chunks of
-tokens that stay in the cache.
+forward: it is softmax, minus 1 at the target, and two more products give the gradients of features and weights. A
+compiled kernel turns the logits of some rows into their gradient in place, while they are in the cache. Without it
+torch's operations do so in chunks of tokens.
 """
 
 from typing import Any
@@ -14,14 +14,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from gen.kernels.cross_entropy import can_take_logits, cross_entropy_
+from gen.kernels.pool import run_all, run_pieces
+from gen.kernels.products import pieces_of_product
+from gen.kernels.window import type_of_products
 
 MIN_VOCAB = 1024  # symbols; with fewer, torch's own operations are as fast as chunks
 CHUNK_LOGITS = 1 << 20  # 4 MB in float32
+PIECE_ROWS = 256  # tokens of a piece for the kernels' threads
 
 
 def can_save_logits(features: Tensor, vocab_size: int) -> bool:
     """Tells whether `output_cross_entropy_sum` takes these features and is faster than torch's own operations."""
-    is_fast = vocab_size >= MIN_VOCAB or can_take_logits(_type_of_products(features))
+    is_fast = vocab_size >= MIN_VOCAB or can_take_logits(type_of_products(features))
     return features.device.type == "cpu" and is_fast
 
 
@@ -43,16 +47,15 @@ class _OutputCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        dtype = _type_of_products(features)
+        dtype = type_of_products(features)
         with torch.autocast("cpu", enabled=False):
-            x, w = features.to(dtype), weight.to(dtype)
+            x, w = features.to(dtype).contiguous(), weight.to(dtype)
             if can_take_logits(dtype):
-                gradients = x @ w.t()  # logits, which the kernel turns into their gradients
-                nats, d_bias = cross_entropy_(gradients, bias.detach().float(), targets)
+                nats, *gradients = _by_kernels(x, w, bias.float(), targets)
             else:
-                nats, gradients = _nats_by_chunks(x, w, bias.to(dtype), targets)
-                d_bias = gradients.sum(0, dtype=torch.float32)
-            ctx.save_for_backward(gradients @ w, gradients.t() @ x, d_bias)
+                nats, of_logits = _nats_by_chunks(x, w, bias.to(dtype), targets)
+                gradients = [of_logits @ w, of_logits.t() @ x, of_logits.sum(0, dtype=torch.float32)]
+            ctx.save_for_backward(*gradients)
         ctx.dtypes = features.dtype, weight.dtype, bias.dtype
         return nats
 
@@ -62,8 +65,21 @@ class _OutputCrossEntropy(torch.autograd.Function):
         return (*((each * scale).to(dtype) for each, dtype in zip(found, ctx.dtypes, strict=True)), None)
 
 
-def _type_of_products(features: Tensor) -> torch.dtype:
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else features.dtype
+def _by_kernels(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns the summed nats and the gradients of features, weight and bias."""
+    gradients, dx, dw = x.new_empty(len(x), len(weight)), torch.empty_like(x), torch.empty_like(weight)
+    parts = [slice(row, row + PIECE_ROWS) for row in range(0, len(x), PIECE_ROWS)]
+    nats, d_bias = torch.zeros(len(parts)), torch.zeros(len(parts), len(weight))
+
+    def piece(n: int) -> None:
+        rows = parts[n]
+        logits = torch.mm(x[rows], weight.t(), out=gradients[rows])
+        nats[n], d_bias[n] = cross_entropy_(logits, bias, targets[rows])  # the logits are their gradients now
+        torch.mm(logits, weight, out=dx[rows])
+
+    run_pieces(piece, len(parts))
+    run_all(pieces_of_product(gradients.t(), x, dw))
+    return nats.sum(), dx, dw, d_bias.sum(0)
 
 
 def _nats_by_chunks(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.config import ModelConfig
-from gen.kernels.window import can_run_window, run_window
+from gen.kernels.window import can_run_window, has_window, run_window
 from gen.models.cells import CELLS, layer_weights, new_layer, run_layer
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 
@@ -142,6 +142,12 @@ class RecurrentLM(nn.Module):
         starts = tuple(m[None].to(x.dtype) for m in memory)
         x, last = layer(x, starts if len(starts) > 1 else starts[0])
         return x, tuple(m[0] for m in last) if isinstance(last, tuple) else (last[0],)
+
+    def has_kernels(self, dtype: torch.dtype) -> bool:
+        """Tells whether all layers run in the compiled kernels where products are of `dtype`."""
+        config, is_on_cpu = self.config, self.embedding.weight.device.type == "cpu"
+        widths = {config.embedding_size, config.hidden_size}
+        return is_on_cpu and all(has_window(config.cell, dtype, width, config.hidden_size) for width in widths)
 
     def num_parameters(self) -> int:
         """Returns the number of weights; shared ones count once."""

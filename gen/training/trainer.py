@@ -13,6 +13,7 @@ number of processes or parts.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from gen.config import TrainingConfig
 from gen.data.batches import Batch, Batches
 from gen.errors import TrainingError
+from gen.kernels.pool import one_torch_thread
 from gen.models.recurrent import Draws, RecurrentLM, State, detached
 from gen.training.allocation import keep_freed_memory
 from gen.training.distributed import ALONE, Peers
@@ -115,7 +117,9 @@ class Trainer:
         """
         self._clock_was = self._clock()
         while self.progress() < 1.0 and not self.was_stopped:
-            yield self._take_step()
+            with self.threads():
+                step = self._take_step()
+            yield step
 
     def stop(self) -> None:
         """Ends the run after the step that is under way; may be called from a signal handler, of any process."""
@@ -316,6 +320,11 @@ class Trainer:
         """Returns the context in which the model computes in the precision of the config."""
         dtype = DTYPES.get(self.config.precision)
         return torch.autocast(self._device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+
+    def threads(self) -> AbstractContextManager[None]:
+        """Returns the context that holds torch to one thread if the kernels run the model on threads of their own."""
+        dtype = DTYPES.get(self.config.precision, torch.float32)
+        return one_torch_thread() if self.model.has_kernels(dtype) else nullcontext()
 
     def _take_snapshot(self) -> None:
         """Copies the state for a rollback into the last snapshot's memory: new memory costs more than the copies."""

@@ -1,14 +1,18 @@
 """Measures `gen train` beside a plain nn.LSTM loop, tuned by hand, in the same time.
 
-    python benchmarks/plain.py CORPUS [--minutes 5] [--seed 0] [--only-plain] [--settings 0 1 2]
-                               [options of gen train]
+    python benchmarks/plain.py CORPUS... [--minutes 5] [--seeds 0] [--settings 0 1 2] [--one-thread CORPUS...]
+                               [--results FILE] [options of gen train]
 
 The plain loop is what one would write in an afternoon. It reads the same training part as gen, documents joined by
 their begin and end tokens, in rows with carried state that is never reset. It has a fused AdamW, clipped gradients, and
 a rate that warms up and then follows half a cosine to zero at the end of the time; torch's own kernels, under autocast
-to bf16 where the CPU has it. Three settings are tried, each for the whole time, and the best one counts. gen gets the
-time once, with its defaults. Both are measured on the same validation part by `gen.analysis.evaluate`, carried and in
-windows of 256. The last line is JSON.
+to bf16 where the CPU has it. With the first seed its settings are tried, each for the whole time; the best one counts,
+and is taken for the other seeds. gen gets the time once, with its defaults. Both are measured on the same validation
+part by `gen.analysis.evaluate`, carried and in windows of 256. The two sides take turns at being the first.
+
+The machine must be idle. Results are lines of JSON in FILE, where a run that has its line is not repeated. The verdict
+compares the differences of the two sides, seed by seed: one side is better if the median difference is larger than the
+largest difference is from the smallest.
 """
 
 import argparse
@@ -19,9 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,26 +81,117 @@ class PlainLM(nn.Module):
 def main() -> None:
     """Reads the arguments, measures, prints."""
     parser = argparse.ArgumentParser(description="Measure gen beside a plain loop, tuned by hand.")
-    parser.add_argument("corpus", metavar="CORPUS")
+    parser.add_argument("corpora", nargs="+", metavar="CORPUS")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only-plain", action="store_true", help="leave gen out")
-    parser.add_argument("--settings", type=int, nargs="*", default=range(len(SETTINGS)), help="which of them, from 0")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--settings", type=int, nargs="+", default=range(len(SETTINGS)), help="which of them, from 0")
+    parser.add_argument("--one-thread", nargs="+", default=[], metavar="CORPUS", help="of these corpora, on one thread")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="lines of JSON, which a second call continues")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        reading = Reading(labels="none")
-        material = open_corpus(CorpusOptions((arguments.corpus,), reading=reading, seed=arguments.seed))
-        minutes, seed = arguments.minutes, arguments.seed
-        ours = ["--minutes", str(minutes), "--labels", "none", "--seed", str(seed), *options]
-        rows = [] if arguments.only_plain else [("gen", _gen(arguments.corpus, ours))]
-        chosen = [SETTINGS[n] for n in arguments.settings]
-        rows += [(_name(setting), train_plain(material, setting, minutes, seed)) for setting in chosen]
-    print(f"{'':34} {'carry':>8} {'256':>8} {'steps':>8} {'tokens/s':>10}")
-    for name, row in rows:
-        print(f"{name:34} {row['carry']:8.4f} {row['256']:8.4f} {row['steps']:8} {row['tokens_per_second']:10,.0f}")
-    names = {"benchmark": "plain", "corpus": arguments.corpus, "minutes": minutes, "seed": seed, "options": options}
-    print(json.dumps(names | {"results": dict(rows), "versions": versions()}))
+        table = Table(arguments.results or Path(folder) / "results.jsonl")
+        for corpus in arguments.corpora:
+            num_threads = 1 if corpus in arguments.one_thread else torch.get_num_threads()
+            contest = Contest(corpus, arguments.minutes, num_threads, options)
+            measure(contest, arguments.seeds, [SETTINGS[n] for n in arguments.settings], table)
+            print_contest(contest, table)
+    print(json.dumps({"benchmark": "plain", "options": options, "results": table.rows, "versions": versions()}))
+
+
+class Contest(NamedTuple):
+    """The two sides on one corpus."""
+
+    corpus: str
+    minutes: float
+    num_threads: int
+    options: list[str]  # of gen train
+
+    def key(self, seed: int, side: str) -> dict[str, Any]:
+        """Returns what a run is known by in the results."""
+        return {**self._asdict(), "seed": seed, "side": side}
+
+
+class Table:
+    """The results in a file, a line for each run.
+
+    Args:
+        file: need not exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Returns the row of a run, or None."""
+        return next((row for row in self.rows if key.items() <= row.items()), None)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Appends the row of a run."""
+        self.rows.append(row)
+        with self._file.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+
+
+def measure(contest: Contest, seeds: Sequence[int], settings: Sequence[Setting], table: Table) -> None:
+    """Runs both sides with every seed; of the settings, all with the first seed and then the best."""
+    for n, seed in enumerate(seeds):
+        tried = settings if n == 0 else [_best_setting(contest, seeds[0], settings, table)]
+        sides: list[Setting | None] = [None, *tried]
+        for setting in sides if n % 2 == 0 else reversed(sides):
+            key = contest.key(seed, _name(setting))
+            if table.find(key) is None:
+                measured = _gen(contest, seed) if setting is None else _plain(contest, setting, seed)
+                table.add(key | measured)
+
+
+def print_contest(contest: Contest, table: Table) -> None:
+    """Prints all runs on a corpus, and the verdict."""
+    rows = [row for row in table.rows if contest._asdict().items() <= row.items()]
+    print(f"\n{contest.corpus}, {contest.minutes:g} minutes, {contest.num_threads} threads")
+    print(f"{'':34} {'seed':>4} {'carry':>8} {'256':>8} {'steps':>8} {'tokens/s':>10}")
+    for row in rows:
+        print(
+            f"{row['side']:34} {row['seed']:4} {row['carry']:8.4f} {row['256']:8.4f} {row['steps']:8} "
+            f"{row['tokens_per_second']:10,.0f}"
+        )
+    seeds = sorted({row["seed"] for row in rows})
+    for context in CONTEXTS:
+        print(f"{context:>5}: {verdict([_difference(rows, seed, context) for seed in seeds])}")
+
+
+def verdict(differences: Sequence[float]) -> str:
+    """Returns the verdict in words; the differences are the nats of the plain loop less those of gen, by seed."""
+    middle, spread = median(differences), max(differences) - min(differences)
+    shown = f"{', '.join(f'{difference:+.4f}' for difference in differences)} (plain less gen, by seed)"
+    if len(differences) < 2 or abs(middle) <= spread:
+        return f"no difference beyond that of seeds: {shown}"
+    return f"{'gen' if middle > 0 else 'the plain loop'} is better by more than seeds differ: {shown}"
+
+
+def _difference(rows: Sequence[Mapping[str, Any]], seed: int, context: str) -> float:
+    ours, theirs = (
+        [row[context] for row in rows if row["seed"] == seed and (row["side"] == "gen") == is_gen]
+        for is_gen in (True, False)
+    )
+    return float(min(theirs) - ours[0])
+
+
+def _best_setting(contest: Contest, seed: int, settings: Sequence[Setting], table: Table) -> Setting:
+    def nats(setting: Setting) -> float:
+        row = table.find(contest.key(seed, _name(setting)))
+        assert row is not None
+        return float(sum(row[context] for context in CONTEXTS))
+
+    return min(settings, key=nats)
+
+
+def _plain(contest: Contest, setting: Setting, seed: int) -> dict[str, Any]:
+    """Returns what the plain loop reaches."""
+    torch.set_num_threads(contest.num_threads)
+    material = open_corpus(CorpusOptions((contest.corpus,), reading=Reading(labels="none"), seed=seed))
+    return train_plain(material, setting, contest.minutes, seed)
 
 
 def train_plain(material: PreparedCorpus, setting: Setting, minutes: float, seed: int) -> dict[str, Any]:
@@ -160,16 +256,22 @@ def _evaluated(model: PlainLM, material: PreparedCorpus) -> dict[str, float]:
     }
 
 
-def _gen(corpus: str, options: list[str]) -> dict[str, Any]:
+def _gen(contest: Contest, seed: int) -> dict[str, Any]:
     """Returns what quality.py says of `gen train`."""
     script = str(Path(__file__).with_name("quality.py"))
-    command = [sys.executable, script, corpus, *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603 - our own script
+    given = ["--minutes", str(contest.minutes), "--labels", "none", "--seed", str(seed), *contest.options]
+    environment = os.environ | {"OMP_NUM_THREADS": str(contest.num_threads)}
+    command = [sys.executable, script, contest.corpus, *given]
+    done = subprocess.run(  # noqa: S603 - our own script
+        command, stdout=subprocess.PIPE, check=True, text=True, env=environment
+    )
     result = json.loads(done.stdout.splitlines()[-1])["results"][0]
     return {**result["nats"], "steps": result["steps"], "tokens_per_second": result["tokens_per_second"]}
 
 
-def _name(setting: Setting) -> str:
+def _name(setting: Setting | None) -> str:
+    if setting is None:
+        return "gen"
     return f"plain 1x{setting.hidden_size}, {setting.num_rows}x{setting.window}, rate {setting.rate:g}"
 
 

@@ -1,6 +1,6 @@
 """Measures the quality that `gen train` reaches in a given time, on the validation part that it holds out.
 
-    python benchmarks/quality.py CORPUS [--minutes 3] [--repeat 1] [options of gen train]
+    python benchmarks/quality.py CORPUS [--minutes 3] [--repeat 1] [--seed 0] [options of gen train]
 
 Each repetition trains with the next seed, in a temporary folder with its own cache, and then runs `gen eval` twice:
 one pass with carried state, and fresh windows of 256 tokens. Options that this script does not know are handed to
@@ -40,12 +40,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure quality after a given time of training.")
     parser.add_argument("corpus", metavar="CORPUS")
     parser.add_argument("--minutes", type=float, default=3.0)
-    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="train N times, with seeds 0 to N-1")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="train N times")
+    parser.add_argument("--seed", type=int, default=0, help="of the first time; then the next")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-quality-") as folder:
         results = [
             measure(Path(folder), arguments.corpus, seed, ["--minutes", str(arguments.minutes), *options])
-            for seed in range(arguments.repeat)
+            for seed in range(arguments.seed, arguments.seed + arguments.repeat)
         ]
     print_table(results)
     names = {"benchmark": "quality", "corpus": arguments.corpus, "minutes": arguments.minutes, "options": options}

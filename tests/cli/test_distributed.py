@@ -16,7 +16,7 @@ import torch
 
 from gen.cli.main import run as run_gen
 from gen.config import TrainingSettings
-from gen.runs.checkpoint import read_checkpoint
+from gen.runs.checkpoint import read_checkpoint, read_header
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions
 
@@ -94,6 +94,16 @@ def test_two_processes_train_the_same_run_and_the_first_alone_prints(
     assert json.loads(printed)["steps"] == STEPS  # one object: two would not parse
     assert told.count(f"step {STEPS:>6}") == 1
     assert_same_run(straight, out / "two")
+
+
+def test_two_processes_share_the_speed_that_the_first_has_measured(text_file: Path, tmp_path: Path) -> None:
+    sizes = ["--hidden", "16", "--embedding", "8", "--batch-size", "7", "--bptt", "16"]
+    process = torchrun("train", text_file, "--name", "two", "--out", tmp_path, *sizes, "--minutes", "0.05")
+    _, told = process.communicate(timeout=120)
+
+    assert process.returncode == 0, told
+    assert told.count("tokens/s measured") == 1
+    assert read_header(tmp_path / "two" / "model.safetensors", "model")["training"]["measured_speed"] > 0
 
 
 def test_a_run_that_one_process_stopped_goes_on_with_two(straight: Path, text_file: Path) -> None:

@@ -16,7 +16,7 @@ import gen
 from gen.analysis.calibrate import evaluate_calibrated
 from gen.config import Reading, SamplingConfig, TrainingSettings
 from gen.errors import CheckpointError, SettingError
-from gen.runs.checkpoint import read_checkpoint, write_checkpoint
+from gen.runs.checkpoint import read_checkpoint, read_header, write_checkpoint
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions
 from gen.runs.session import Session
@@ -171,6 +171,38 @@ def assert_same_weights(one: Path, other: Path) -> None:
         theirs, _ = read_checkpoint(other / name, kind)  # type: ignore[arg-type]
         assert ours.keys() == theirs.keys()
         assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+
+
+def test_a_run_by_minutes_records_the_speed_that_was_measured(corpus: Path, tmp_path: Path) -> None:
+    session = open_run(corpus, tmp_path, settings={"steps": None, "minutes": 0.01, "dropout": None})
+    shown = {choice.name: choice.reason for choice in session.choices}
+    finished(session)
+
+    training = read_header(tmp_path / "r" / "model.safetensors", "model")["training"]
+    assert training["measured_speed"] > 0
+    assert shown["dropout"].startswith(f"{round(training['measured_speed'], -2):,.0f} tokens/s measured: about ")
+
+
+def test_a_dropout_that_no_longer_suits_the_readings_changes_and_is_kept(corpus: Path, tmp_path: Path) -> None:
+    by_time = {"steps": None, "dropout": None}
+    with open_run(corpus, tmp_path, settings=by_time | {"minutes": 60.0}) as session:
+        for report in session.reports():
+            if report.epoch >= 1.0:
+                session.stop()
+    seconds = report.seconds
+    before = read_header(tmp_path / "r" / "training.safetensors", "training")
+
+    fewer = TrainingSettings(minutes=3 * seconds / 60)
+    finished(train_session(CorpusOptions(()), fewer, run="r", out=tmp_path, resume=True))
+
+    after = read_header(tmp_path / "r" / "training.safetensors", "training")
+    remarks = [line["remark"] for line in metrics(tmp_path / "r") if "remark" in line]
+    assert before["model"]["dropout"] > after["place"]["dropout"]
+    assert remarks[-1].endswith(f"dropout is now {after['place']['dropout']:g}")
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def command(corpus: Path, out: Path, *more: str) -> list[str]:

@@ -305,7 +305,7 @@ static void do_piece(void *context, size_t index, int n)
 int64_t gen_sample_run(Step *s, Draw *d, int64_t count, int64_t end, int threads)
 {
     Sampling all = {.step = s, .draw = d, .count = count, .end = end, .layer = -1};
-    run_stages((Work){&all, next_stage, do_piece}, step_threads(s, threads));
+    run_stages((Work){&all, next_stage, do_piece}, step_threads(s, count, threads));
     d->num_seen += all.index;
     d->status = all.status;
     return all.index;

@@ -18,14 +18,14 @@
 enum { MAX_PARTS = 64, LINE = 64 };
 enum { BITS = 23, STAGE = 48, OVER = 0 }; /* of a piece's index; of the bits below a stage; the stage after the last */
 enum { LOOKS = 2000, NAP = 20000 }; /* looks of a waiting thread before it sleeps, and nanoseconds between looks then */
-enum { PATIENCE = 200 };            /* looks at a part that does not change, before pieces are taken from it */
-static const uint64_t INDEX = (1 << BITS) - 1, IS_BEGUN = (uint64_t)1 << 2 * BITS;
+enum { PATIENCE = 50, PAUSES = 8 };  /* looks at a part that does not change, before pieces are taken from it */
+static const uint64_t INDEX = (1 << BITS) - 1, IS_BEGUN = (uint64_t)1 << 2 * BITS, WAS_BEGUN = IS_BEGUN << 1;
 
 typedef struct {
     Work work;
     int num_parts;
     struct {
-        _Alignas(LINE) _Atomic uint64_t left; /* stage, whether its thread has begun it, first piece, last piece + 1 */
+        _Alignas(LINE) _Atomic uint64_t left; /* stage, whether its thread began the last and this one, first piece, last + 1 */
     } parts[MAX_PARTS];
     _Alignas(LINE) _Atomic uint16_t stage; /* twice its number, plus 1 if its pieces are taken backward */
     _Alignas(LINE) atomic_size_t num_left; /* pieces that are not done */
@@ -37,9 +37,11 @@ static void begin_next(Stages *s, uint16_t stage)
     const size_t count = s->work.next(s->work.context, &is_backward);
     stage = (uint16_t)((stage | 1) + 1 + is_backward) | (stage > UINT16_MAX - 2 ? 2 : 0); /* never OVER */
     atomic_store(&s->num_left, count);
-    for (uint64_t n = 0; n < (uint64_t)s->num_parts; n++)
-        atomic_store(&s->parts[n].left, (uint64_t)stage << STAGE | count * n / s->num_parts << BITS |
-                                            count * (n + 1) / s->num_parts);
+    for (uint64_t n = 0; n < (uint64_t)s->num_parts; n++) {
+        const uint64_t before = atomic_load(&s->parts[n].left) & IS_BEGUN ? WAS_BEGUN : 0;
+        const uint64_t first = count * n / s->num_parts, stop = count * (n + 1) / s->num_parts;
+        atomic_store(&s->parts[n].left, (uint64_t)stage << STAGE | before | first << BITS | stop);
+    }
     atomic_store(&s->stage, count ? stage : OVER);
 }
 
@@ -62,12 +64,14 @@ static int take(Stages *s, uint16_t stage, int n, int is_own, size_t *index)
 static void look_at(Stages *s, uint16_t stage, int n)
 {
     uint64_t seen = 0, left;
-    for (int looks = 0; looks < PATIENCE; looks++, pool_relax()) {
+    for (int looks = 0; looks < PATIENCE; looks++) {
         left = atomic_load(&s->parts[n].left);
-        if (left >> STAGE != stage || !(left & IS_BEGUN) || (left >> BITS & INDEX) == (left & INDEX))
+        if (left >> STAGE != stage || !(left & (IS_BEGUN | WAS_BEGUN)) || (left >> BITS & INDEX) == (left & INDEX))
             return;
         looks = left == seen ? looks : 0;
         seen = left;
+        for (int pause = 0; pause < PAUSES; pause++) /* each look takes the number from the thread that changes it */
+            pool_relax();
     }
 }
 
@@ -90,11 +94,11 @@ static void take_part(void *context, int64_t index)
             const int part = (n + away) % s->num_parts;
             if (away > 0)
                 look_at(s, stage, part);
-            for (size_t piece; take(s, stage, part, away == 0, &piece);) {
+            size_t done = 0;
+            for (size_t piece; take(s, stage, part, away == 0, &piece); done++)
                 s->work.piece(s->work.context, piece, n);
-                if (atomic_fetch_sub(&s->num_left, 1) == 1)
-                    begin_next(s, stage);
-            }
+            if (done > 0 && atomic_fetch_sub(&s->num_left, done) == done)
+                begin_next(s, stage);
         }
 }
 

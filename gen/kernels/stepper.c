@@ -24,7 +24,7 @@
 enum { SLOTS = 4, FEW_ROWS = ROWS / 2, GROUP = 4 };
 enum { AHEAD = 2048, LINE = 64 }; /* bytes that a stream is prefetched; of a cache line */
 enum { ROWS_OF_PIECE = 4 * ROWS };
-enum { MIN_WORK = 1 << 16 }; /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
+enum { MIN_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
 static const float MOST = 127.0f; /* the greatest quantised number */
 
 INLINE size_t units_of(const Model *m) { return m->cell == RNN ? SLOTS * LANES : LANES; } /* of a block */
@@ -263,9 +263,10 @@ int gen_lanes(void) { return LANES; }
 int gen_byte_offset(void) { return OFFSET; }
 const int64_t gen_step_sizes[] = {sizeof(Product), sizeof(Layer), sizeof(Model), sizeof(Step)};
 
-int step_threads(const Step *s, int threads)
+int step_threads(const Step *s, int64_t num_steps, int threads)
 {
-    const int64_t useful = s->B * s->model->work / MIN_WORK;
+    const int64_t work = s->B * s->model->work / (s->model->is_int8 ? GROUP : 1);
+    const int64_t useful = work / (MIN_WORK + MIN_WORK / num_steps);
     return useful < 1 ? 1 : useful < threads ? (int)useful : threads;
 }
 
@@ -295,6 +296,6 @@ int gen_step_run(const Step *s, int threads)
         if (s->tokens[row] < 0 || s->tokens[row] >= s->model->V)
             return 1;
     Single of = {s, -1};
-    run_stages((Work){&of, next_layer, layer_piece}, step_threads(s, threads));
+    run_stages((Work){&of, next_layer, layer_piece}, step_threads(s, 1, threads));
     return 0;
 }

@@ -42,8 +42,8 @@ typedef struct {
     uint8_t *bytes;         /* int8: (2, L, B, H) working memory for h and next_h, quantised */
 } Step;
 
-/* Returns the number of threads that the step should use, at most `threads`. */
-int step_threads(const Step *s, int threads);
+/* Returns the number of threads that should do so many steps at a time, at most `threads`. */
+int step_threads(const Step *s, int64_t num_steps, int threads);
 
 /* A step is done in stages (stages.h), the layers from 0 to L: layer L is the output. begin_layer prepares one and returns
  * the number of its pieces, step_piece does a piece. */

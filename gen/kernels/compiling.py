@@ -22,7 +22,7 @@ FLAGS = (
     "-fno-math-errno",
     "-fno-trapping-math",
     "-ffp-contract=off",
-    "-fopenmp",
+    "-Werror=implicit-function-declaration",
     "-pthread",
     "-fPIC",
     "-shared",

@@ -56,7 +56,13 @@ INLINE ints add_byte_products(ints sum, ints inputs, ints weights)
 #define HAS_BF16 1
 
 INLINE floats load_bf16(const bf16 *from) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16)); }
-INLINE void store_bf16(bf16 *to, floats x) { vst1_u16(to, vreinterpret_u16_bf16(vcvt_bf16_f32(x))); }
+INLINE uint16x4_t rounded(floats x) { return vreinterpret_u16_bf16(vcvt_bf16_f32(x)); }
+INLINE void store_bf16(bf16 *to, floats x) { vst1_u16(to, rounded(x)); }
+INLINE void store_pairs(bf16 *to, floats even, floats odd)
+{
+    const uint16x4x2_t both = {{rounded(even), rounded(odd)}};
+    vst2_u16(to, both);
+}
 
 INLINE floats add_pair_products(floats sum, ints inputs, ints weights)
 {

@@ -6,7 +6,7 @@ Nothing here needs torch: the build of a wheel imports it too.
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -27,18 +27,27 @@ class Variant(NamedTuple):
     has_bf16: bool = False
 
 
-AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16", "avx512_vnni")
 AVX2 = ("avx2", "fma")
+AVX512_VNNI = (*AVX2, "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni")
+AVX512 = (*AVX512_VNNI, "avx512_bf16")
+
+
+def _flags_of(features: Iterable[str]) -> tuple[str, ...]:
+    """Returns the compiler's flags for features of x86."""
+    return tuple(f"-m{feature.replace('_', '')}" for feature in features)
+
+
 VARIANTS = (  # the best of an architecture first
     Variant(
         "avx512",
         "x86_64",
-        frozenset(AVX512 + AVX2),
-        tuple(f"-m{feature.replace('_', '')}" for feature in AVX512 + AVX2),
+        frozenset(AVX512),
+        _flags_of(AVX512),
         optional=("-mamx-tile", "-mamx-bf16"),
         has_bf16=True,
     ),
-    Variant("avx2", "x86_64", frozenset(AVX2), tuple(f"-m{feature}" for feature in AVX2)),
+    Variant("avx512-vnni", "x86_64", frozenset(AVX512_VNNI), _flags_of(AVX512_VNNI)),
+    Variant("avx2", "x86_64", frozenset(AVX2), _flags_of(AVX2)),
     Variant(
         "neon-bf16",
         "aarch64",

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gen.cli.console import has_screen, say
+from gen.cli.screen.busy import BusyWatch
 from gen.cli.screen.curve import curve
 from gen.training.distributed import is_first_process
 
@@ -90,16 +91,22 @@ class Silence:
 
 
 class Lines:
-    """One line a report: every validation and remark, and other steps at most every ten seconds."""
+    """One line a report: every validation and remark, and other steps at most every ten seconds.
+
+    There is also a line when another program begins to use the processor, and one when it ends.
+    """
 
     def __init__(self, unit: str, yardsticks: dict[str, float]) -> None:
         self._unit = unit
+        self._watch = BusyWatch()
         self._last_seconds = float("-inf")
         if yardsticks:
             say(f"yardsticks, bits per {unit}:  {yardstick_words(yardsticks)}")
 
     def show(self, report: "StepReport") -> None:
         """Prints the report if it is due or has a validation, a remark or a sample."""
+        if self._watch.look():
+            say(self._watch.words or "the processor is free again")
         if report.remark:
             say(f"step {report.step}: {report.remark}")
         is_due = report.seconds - self._last_seconds >= SECONDS_BETWEEN_LINES
@@ -132,10 +139,12 @@ class Screen:
         self._valid: StepReport | None = None
         self._best: StepReport | None = None
         self._sample = ""
+        self._watch = BusyWatch()
 
     def show(self, report: "StepReport") -> None:
         """Takes in a report; the live display draws it at its next refresh."""
         self._latest = report
+        self._watch.look()
         if report.valid_nats is not None:
             self._valid = report
             if report.bits_per_unit is not None:
@@ -152,6 +161,8 @@ class Screen:
         if self._latest is None:
             return Text("starting")
         parts: list[RenderableType] = [self._bar(self._latest), self._losses(self._latest)]
+        if self._watch.is_busy:
+            parts.append(Text(self._watch.words, "yellow"))
         if len(self._history) > 1:
             width = min(72, self._console.width - 4)
             parts += [

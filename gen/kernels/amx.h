@@ -51,7 +51,7 @@ INLINE void leave_tiles(void)
 
 /* Adds inputs of up to TILE_ROWS rows times weights to sums (rows, 4, LANES), as `multiply` does by vectors. */
 INLINE void add_by_tiles(float *sums, const bf16 *inputs, size_t stride, const bf16 *weights, size_t num_pairs,
-                         int rows, int num_vectors, int last)
+                         int rows, int num_vectors, int last, ptrdiff_t ahead)
 {
     use_tiles(rows);
     _tile_loadd(0, sums, SUMS);
@@ -59,6 +59,8 @@ INLINE void add_by_tiles(float *sums, const bf16 *inputs, size_t stride, const b
     _tile_loadd(2, sums + 2 * LANES, SUMS);
     _tile_loadd(3, sums + 3 * LANES, SUMS);
     for (size_t pair = 0; pair < num_pairs; pair += TILE_PAIRS, weights += TILE_PAIRS * num_vectors * 2 * LANES) {
+        for (int n = 0; ahead && n < TILE_PAIRS * num_vectors; n++)
+            __builtin_prefetch(weights + ahead + n * 2 * LANES, 0, 2);
         _tile_loadd(4, inputs + 2 * pair, stride * sizeof *inputs);
         TILE_PRODUCT(0, 6, 0);
         TILE_PRODUCT(1, 7, 1);

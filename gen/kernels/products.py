@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MIN_ROWS, MAX_PIECES = 256, 8  # of a product: smaller pieces are slower than the whole
+MIN_ROWS, MAX_PIECES = 512, 8  # of a product: smaller pieces are slower than the whole
 
 Piece = Callable[[], object]
 

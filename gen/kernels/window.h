@@ -13,25 +13,38 @@
  * multiple of PAIR and H one of LANES. Gates in torch's order: LSTM i f g o, GRU r z n.
  */
 
-enum { MAX_ROWS = 32, TOKENS = 8, SLICE = 256 }; /* of a block's sums; of a chunk; inputs whose weights stay in L1 */
+enum { MAX_ROWS = 32, TOKENS = 8, SLICE = 96, LINE = 64 }; /* of a block's sums; of a chunk; inputs whose
+                                                                weights stay in L1; bytes of a cache line */
 
 /* ---- products ---- */
 
-/* Adds `num_inputs` inputs times weights to the sums of a tile of rows. The last vector is added to the sums at index
- * `last`: a GRU's candidate keeps its two products apart. */
-INLINE void add_tile(float *sums, const number *inputs, size_t stride, const number *weights, size_t num_inputs,
-                     const int rows, const int num_vectors, const int last)
+/* Rows of inputs times the weights of a block. */
+typedef struct {
+    const number *inputs, *weights;
+    size_t stride, num_inputs; /* of a row */
+    ptrdiff_t ahead;           /* from the weights to those that are wanted next, which are prefetched meanwhile */
+    int num_vectors, last;     /* the last vector is added to the sums at this index: a GRU's candidate keeps its two
+                                  products apart */
+} Product;
+
+/* Adds inputs k to stop - 1 times weights to the sums of a tile of rows. */
+INLINE void add_tile(float *sums, const Product *p, size_t row, size_t k, size_t stop, const int rows,
+                     const int num_vectors, const int last)
 {
+    const number *inputs = p->inputs + row * p->stride;
     floats sum[ROWS][VECTORS];
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int v = 0; v < num_vectors; v++)
             sum[r][v] = load(sums + r * WIDE + (v == num_vectors - 1 ? last : v) * LANES);
-    for (size_t k = 0; k < num_inputs; k += PAIR) {
+    for (; k < stop; k += PAIR) {
+        const number *weights = p->weights + k * num_vectors * LANES;
         column weight[VECTORS];
+        UNROLL for (size_t at = 0; at < num_vectors * sizeof(column); at += LINE)
+            __builtin_prefetch((const char *)(weights + p->ahead) + at, 0, 2);
         UNROLL for (int v = 0; v < num_vectors; v++)
-            weight[v] = load_column(weights + (k * num_vectors + v * PAIR) * LANES);
+            weight[v] = load_column(weights + v * PAIR * LANES);
         UNROLL for (int r = 0; r < rows; r++) {
-            const column input = fill_column(inputs + r * stride + k);
+            const column input = fill_column(inputs + r * p->stride + k);
             UNROLL for (int v = 0; v < num_vectors; v++)
                 sum[r][v] = add_products(sum[r][v], input, weight[v]);
         }
@@ -52,37 +65,35 @@ INLINE int tile_rows(int left, int most)
 #define TILE(rows, vectors, last)                                                                                     \
     case (rows) * 100 + (vectors) * 10 + (last):                                                                      \
         if ((rows) <= ROWS)                                                                                           \
-            add_tile(sums, inputs, stride, weights, num_inputs, rows, vectors, last);                                 \
+            add_tile(sums, p, row, k, stop, rows, vectors, last);                                                     \
         break;
 #define TILES(rows) TILE(rows, 3, 2) TILE(rows, 3, 3) TILE(rows, 4, 3)
 
-static void add_rows(float *sums, const number *inputs, size_t stride, const number *weights, size_t num_inputs,
-                     int rows, int num_vectors, int last)
+static void add_rows(float *sums, const Product *p, size_t row, size_t k, size_t stop, int rows)
 {
-    switch (rows * 100 + num_vectors * 10 + last) {
+    switch (rows * 100 + p->num_vectors * 10 + p->last) {
         TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
     }
 }
 
-/* Adds `num_inputs` inputs of each row, `stride` apart, times a block's weights to sums (rows, 4, LANES). */
-static void multiply(float *sums, const number *inputs, size_t stride, const number *weights, size_t num_inputs,
-                     int rows, int num_vectors, int last, int has_tiles)
+/* Adds a product to sums (rows, 4, LANES). */
+static void add_product(float *sums, const Product *p, int rows, int has_tiles)
 {
 #if HAS_TILES
     for (int row = 0, n; has_tiles && row < rows; row += n) {
         n = tile_rows(rows - row, TILE_ROWS);
-        add_by_tiles(sums + row * WIDE, inputs + row * stride, stride, weights, num_inputs / PAIR, n, num_vectors, last);
+        add_by_tiles(sums + row * WIDE, p->inputs + row * p->stride, p->stride, p->weights, p->num_inputs / PAIR, n,
+                     p->num_vectors, p->last, row == 0 ? p->ahead : 0);
     }
     if (has_tiles)
         return;
 #endif
     (void)has_tiles;
-    for (size_t k = 0; k < num_inputs; k += SLICE) {
-        const size_t some = num_inputs - k < SLICE ? num_inputs - k : SLICE;
+    for (size_t k = 0; k < p->num_inputs; k += SLICE) {
+        const size_t stop = p->num_inputs - k < SLICE ? p->num_inputs : k + SLICE;
         for (int row = 0, n; row < rows; row += n) {
             n = tile_rows(rows - row, ROWS);
-            add_rows(sums + row * WIDE, inputs + row * stride + k, stride, weights + k * num_vectors * LANES, some, n,
-                     num_vectors, last);
+            add_rows(sums + row * WIDE, p, row, k, stop, n);
         }
     }
 }
@@ -140,17 +151,19 @@ INLINE void finish_rnn(const Forward *w, const float *sums, size_t t, size_t row
         store_number(w->h + ((t + 1) * w->B + row) * w->H + unit + v, tanh_of(load(sums + v)));
 }
 
-/* One token of up to MAX_ROWS rows and one block of units. */
-static void forward_block(const Forward *w, size_t t, size_t row, size_t rows, size_t block)
+/* One token of up to MAX_ROWS rows and one block of units; block `next` is the next one. */
+static void forward_block(const Forward *w, size_t t, size_t row, size_t rows, size_t block, size_t next)
 {
-    const size_t num_vectors = vectors_of(w->cell);
-    const number *weights = w->weights + block * (w->E + w->H) * num_vectors * LANES;
+    const int num_vectors = vectors_of(w->cell);
+    const size_t size = (w->E + w->H) * num_vectors * LANES;
+    const ptrdiff_t ahead = ((ptrdiff_t)next - (ptrdiff_t)block) * (ptrdiff_t)size;
+    const number *weights = w->weights + block * size, *x = w->x + (t * w->B + row) * w->E;
+    const number *h = w->h + (t * w->B + row) * w->H, *w_hh = weights + w->E * num_vectors * LANES;
     float sums[MAX_ROWS * WIDE] __attribute__((aligned(64)));
     for (size_t r = 0; r < rows; r++)
         memcpy(sums + r * WIDE, w->bias + block * WIDE, WIDE * sizeof *sums);
-    multiply(sums, w->x + (t * w->B + row) * w->E, w->E, weights, w->E, rows, num_vectors, num_vectors - 1, w->has_tiles);
-    multiply(sums, w->h + (t * w->B + row) * w->H, w->H, weights + w->E * num_vectors * LANES, w->H, rows, num_vectors,
-             VECTORS - 1, w->has_tiles);
+    add_product(sums, &(Product){x, weights, w->E, w->E, ahead, num_vectors, num_vectors - 1}, rows, w->has_tiles);
+    add_product(sums, &(Product){h, w_hh, w->H, w->H, ahead, num_vectors, VECTORS - 1}, rows, w->has_tiles);
     for (size_t r = 0; r < rows; r++) {
         if (w->cell == LSTM)
             finish_lstm(w, sums + r * WIDE, t, row + r, block * LANES);
@@ -173,12 +186,14 @@ INLINE void end_tiles(int has_tiles)
 static void forward_tokens(void *context, size_t group, size_t chunk)
 {
     const Forward *w = context;
+    const size_t num_blocks = blocks_of(w->H, units_of(w->cell));
     const size_t first = w->B * group / w->num_groups, stop = w->B * (group + 1) / w->num_groups;
     for (size_t t = chunk * TOKENS; t < (chunk + 1) * TOKENS && t < w->T; t++)
-        for (size_t block = 0; block < blocks_of(w->H, units_of(w->cell)); block++)
+        for (size_t n = 0; n < num_blocks; n++)
             for (size_t row = first, rows; row < stop; row += rows) {
                 rows = tile_rows(stop - row, MAX_ROWS);
-                forward_block(w, t, row, rows, block);
+                const size_t next = n + 1 < num_blocks ? n + 1 : n;
+                forward_block(w, t, row, rows, t % 2 ? num_blocks - 1 - n : n, t % 2 ? num_blocks - 1 - next : next);
             }
     end_tiles(w->has_tiles);
 }
@@ -271,14 +286,15 @@ static void backward_gates(const Backward *w, size_t t, size_t row)
 }
 
 /* dh of the previous token: the gradients of the sums times W_hh, for up to MAX_ROWS rows and one block of units. */
-static void backward_block(const Backward *w, size_t t, size_t row, size_t rows, size_t block)
+static void backward_block(const Backward *w, size_t t, size_t row, size_t rows, size_t block, size_t next)
 {
     const size_t width = w->cell * w->H, stride = blocks_of(w->H, WIDE) * WIDE;
     float *dh = w->dh + row * stride + block * WIDE, sums[MAX_ROWS * WIDE] __attribute__((aligned(64))) = {0};
     for (size_t r = 0; w->cell == GRU && r < rows; r++)
         memcpy(sums + r * WIDE, dh + r * stride, WIDE * sizeof *sums);
-    multiply(sums, w->dsums_h + (t * w->B + row) * width, width, w->weights + block * width * WIDE, width, rows, VECTORS,
-             VECTORS - 1, w->has_tiles);
+    const number *inputs = w->dsums_h + (t * w->B + row) * width, *weights = w->weights + block * width * WIDE;
+    const ptrdiff_t ahead = ((ptrdiff_t)next - (ptrdiff_t)block) * (ptrdiff_t)(width * WIDE);
+    add_product(sums, &(Product){inputs, weights, width, width, ahead, VECTORS, VECTORS - 1}, rows, w->has_tiles);
     for (size_t r = 0; r < rows; r++)
         memcpy(dh + r * stride, sums + r * WIDE, WIDE * sizeof *sums);
 }
@@ -286,15 +302,17 @@ static void backward_block(const Backward *w, size_t t, size_t row, size_t rows,
 static void backward_tokens(void *context, size_t group, size_t chunk)
 {
     const Backward *w = context;
+    const size_t num_blocks = blocks_of(w->H, WIDE);
     const size_t first = w->B * group / w->num_groups, stop = w->B * (group + 1) / w->num_groups;
     for (size_t done = chunk * TOKENS; done < (chunk + 1) * TOKENS && done < w->T; done++) {
         const size_t t = w->T - 1 - done;
         for (size_t row = first; row < stop; row++)
             backward_gates(w, t, row);
-        for (size_t block = 0; block < blocks_of(w->H, WIDE); block++)
+        for (size_t n = 0; n < num_blocks; n++)
             for (size_t row = first, rows; row < stop; row += rows) {
                 rows = tile_rows(stop - row, MAX_ROWS);
-                backward_block(w, t, row, rows, block);
+                const size_t next = n + 1 < num_blocks ? n + 1 : n;
+                backward_block(w, t, row, rows, t % 2 ? num_blocks - 1 - n : n, t % 2 ? num_blocks - 1 - next : next);
             }
     }
     end_tiles(w->has_tiles);

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gen.config import ModelConfig
+from gen.kernels.pool import one_torch_thread
 from gen.kernels.window import can_run_window, has_window, run_window
 from gen.models.cells import CELLS, layer_weights, new_layer, run_layer
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
@@ -192,7 +193,8 @@ def initialise_(model: RecurrentLM, generator: torch.Generator) -> None:
             nn.init.zeros_(parameter)
         elif "weight_hh" in name:
             for gate in parameter.data.view(-1, model.config.hidden_size, model.config.hidden_size):
-                nn.init.orthogonal_(gate, generator=generator)
+                with one_torch_thread():  # on more it has other last bits
+                    nn.init.orthogonal_(gate, generator=generator)
         elif "embedding" in name:
             std = model.config.embedding_size**-0.5 if model.config.is_tied else 1.0
             nn.init.normal_(parameter, std=std, generator=generator)

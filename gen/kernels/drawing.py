@@ -76,8 +76,7 @@ class DrawKernel:
     """
 
     def __init__(self, config: SamplingConfig, *, vocab_size: int, banned: tuple[int, ...]) -> None:
-        sizes = (ctypes.c_int64 * 2).in_dll(built(), "gen_draw_sizes")
-        assert list(sizes) == [ctypes.sizeof(_Filters), ctypes.sizeof(_Draw)]
+        assert [built().gen_draw_size(n) for n in range(2)] == [ctypes.sizeof(_Filters), ctypes.sizeof(_Draw)]
         self._draw = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("gen_draw_run", built()))
         self._filters = _Filters(
             V=vocab_size,

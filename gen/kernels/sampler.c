@@ -238,7 +238,7 @@ static int draw(const Draw *d, size_t row, int64_t index, double *room)
 
 /* ---- called from Python ---- */
 
-const int64_t gen_draw_sizes[] = {sizeof(Filters), sizeof(Draw)};
+int gen_draw_size(int n) { return (int[]){sizeof(Filters), sizeof(Draw)}[n]; }
 
 /* Draws a token of every row; returns the status of the first row that cannot be drawn from, else 0. */
 int gen_draw_run(const Draw *d)

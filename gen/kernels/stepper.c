@@ -261,7 +261,7 @@ void step_piece(const Step *s, int64_t layer, size_t index)
 
 int gen_lanes(void) { return LANES; }
 int gen_byte_offset(void) { return OFFSET; }
-const int64_t gen_step_sizes[] = {sizeof(Product), sizeof(Layer), sizeof(Model), sizeof(Step)};
+int gen_step_size(int n) { return (int[]){sizeof(Product), sizeof(Layer), sizeof(Model), sizeof(Step)}[n]; }
 
 int step_threads(const Step *s, int64_t num_steps, int threads)
 {

@@ -209,8 +209,8 @@ class StepKernel:
 
 def _sizes_agree() -> bool:
     """Tells whether the structures here have the sizes of those of stepper.h."""
-    mirrored = [ctypes.sizeof(structure) for structure in (_Product, _Layer, _Model, Step)]
-    return list((ctypes.c_int64 * len(mirrored)).in_dll(built(), "gen_step_sizes")) == mirrored
+    mirrored = (_Product, _Layer, _Model, Step)
+    return all(built().gen_step_size(n) == ctypes.sizeof(structure) for n, structure in enumerate(mirrored))
 
 
 def _blocks(rows: Tensor, num_gates: int, units: int) -> Tensor:

@@ -99,7 +99,7 @@ def _sampling(plan: Plan, stepper: PackedStepper, rows: int, watch: Stopwatch) -
     ]
     if stepper.precision == "fp32":
         contenders.append(product_limit(plan.device, "fp32"))
-    is_single = plan.threads is None and rows < plan.few_rows
+    is_single = plan.threads is None and rows < plan.few_rows and not has_step_kernel()
     with num_threads(1 if is_single else None):
         rates, drawn_rates, peer_rates, readings, *products = watch.rounds(contenders)
         threads = torch.get_num_threads()

@@ -37,7 +37,7 @@ class Plan:
     begin: int | None = None  # the first input; None for the last id but one
     new_grammar: Callable[[], Grammar | None] = lambda: None
     rows: tuple[int, ...] = (1, 8, 64)  # samples drawn side by side
-    few_rows: int = FEW_ROWS  # fewer rows are sampled on one thread, unless `threads` is given
+    few_rows: int = FEW_ROWS  # without kernels fewer rows are sampled on one thread, unless `threads` is given
     threads: int | None = None  # None for torch's own number
     seconds: float = 0.8  # for one turn of one contender
 

@@ -23,6 +23,7 @@ it is not built, and a test that compares the two:
         test          tests/kernels/test_stepping.py
 
 pool.py runs pieces of work on threads that all of them share (pool.c; stages.c for pieces that need those before),
+choice.py chooses the number of threads of steps,
 products.py torch's products of matrices. fp32.c and bf16.c include the kernels of training.
 cells.py lists the cells that the kernels know; a cell without an entry runs on torch.
 """

@@ -10,6 +10,7 @@ memory, biases and the table of the first layer stay float32.
 
 import ctypes
 import mmap
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gen.kernels.cells import COMPILED_CELLS
+from gen.kernels.choice import ThreadChoice
 from gen.kernels.library import built, library
 from gen.kernels.pool import num_threads
 
@@ -137,6 +139,7 @@ class StepKernel:
         self._step = Step(model=ctypes.pointer(self.model))
         self._at_step = ctypes.addressof(self._step)
         self._bytes = torch.empty(0, dtype=torch.uint8)
+        self._num_rows, self._choice = 0, ThreadChoice(1)  # of the last step
 
     def arranged(self, sums: Tensor) -> Tensor:
         """Returns (B, G*H) input products of the first layer in the layout of `run`: (B, G*H padded)."""
@@ -169,9 +172,20 @@ class StepKernel:
         step.h, step.next_h = memory[0].data_ptr(), following[0].data_ptr()
         step.c, step.next_c = memory[-1].data_ptr(), following[-1].data_ptr()
         step.logits = logits.data_ptr()
-        if self._advance(self._at_step, num_threads()):
+        choice = self._choice_for(num_rows)
+        started = time.perf_counter()
+        has_failed = self._advance(self._at_step, choice.threads)
+        choice.add(num_rows, time.perf_counter() - started)
+        if has_failed:
             raise IndexError(f"tokens: not of a vocabulary of {self.vocab_size} ({tokens.tolist()})")
         return logits, following
+
+    def _choice_for(self, num_rows: int) -> ThreadChoice:
+        """Returns the choice of threads for steps of so many rows, a new one if the last step had others."""
+        most = num_threads()
+        if (num_rows, most) != (self._num_rows, self._choice.most):
+            self._num_rows, self._choice = num_rows, ThreadChoice(most)
+        return self._choice
 
     def room_for_bytes(self, num_rows: int) -> Tensor:
         """Returns working memory for `Step.bytes`."""

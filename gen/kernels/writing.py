@@ -5,12 +5,14 @@ at every token, many are stepped and drawn in one call.
 """
 
 import ctypes
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gen.kernels.choice import ThreadChoice
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray
 from gen.kernels.library import built
 from gen.kernels.pool import num_threads
@@ -51,6 +53,7 @@ class KernelWriter:
         self._kernel, self._drawer = kernel, drawer
         self._recent = None if recent is None else recent.of_rows(list(range(memory[0].shape[1])))
         self._end = NO_END if end is None else end
+        self._choice = ThreadChoice(min(num_threads(), drawer.num_threads))
         self._start(tuple(m.clone(memory_format=torch.contiguous_format) for m in memory), condition)
 
     def _start(self, memory: tuple[Tensor, ...], condition: Tensor | None) -> None:
@@ -88,13 +91,11 @@ class KernelWriter:
         step.tokens, step.h, step.c = tokens.ctypes.data, now[0].data_ptr(), now[-1].data_ptr()
         step.next_h, step.next_c = following[0].data_ptr(), following[-1].data_ptr()
         arguments.allowed, arguments.logits, arguments.uniforms = None, step.logits, uniforms.ctypes.data
+        started = time.perf_counter()
         count = self._run(
-            ctypes.addressof(step),
-            ctypes.addressof(arguments),
-            len(uniforms),
-            self._end,
-            min(num_threads(), self._drawer.num_threads),
+            ctypes.addressof(step), ctypes.addressof(arguments), len(uniforms), self._end, self._choice.threads
         )
+        self._choice.add(count * len(tokens), time.perf_counter() - started)
         if count % 2:
             self._memories.reverse()
         if self._recent is not None:

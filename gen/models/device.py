@@ -3,8 +3,9 @@
 import torch
 
 from gen.errors import SettingError
+from gen.kernels.stepping import has_step_kernel
 
-FEW_ROWS = 8  # below it one thread is as fast as two, and does not wait for the other on a busy machine
+FEW_ROWS = 8  # below it one thread of torch is as fast as two, and does not wait for the other on a busy machine
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,6 +21,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def limit_threads(num_rows: int) -> None:
-    """Makes torch use one thread from now on if fewer than `FEW_ROWS` rows are sampled side by side."""
-    if num_rows < FEW_ROWS:
+    """Makes torch use one thread from now on if fewer than `FEW_ROWS` rows are sampled side by side in its operations.
+
+    The compiled kernels choose a number of threads by its speed (gen.kernels.choice).
+    """
+    if num_rows < FEW_ROWS and not has_step_kernel():
         torch.set_num_threads(1)

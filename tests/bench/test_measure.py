@@ -88,7 +88,10 @@ def test_shares_and_ratios_follow_from_what_was_measured() -> None:
     assert two.gigabytes_per_second == pytest.approx(two.tokens_per_second / 2 * two.weight_bytes / 1e9)
 
 
-def test_few_rows_are_sampled_on_one_thread_unless_threads_are_given() -> None:
+def test_without_kernels_few_rows_are_sampled_on_one_thread_unless_threads_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gen.bench.measure.has_step_kernel", lambda: False)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from gen.kernels.stepping import has_step_kernel
 from gen.models.device import FEW_ROWS, limit_threads
 
 
@@ -18,6 +19,15 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("num_rows", "expected"), [(1, 1), (FEW_ROWS - 1, 1), (FEW_ROWS, 3)])
-def test_few_rows_are_sampled_on_one_thread(num_rows: int, expected: int) -> None:
+def test_few_rows_are_sampled_on_one_thread_of_torch(
+    num_rows: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gen.models.device.has_step_kernel", lambda: False)
     limit_threads(num_rows)
     assert torch.get_num_threads() == expected
+
+
+@pytest.mark.skipif(not has_step_kernel(), reason="no C compiler, or no kernels for this processor")
+def test_the_kernels_choose_their_threads_themselves() -> None:
+    limit_threads(1)
+    assert torch.get_num_threads() == 3

@@ -1,9 +1,8 @@
 """Chooses a model and how to train it from the corpus, the device and the budget; any option given wins.
 
-Rows, window, rates, resets, and width and dropout after two and after ten minutes stand on runs on one text and two CPU
-cores (docs/lab-notes.md); what lies between is interpolated. The width for large alphabets, and augmentation, stand
-on piano music and Chinese after five minutes of one core. Sizes for GPUs are not measured yet. The screen prints every
-choice and its reason.
+Dropout and width depend on how often the run will read its corpus, and so on the speed of this machine, which is
+measured. Their tables, and rows, window, rates and resets, stand on runs on CPUs (benchmarks/results/recipe.md,
+docs/lab-notes.md). Sizes for GPUs are not measured yet. The screen prints every choice and its reason.
 """
 
 import math
@@ -114,7 +113,7 @@ def choose_recipe(
     chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
     chosen["augment"] = _augment(corpus, outlook)
     model, training = _configs(corpus, values())
-    rate = choose_dropout(outlook.readings)
+    rate = choose_dropout(outlook.readings, _num_parameters(model), is_varied=training.augment)
     chosen["dropout"] = (rate, outlook.words())
     model, training = _configs(corpus, values())
     follows_speed = training.minutes is not None and "dropout" not in given

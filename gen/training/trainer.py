@@ -304,7 +304,7 @@ class Trainer:
         if self.config.minutes is None or not 0.0 < progress < 1.0:
             return None
         readings = self.epochs() / progress
-        rate = choose_dropout(readings)
+        rate = choose_dropout(readings, self.model.num_parameters(), is_varied=self.config.augment)
         if abs(rate - self.dropout()) < MIN_CHANGE:
             return None
         self.position.dropout = rate

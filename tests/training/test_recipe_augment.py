@@ -25,6 +25,12 @@ def test_a_corpus_that_is_read_three_times_is_read_in_variations(epochs: float, 
     assert [choice.value for choice in recipe.choices if choice.name == "augment"] == ["on" if is_on else "off"]
 
 
+def test_what_is_read_in_variations_needs_less_dropout() -> None:
+    as_it_is = chosen(MUSIC, epochs=50, augment=False).model.dropout
+    assert 0 < chosen(MUSIC, epochs=50).model.dropout < as_it_is
+    assert chosen(MUSIC, epochs=50, dropout=0.4).model.dropout == 0.4
+
+
 def test_what_is_given_wins() -> None:
     assert chosen(MUSIC, epochs=1, augment=True).training.augment
     assert not chosen(MUSIC, epochs=50, augment=False).training.augment

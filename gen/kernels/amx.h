@@ -45,38 +45,36 @@ INLINE void leave_tiles(void)
     _tile_release();
 }
 
-#define TILE_PRODUCT(slot, weight_tile, v)                                                                            \
+#define FOR_SUMS(move)                                                                                                \
+    move(0, sums, SUMS);                                                                                              \
+    move(1, sums + LANES, SUMS);                                                                                      \
+    move(2, sums + 2 * LANES, SUMS);                                                                                  \
+    move(3, sums + 3 * LANES, SUMS);
+#define ADD(slot, weight_tile, v)                                                                                     \
     _tile_loadd(weight_tile, weights + (v) * 2 * LANES, num_vectors * 4 * LANES);                                     \
-    _tile_dpbf16ps(slot, 4, weight_tile)
+    _tile_dpbf16ps(slot, 4, weight_tile);
 
-/* Adds inputs of up to TILE_ROWS rows times weights to sums (rows, 4, LANES), as `multiply` does by vectors. */
+/* Adds inputs of up to TILE_ROWS rows, `stride` apart, times weights to sums (rows, 4, LANES). The last vector is added
+ * to the sums at index `last`. */
 INLINE void add_by_tiles(float *sums, const bf16 *inputs, size_t stride, const bf16 *weights, size_t num_pairs,
-                         int rows, int num_vectors, int last, ptrdiff_t ahead)
+                         int rows, int num_vectors, int last)
 {
     use_tiles(rows);
-    _tile_loadd(0, sums, SUMS);
-    _tile_loadd(1, sums + LANES, SUMS);
-    _tile_loadd(2, sums + 2 * LANES, SUMS);
-    _tile_loadd(3, sums + 3 * LANES, SUMS);
+    FOR_SUMS(_tile_loadd)
     for (size_t pair = 0; pair < num_pairs; pair += TILE_PAIRS, weights += TILE_PAIRS * num_vectors * 2 * LANES) {
-        for (int n = 0; ahead && n < TILE_PAIRS * num_vectors; n++)
-            __builtin_prefetch(weights + ahead + n * 2 * LANES, 0, 2);
         _tile_loadd(4, inputs + 2 * pair, stride * sizeof *inputs);
-        TILE_PRODUCT(0, 6, 0);
-        TILE_PRODUCT(1, 7, 1);
+        ADD(0, 6, 0)
+        ADD(1, 7, 1)
         if (num_vectors == 4) {
-            TILE_PRODUCT(2, 6, 2);
-            TILE_PRODUCT(3, 7, 3);
+            ADD(2, 6, 2)
+            ADD(3, 7, 3)
         } else if (last == 2) {
-            TILE_PRODUCT(2, 6, 2);
+            ADD(2, 6, 2)
         } else {
-            TILE_PRODUCT(3, 6, 2);
+            ADD(3, 6, 2)
         }
     }
-    _tile_stored(0, sums, SUMS);
-    _tile_stored(1, sums + LANES, SUMS);
-    _tile_stored(2, sums + 2 * LANES, SUMS);
-    _tile_stored(3, sums + 3 * LANES, SUMS);
+    FOR_SUMS(_tile_stored)
 }
 
 /* Tells whether the window kernels may use tiles in this process. */

@@ -43,8 +43,6 @@ INLINE float greatest_of(floats x)
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 
-INLINE floats reciprocal(floats x) { return fill(1.0f) / x; }
-
 INLINE ints load_ints(const void *from) { return _mm256_loadu_si256((const __m256i *)from); }
 INLINE ints fill_int(int32_t x) { return _mm256_set1_epi32(x); }
 INLINE floats floats_of(ints x) { return _mm256_cvtepi32_ps(x); }

@@ -21,12 +21,6 @@ INLINE floats power_of_two(floats n) { return _mm512_scalef_ps(_mm512_set1_ps(1.
 INLINE float sum_of(floats x) { return _mm512_reduce_add_ps(x); }
 INLINE float greatest_of(floats x) { return _mm512_reduce_max_ps(x); }
 
-INLINE floats reciprocal(floats x)
-{
-    const floats guess = _mm512_rcp14_ps(x);
-    return guess * fnma_of(x, guess, fill(2.0f));
-}
-
 INLINE ints load_ints(const void *from) { return _mm512_loadu_si512(from); }
 INLINE ints fill_int(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE floats floats_of(ints x) { return _mm512_cvtepi32_ps(x); }

@@ -8,7 +8,6 @@
  *   least, most             of two; the second one if an operand is NaN
  *   nearest                 whole numbers, ties to even
  *   power_of_two            2^n of whole n from -126 to 127
- *   reciprocal              1 / x within 2e-7, relative
  *   sum_of, greatest_of     of the lanes
  *   load_ints, fill_int     LANES integers (or 4 * LANES bytes, or 2 * LANES bf16) from memory; one in every lane
  *   floats_of               integers as floats

@@ -83,7 +83,7 @@ static void add_product(float *sums, const Product *p, int rows, int has_tiles)
     for (int row = 0, n; has_tiles && row < rows; row += n) {
         n = tile_rows(rows - row, TILE_ROWS);
         add_by_tiles(sums + row * WIDE, p->inputs + row * p->stride, p->stride, p->weights, p->num_inputs / PAIR, n,
-                     p->num_vectors, p->last, row == 0 ? p->ahead : 0);
+                     p->num_vectors, p->last);
     }
     if (has_tiles)
         return;

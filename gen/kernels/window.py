@@ -11,7 +11,7 @@ from torch import Tensor
 from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import built, library
 from gen.kernels.pool import num_threads, run_all
-from gen.kernels.products import pieces_of_product
+from gen.kernels.products import pieces_of_gradient, pieces_of_product
 
 VECTORS = 4  # of a block's sums
 TILE_INPUTS = 32  # AMX multiplies as many at once
@@ -85,7 +85,7 @@ class _Window(torch.autograd.Function):
         before, inputs = hs[:-1].reshape(-1, hs.shape[-1]), x.view(-1, x.shape[-1])
         dx = torch.empty_like(inputs) if ctx.needs_input_grad[2] else None
         dw_ih, dw_hh = torch.empty_like(w_ih), torch.empty_like(w_hh)
-        pieces = [*pieces_of_product(dsums.t(), inputs, dw_ih), *pieces_of_product(dsums_h.t(), before, dw_hh)]
+        pieces = [*pieces_of_gradient(dsums_h, before, dw_hh), *pieces_of_gradient(dsums, inputs, dw_ih)]
         if dx is not None:
             pieces += pieces_of_product(dsums, w_ih.to(x.dtype), dx)
         run_all(pieces)
@@ -232,7 +232,8 @@ def _packed(
     num_gates, lanes = COMPILED_CELLS[cell].num_gates, _lanes()
     num_vectors, units = (VECTORS, VECTORS * lanes) if cell == "rnn" else (num_gates, lanes)
     num_blocks = -(-hidden_size // units)
-    packed = torch.zeros(num_blocks * (width + hidden_size) * lanes * num_vectors, dtype=dtype)
+    new = torch.zeros if hidden_size % units else torch.empty  # what no unit fills is read too
+    packed = new(num_blocks * (width + hidden_size) * lanes * num_vectors, dtype=dtype)
     bias = torch.zeros(num_blocks * VECTORS * lanes)
     w_ih, w_hh, b_ih, b_hh = map(_at, weights)
     given = _Weights(num_gates, width, hidden_size, w_ih, w_hh, b_ih, b_hh, _at(packed), _at(bias))

@@ -84,11 +84,7 @@ def cells() -> Iterator[Cell]:
 
 
 # Widths that take about the same time: the readings are in inverse proportion to the cost of a token.
-WIDTHS = (
-    (Cell("emma", 0, 512, 2.5), Cell("emma", 0, 384, 4.1), Cell("emma", 0, 256, 8.2)),
-    (Cell("shakespeare", 60_000, 512, 30), Cell("shakespeare", 60_000, 256, 100)),
-    (Cell("mutopia_keyboard", 0, 512, 2), Cell("mutopia_keyboard", 0, 384, 3.1)),
-)
+WIDTHS = ((Cell("emma", 0, 512, 2.5), Cell("emma", 0, 384, 4.1), Cell("emma", 0, 256, 8.2)),)
 
 
 def _plan(names: tuple[str, ...], size: int, hidden_size: int, readings: tuple[float, ...]) -> Iterator[Cell]:
@@ -116,7 +112,7 @@ def main() -> None:
     torch.set_num_threads(1)
     until = time.monotonic() + 60 * arguments.minutes
     folders = [*arguments.texts, arguments.midi]
-    for cell in (*cells(), *itertools.chain.from_iterable(WIDTHS)):
+    for cell in (*itertools.chain.from_iterable(WIDTHS), *cells()):
         if arguments.only is None or cell.corpus in arguments.only:
             source = next(corpus for corpus in CORPORA if corpus.name == cell.corpus)
             cut = cut_corpus(source, cell.size, folders, work)

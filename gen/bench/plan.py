@@ -1,6 +1,5 @@
 """Plans of a measurement: the sizes of a run, or those that `gen train` would choose on this machine."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,13 +11,13 @@ from gen.config import MAX_SAMPLES, ModelConfig, TrainingConfig, TrainingSetting
 from gen.errors import SettingError
 from gen.models.device import FEW_ROWS, choose_device
 from gen.runs.run import load
-from gen.training.recipe import CorpusSummary, choose_recipe
+from gen.training.recipe import DEFAULT_MINUTES, CorpusSummary, choose_recipe
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
 MIN_VOCAB, MAX_VOCAB = 3, 1 << 24  # at least begin, end and one symbol
 MAX_SECONDS, MAX_THREADS = 600, 1024
 CORPUS_TOKENS = 1 << 20  # the corpus for which the recipe is chosen
-READINGS = 30.0  # of that corpus
+READINGS = 30.0  # of it in a run: what a fast machine does in the time that a run has by default
 SIZES = ("cell", "num_layers", "hidden_size", "embedding_size")
 OPTIONS = {"num_layers": "layers", "hidden_size": "hidden", "embedding_size": "embedding", "vocab_size": "vocab"}
 
@@ -67,11 +66,9 @@ def plan_of_sizes(given: Mapping[str, Any], *, device: str = "auto", **options: 
     vocab_size = sizes.pop("vocab_size", VOCAB_SIZE)
     _check("vocab", vocab_size, MIN_VOCAB, MAX_VOCAB)
     num_tokens = max(CORPUS_TOKENS, sizes.get("bptt", 0))
-    corpus, settings = (
-        CorpusSummary(num_tokens, 1, num_tokens, vocab_size, 0),
-        TrainingSettings(**sizes, epochs=READINGS),
-    )
-    recipe = choose_recipe(corpus, place, settings, measure=lambda *_: math.nan)  # no time limits this run
+    corpus = CorpusSummary(num_tokens, 1, num_tokens, vocab_size, 0)
+    speed = READINGS * num_tokens / (60 * DEFAULT_MINUTES)
+    recipe = choose_recipe(corpus, place, TrainingSettings(**sizes), measure=lambda *_: speed)
     return Plan(recipe.model, recipe.training, place, **options)
 
 

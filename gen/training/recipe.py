@@ -22,6 +22,8 @@ from gen.training.dropout import choose_dropout
 DEFAULT_MINUTES = 10.0  # when no limit is given
 LIMITS = ("steps", "epochs", "minutes")
 USUAL_WIDTH, USUAL_WIDTH_GPU = 512, 1024  # of the layers
+# Widths, each for runs that would read fewer tokens than this at the usual width.
+WIDTHS = ((384, 3e6), (512, 24e6), (768, math.inf))
 MIN_BPTT = 8
 MAX_BPTT = 64
 MATRIX_SHARE = 10.0
@@ -60,7 +62,8 @@ class Outlook(NamedTuple):
 
     def words(self) -> str:
         """Returns the outlook in words."""
-        times = f"about {self.readings:.{0 if self.readings >= 10 else 1}f} readings of the corpus"
+        digits = 0 if self.readings >= 10 else 1 if self.readings >= 1 else 2
+        times = f"about {self.readings:,.{digits}f} readings of the corpus"
         return times if self.speed is None else f"{round(self.speed, -2):,.0f} tokens/s measured: {times}"
 
 
@@ -177,10 +180,11 @@ def _hidden_size(corpus: CorpusSummary, device: torch.device, at_usual: Outlook)
         return 256, "a small corpus"
     if device.type != "cpu":
         return USUAL_WIDTH_GPU, "a GPU has room"
+    if at_usual.speed is None:
+        return USUAL_WIDTH, "the usual width; with --minutes it suits the time"
     num_tokens = at_usual.readings * corpus.num_tokens
-    if num_tokens < 3e6:
-        return 384, at_usual.words()
-    return (768 if num_tokens >= 24e6 else USUAL_WIDTH), at_usual.words()
+    width = next(width for width, most in WIDTHS if num_tokens < most)
+    return width, f"at {USUAL_WIDTH} units {at_usual.words()}"
 
 
 def _num_parameters(config: ModelConfig) -> int:

@@ -10,6 +10,7 @@ up to rounding. A failure is noted in the cache, and the compiler is not tried a
 import ctypes
 import hashlib
 import os
+import sys
 import time
 from contextlib import suppress
 from functools import cache
@@ -90,7 +91,7 @@ def kernels() -> Kernels:
         else:
             return Kernels(found, variant.name, compiler, tuple(reasons))
     if not wanted:
-        reasons.append(f"there are no kernels for this processor ({machine()})")
+        reasons.append(f"there are no kernels for this processor and system ({machine()}, {sys.platform})")
     return Kernels(None, None, None, tuple(dict.fromkeys(reasons)))
 
 

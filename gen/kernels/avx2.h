@@ -29,20 +29,6 @@ INLINE floats power_of_two(floats n)
     return (floats)_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
 }
 
-INLINE float sum_of(floats x)
-{
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-INLINE float greatest_of(floats x)
-{
-    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
-}
-
 INLINE ints load_ints(const void *from) { return _mm256_loadu_si256((const __m256i *)from); }
 INLINE ints fill_int(int32_t x) { return _mm256_set1_epi32(x); }
 INLINE floats floats_of(ints x) { return _mm256_cvtepi32_ps(x); }

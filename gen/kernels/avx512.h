@@ -18,8 +18,6 @@ INLINE floats least(floats a, floats b) { return _mm512_min_ps(a, b); }
 INLINE floats most(floats a, floats b) { return _mm512_max_ps(a, b); }
 INLINE floats nearest(floats x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 INLINE floats power_of_two(floats n) { return _mm512_scalef_ps(_mm512_set1_ps(1.0f), n); }
-INLINE float sum_of(floats x) { return _mm512_reduce_add_ps(x); }
-INLINE float greatest_of(floats x) { return _mm512_reduce_max_ps(x); }
 
 INLINE ints load_ints(const void *from) { return _mm512_loadu_si512(from); }
 INLINE ints fill_int(int32_t x) { return _mm512_set1_epi32(x); }

@@ -17,8 +17,6 @@ INLINE floats fnma_of(floats a, floats b, floats sum) { return vfmsq_f32(sum, a,
 INLINE floats least(floats a, floats b) { return vbslq_f32(vcltq_f32(a, b), a, b); } /* vminq would return NaN */
 INLINE floats most(floats a, floats b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 INLINE floats nearest(floats x) { return vrndnq_f32(x); }
-INLINE float sum_of(floats x) { return vaddvq_f32(x); }
-INLINE float greatest_of(floats x) { return vmaxvq_f32(x); }
 INLINE floats power_of_two(floats n)
 {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));

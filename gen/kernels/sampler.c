@@ -40,28 +40,22 @@ typedef struct {
     int64_t status;
 } Draw;
 
+static const double TAYLOR[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880,
+                                1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
+
 /* e^x for x from LEAST to 0, written so that the compiler makes vector code: Taylor's polynomial of degree 13 in the
  * rest, which is at most ln 2 / 2 (error 4e-18). */
 static inline double exp_of(double x)
 {
-    const double n = __builtin_rint(x * 1.4426950408889634);
+    const double shifted = x * 1.4426950408889634 + 0x1.8p52, n = shifted - 0x1.8p52; /* rounds; the low bits are n */
     const double rest = fma(-n, 1.9082149292705877e-10, fma(-n, 0.6931471803691238, x));
-    double sum = 1.0 / 6227020800;
-    sum = fma(sum, rest, 1.0 / 479001600);
-    sum = fma(sum, rest, 1.0 / 39916800);
-    sum = fma(sum, rest, 1.0 / 3628800);
-    sum = fma(sum, rest, 1.0 / 362880);
-    sum = fma(sum, rest, 1.0 / 40320);
-    sum = fma(sum, rest, 1.0 / 5040);
-    sum = fma(sum, rest, 1.0 / 720);
-    sum = fma(sum, rest, 1.0 / 120);
-    sum = fma(sum, rest, 1.0 / 24);
-    sum = fma(sum, rest, 1.0 / 6);
-    sum = fma(sum, rest, 0.5);
-    sum = fma(sum, rest, 1.0);
-    sum = fma(sum, rest, 1.0);
-    const int64_t bits = ((int64_t)n + 1023) << 52;
+    double sum = TAYLOR[0];
+    _Pragma("GCC unroll 16") for (size_t k = 1; k < sizeof TAYLOR / sizeof *TAYLOR; k++)
+        sum = fma(sum, rest, TAYLOR[k]);
+    uint64_t bits;
     double power;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
     memcpy(&power, &bits, sizeof power);
     return sum * power;
 }
@@ -266,7 +260,7 @@ static int turn(Step *s, const Draw *d, int64_t index, int64_t end)
 /* Steps and draws in stages: the layers 0 to L of a step, then the draws of its rows. */
 typedef struct {
     Step *step;
-    const Draw *draw;
+    const Draw *draw;          /* NULL for a step alone */
     int64_t count, end, index; /* tokens to draw; the id that ends a row; tokens drawn */
     int64_t layer;             /* L + 1 for the draws */
     atomic_int status;
@@ -275,17 +269,20 @@ typedef struct {
 static size_t next_stage(void *context, int *is_backward)
 {
     Sampling *of = context;
-    const int64_t draws = of->step->model->L + 1;
-    if (of->layer == draws) {
-        if (of->status)
-            return 0;
-        const int has_ended = turn(of->step, of->draw, of->index, of->end);
-        if (++of->index == of->count || has_ended)
-            return 0;
-        of->layer = -1;
-    }
     *is_backward = of->step->is_flipped;
-    return ++of->layer == draws ? (size_t)of->draw->B : begin_layer(of->step, of->layer);
+    if (++of->layer <= of->step->model->L)
+        return begin_layer(of->step, of->layer);
+    if (!of->draw)
+        return 0;
+    if (of->layer == of->step->model->L + 1)
+        return of->draw->B;
+    if (of->status)
+        return 0;
+    const int has_ended = turn(of->step, of->draw, of->index, of->end);
+    if (++of->index == of->count || has_ended)
+        return 0;
+    of->layer = -1;
+    return next_stage(of, is_backward);
 }
 
 static void do_piece(void *context, size_t index, int n)
@@ -298,6 +295,17 @@ static void do_piece(void *context, size_t index, int n)
     const int status = draw(of->draw, index, of->index, of->draw->room + n * 3 * of->draw->filters->V);
     if (status)
         of->status = status;
+}
+
+/* Advances all rows by a token. Returns 1, without doing anything, if a token is not in the vocabulary. */
+int gen_step_run(Step *s, int threads)
+{
+    for (int64_t row = 0; row < s->B; row++)
+        if (s->tokens[row] < 0 || s->tokens[row] >= s->model->V)
+            return 1;
+    Sampling one = {.step = s, .layer = -1};
+    run_stages((Work){&one, next_stage, do_piece}, step_threads(s, 1, threads));
+    return 0;
 }
 
 /* Steps and draws `count` times, the first step with the tokens of s. Stops early when a row draws `end` (-1 for none),

@@ -1,29 +1,28 @@
 /* A token of each of B rows through a whole recurrent language model, in one call.
  *
  * One row is limited by reading the weights. So the weights lie in the order in which they are read, one stream a
- * thread. Each thread reads the same part at every token, which stays in its own L2 cache as far as it fits. It reads
- * the part alternately from the front and from the back: what was read last is read first, while it is still cached.
+ * thread (stages.c): its part stays in its own L2 cache as far as it fits. It reads the part alternately from the front
+ * and from the back: what was read last is read first, while it is still cached.
  *
  * Many rows are limited by multiply-adds. So a block's product with several rows is a tile of sums in registers. A sum
  * starts from the same number and adds its products in the order of k in every tile: the result of a row has the same
  * bits whatever the number of rows, its index among them, and the number of threads.
  *
  * A block is 3 or 4 vectors of LANES sums: an LSTM's gates i, f, g, o or a GRU's r, z, n of the same LANES units, four
- * times as many units of a plain RNN, or three or four times as many logits. So the thread that has a block's sums has all that its units need. A tile has four
- * slots for the vectors. A GRU's candidate takes two of them, since r is applied to the recurrent sums alone: slot 2
- * for those of the input, slot 3 for the recurrent ones.
+ * times as many units of a plain RNN, or three or four times as many logits. So a block's sums are all that its units
+ * need. A tile has four slots for the vectors. A GRU's candidate takes two of them, since r is applied to the recurrent
+ * sums alone: slot 2 for those of the input, slot 3 for the recurrent ones.
  *
  * Shapes: L layers, B rows, H units padded with zeros to whole blocks, V logits, W vectors of a block. All arrays are
  * contiguous, in C order.
  */
 #include "cells.h"
-#include "stages.h"
 #include "stepper.h"
 #include "vectors.h"
 
 enum { SLOTS = 4, FEW_ROWS = ROWS / 2, GROUP = 4 };
-enum { AHEAD = 2048, LINE = 64 }; /* bytes that a stream is prefetched; of a cache line */
 enum { ROWS_OF_PIECE = 4 * ROWS };
+enum { AHEAD = 2048, LINE = 64 }; /* bytes that a stream is prefetched; of a cache line */
 enum { MIN_WORK = 1 << 16 };      /* multiply-adds of a thread: for fewer, waiting for it costs more than its work */
 static const float MOST = 127.0f; /* the greatest quantised number */
 
@@ -47,90 +46,63 @@ INLINE void prefetch(const void *column, const int W)
         __builtin_prefetch((const char *)column + AHEAD + at);
 }
 
-/* Adds a product to the sums of a tile: `blocks` blocks, beginning with `block`, and `rows` rows of H floats, beginning
- * at x. sums: (blocks, rows, 4, LANES). */
-INLINE void multiply_fp32(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
-                          const int W, const int blocks, const int rows)
+/* Adds a product to the sums of a tile: `blocks` blocks, beginning with `block`, and `rows` rows of H floats or bytes.
+ * sums: (blocks, rows, 4, LANES). The sums of bytes are exact; only their product with the scale is rounded. */
+INLINE void multiply_tile(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
+                          const int is_int8, const int W, const int blocks, const int rows)
 {
-    const size_t size = H * W * LANES;
-    const float *weights = (const float *)product->weights + block * size, *x = inputs;
+    const size_t group = is_int8 ? GROUP : 1, column = W * sizeof(floats), first = block * W * LANES;
+    const char *weights = (const char *)product->weights + block * (H / group) * column;
     floats sum[2][ROWS][SLOTS];
+    ints whole[2][ROWS][SLOTS]; /* the sums of bytes */
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int v = 0; v < W; v++)
+            UNROLL for (int v = 0; v < W; v++) {
                 sum[b][r][v] = load(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES);
-    for (size_t k = 0; k < H; k++)
-        UNROLL for (int b = 0; b < blocks; b++) {
-            const float *column = weights + b * size + k * W * LANES;
-            prefetch(column, W);
-            floats weight[SLOTS];
-            UNROLL for (int v = 0; v < W; v++)
-                weight[v] = load(column + v * LANES);
-            UNROLL for (int r = 0; r < rows; r++) {
-                const floats input = fill(x[r * H + k]);
-                UNROLL for (int v = 0; v < W; v++)
-                    sum[b][r][v] = fma_of(input, weight[v], sum[b][r][v]);
+                if (is_int8)
+                    whole[b][r][v] = load_ints(product->starts + first + (b * W + v) * LANES);
             }
-        }
-    UNROLL for (int b = 0; b < blocks; b++)
-        UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int v = 0; v < W; v++)
-                store(sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES, sum[b][r][v]);
-}
-
-/* The same with rows of H bytes. The sums of integers are exact; only their product with the scale is rounded. */
-INLINE void multiply_int8(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
-                          const int W, const int blocks, const int rows)
-{
-    const size_t size = H * W * LANES;
-    const int8_t *weights = (const int8_t *)product->weights + block * size;
-    const uint8_t *x = inputs;
-    ints sum[2][ROWS][SLOTS];
-    UNROLL for (int b = 0; b < blocks; b++)
-        UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int v = 0; v < W; v++)
-                sum[b][r][v] = load_ints(product->starts + ((block + b) * W + v) * LANES);
-    for (size_t k = 0; k < H; k += GROUP)
+    for (size_t k = 0; k < H / group; k++)
         UNROLL for (int b = 0; b < blocks; b++) {
-            const int8_t *column = weights + b * size + k * W * LANES;
-            prefetch(column, W);
-            ints weight[SLOTS];
-            UNROLL for (int v = 0; v < W; v++)
-                weight[v] = load_ints(column + v * LANES * GROUP);
+            const char *at = weights + (b * (H / group) + k) * column;
+            prefetch(at, W);
             UNROLL for (int r = 0; r < rows; r++) {
-                int32_t four;
-                memcpy(&four, x + r * H + k, sizeof four);
-                const ints input = fill_int(four);
-                UNROLL for (int v = 0; v < W; v++)
-                    sum[b][r][v] = add_byte_products(sum[b][r][v], input, weight[v]);
+                const float *number = (const float *)inputs + r * H + k;
+                int32_t bytes;
+                memcpy(&bytes, (const char *)inputs + r * H + k * group, sizeof bytes);
+                UNROLL for (int v = 0; v < W; v++) {
+                    const char *weight = at + v * sizeof(ints);
+                    if (is_int8)
+                        whole[b][r][v] = add_byte_products(whole[b][r][v], fill_int(bytes), load_ints(weight));
+                    else
+                        sum[b][r][v] = fma_of(fill(*number), load((const float *)weight), sum[b][r][v]);
+                }
             }
         }
     UNROLL for (int b = 0; b < blocks; b++)
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < W; v++) {
-                float *at = sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES;
-                const floats scale = load(product->scales + ((block + b) * W + v) * LANES);
-                store(at, fma_of(floats_of(sum[b][r][v]), scale, load(at)));
+                const float *scales = product->scales + first + (b * W + v) * LANES;
+                float *to = sums + ((b * rows + r) * SLOTS + slot_of(v, W, last)) * LANES;
+                store(to, is_int8 ? fma_of(floats_of(whole[b][r][v]), load(scales), load(to)) : sum[b][r][v]);
             }
 }
 
-/* Calls a kernel with the shape of its tile as constants, so that its sums stay in registers. */
-#define TILE(kernel, W, blocks, rows)                                                                                 \
+/* Calls it with the shape of the tile as constants, so that its sums stay in registers. */
+#define TILE(W, blocks, rows)                                                                                         \
     case (W) * 100 + (blocks) * 10 + (rows):                                                                          \
         if ((blocks) * (rows) <= ROWS)                                                                                \
-            kernel(product, H, block, inputs, sums, last, W, blocks, rows);                                           \
+            multiply_tile(product, H, block, inputs, sums, last, is_int8, W, blocks, rows);                           \
         break;
-#define TILES(kernel, W)                                                                                              \
-    TILE(kernel, W, 1, 1) TILE(kernel, W, 1, 2) TILE(kernel, W, 1, 3) TILE(kernel, W, 1, 4) TILE(kernel, W, 1, 5)     \
-    TILE(kernel, W, 1, 6) TILE(kernel, W, 2, 1) TILE(kernel, W, 2, 2) TILE(kernel, W, 2, 3)
-#define MULTIPLY(kernel)                                                                                              \
-    static void kernel##_tile(const Product *product, size_t H, size_t block, const void *inputs, float *sums,        \
-                              int last, int blocks, int rows)                                                         \
-    {                                                                                                                 \
-        switch (product->W * 100 + blocks * 10 + rows) { TILES(kernel, 3) TILES(kernel, 4) }                          \
-    }
-MULTIPLY(multiply_fp32)
-MULTIPLY(multiply_int8)
+#define TILES(W)                                                                                                      \
+    TILE(W, 1, 1) TILE(W, 1, 2) TILE(W, 1, 3) TILE(W, 1, 4) TILE(W, 1, 5) TILE(W, 1, 6)                               \
+    TILE(W, 2, 1) TILE(W, 2, 2) TILE(W, 2, 3)
+
+INLINE void multiply_rows(const Product *product, size_t H, size_t block, const void *inputs, float *sums, int last,
+                          const int is_int8, int blocks, int rows)
+{
+    switch (product->W * 100 + blocks * 10 + rows) { TILES(3) TILES(4) }
+}
 
 /* Adds a product with rows of a layer's next_h if is_next, else of its h. */
 static void multiply(const Step *s, const Product *product, int is_next, size_t layer, size_t block, size_t row,
@@ -138,10 +110,9 @@ static void multiply(const Step *s, const Product *product, int is_next, size_t 
 {
     const size_t H = s->model->H, at = (layer * s->B + row) * H;
     if (product->is_int8)
-        multiply_int8_tile(product, H, block, s->bytes + is_next * s->model->L * s->B * H + at, sums, last, blocks,
-                           rows);
+        multiply_rows(product, H, block, s->bytes + is_next * s->model->L * s->B * H + at, sums, last, 1, blocks, rows);
     else
-        multiply_fp32_tile(product, H, block, (is_next ? s->next_h : s->h) + at, sums, last, blocks, rows);
+        multiply_rows(product, H, block, (is_next ? s->next_h : s->h) + at, sums, last, 0, blocks, rows);
 }
 
 /* ---- layers ---- */
@@ -217,16 +188,16 @@ static void output_tile(const Step *s, size_t block, size_t row, int blocks, int
 
 /* ---- pieces ---- */
 
+INLINE size_t num_parts_of(size_t whole, size_t part) { return (whole + part - 1) / part; }
+
 /* Blocks of a tile. Few rows take two at a time: the four sums of a single row would wait for each other. */
 INLINE size_t blocks_at_once(const Step *s) { return s->B <= FEW_ROWS ? 2 : 1; }
 
 INLINE size_t blocks_of(const Model *m, int64_t layer)
 {
-    const size_t width = m->output.W * LANES;
-    return layer < m->L ? m->H / units_of(m) : (m->V + width - 1) / width;
+    return layer < m->L ? m->H / units_of(m) : num_parts_of(m->V, m->output.W * LANES);
 }
 
-INLINE size_t num_parts_of(size_t whole, size_t part) { return (whole + part - 1) / part; }
 
 /* Quantises h of all memories, since a state need not come from the last step. */
 static void quantise_states(const Step *s)
@@ -268,34 +239,4 @@ int step_threads(const Step *s, int64_t num_steps, int threads)
     const int64_t work = s->B * s->model->work / (s->model->is_int8 ? GROUP : 1);
     const int64_t useful = work / (MIN_WORK + MIN_WORK / num_steps);
     return useful < 1 ? 1 : useful < threads ? (int)useful : threads;
-}
-
-/* A step by itself, for run_stages. */
-typedef struct {
-    const Step *step;
-    int64_t layer;
-} Single;
-
-static size_t next_layer(void *context, int *is_backward)
-{
-    Single *of = context;
-    *is_backward = of->step->is_flipped;
-    return of->layer++ < of->step->model->L ? begin_layer(of->step, of->layer) : 0;
-}
-
-static void layer_piece(void *context, size_t index, int n)
-{
-    (void)n;
-    const Single *of = context;
-    step_piece(of->step, of->layer, index);
-}
-
-int gen_step_run(const Step *s, int threads)
-{
-    for (int64_t row = 0; row < s->B; row++)
-        if (s->tokens[row] < 0 || s->tokens[row] >= s->model->V)
-            return 1;
-    Single of = {s, -1};
-    run_stages((Work){&of, next_layer, layer_piece}, step_threads(s, 1, threads));
-    return 0;
 }

@@ -45,11 +45,8 @@ typedef struct {
 /* Returns the number of threads that should do so many steps at a time, at most `threads`. */
 int step_threads(const Step *s, int64_t num_steps, int threads);
 
-/* A step is done in stages (stages.h), the layers from 0 to L: layer L is the output. begin_layer prepares one and returns
- * the number of its pieces, step_piece does a piece. */
+/* A step is done in stages (stages.h), the layers from 0 to L: layer L is the output. begin_layer prepares one and
+ * returns the number of its pieces, step_piece does a piece. */
 size_t begin_layer(const Step *s, int64_t layer);
 void step_piece(const Step *s, int64_t layer, size_t index);
-
-/* Advances all rows by a token. Returns 1, without doing anything, if a token is not in the vocabulary. */
-int gen_step_run(const Step *s, int threads);
 #endif

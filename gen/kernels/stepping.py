@@ -81,18 +81,17 @@ def has_step_kernel() -> bool:
 
 def weights_to_read(num_bytes: int) -> Tensor:
     """Returns (N,) float32 zeros of at least this many bytes, in memory like that of a stepper's weights."""
-    return _aligned(torch.Size([-(-num_bytes // (4 * READ_CHUNK)) * READ_CHUNK]), torch.float32).zero_()
+    part = READ_CHUNK * num_threads()
+    return _aligned(torch.Size([-(-num_bytes // (4 * part)) * part]), torch.float32).zero_()
 
 
 def read_weights(weights: Tensor, passes: int) -> int:
-    """Reads `weights_to_read` as a step reads its weights, and does nothing else; returns the bytes read."""
-    built().gen_step_read(
-        ctypes.c_void_p(weights.data_ptr()),
-        ctypes.c_size_t(len(weights) // READ_CHUNK),
-        ctypes.c_int(passes),
-        ctypes.c_int(num_threads()),
-    )
-    return passes * weights.nbytes
+    """Reads (N,) float32 `passes` times as a step reads its weights, and does nothing else; returns the bytes read."""
+    threads = num_threads()
+    sums = torch.empty(threads)
+    given = ctypes.c_void_p(weights.data_ptr()), ctypes.c_size_t(len(weights)), passes, threads
+    built().gen_step_read(*given, ctypes.c_void_p(sums.data_ptr()))
+    return passes * threads * (len(weights) // threads // READ_CHUNK * READ_CHUNK) * 4
 
 
 class StepKernel:

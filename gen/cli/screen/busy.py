@@ -6,8 +6,10 @@ from collections.abc import Callable
 from gen.kernels.pool import num_threads, share
 
 SECONDS_BETWEEN_LOOKS = 1.0
-LOOKS_TO_BELIEVE = 3  # a change; a shorter one costs little
-BUSY_BELOW, FREE_ABOVE = 0.8, 0.88  # shares of the processor
+LOOKS_TO_BELIEVE = 5  # a change; a shorter one costs little
+# Shares of the processor. On two idle cores a small model gets 0.77, since its pieces are short; beside one neighbour
+# any model gets 0.6.
+BUSY_BELOW, FREE_ABOVE = 0.7, 0.75
 
 
 class BusyWatch:

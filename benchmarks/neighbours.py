@@ -91,15 +91,15 @@ class Bench(NamedTuple):
 
     folder: Path
 
-    def command(self, run: str, *options: object, threads: int) -> tuple[list[str], dict[str, str]]:
+    def command(self, run: str, *options: object, threads: int, seed: int = 0) -> tuple[list[str], dict[str, str]]:
         """Returns the command that trains a run, and its environment."""
-        named = ["--run", run, "--out", str(self.folder), "--seed", "0", "--device", "cpu", "--json"]
+        named = ["--run", run, "--out", str(self.folder), "--seed", str(seed), "--device", "cpu", "--json"]
         command = [sys.executable, "-m", "gen", "train", "shakespeare", *named, *map(str, options)]
         return command, os.environ | {"GEN_CACHE": str(self.folder / "cache"), "OMP_NUM_THREADS": str(threads)}
 
-    def train(self, run: str, *options: object, threads: int) -> Trained:
+    def train(self, run: str, *options: object, threads: int, seed: int = 0) -> Trained:
         """Trains a run, which stays."""
-        command, environment = self.command(run, *options, threads=threads)
+        command, environment = self.command(run, *options, threads=threads, seed=seed)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             sys.exit(done.stderr)
@@ -195,7 +195,7 @@ def minutes(bench: Bench, arguments: argparse.Namespace) -> tuple[dict[str, Any]
         wall_seconds = time.monotonic() - started
     sizes = options_of(bench.folder / "timed")
     idle = bench.train("idle", "--steps", timed.steps, *sizes, threads=threads)
-    other = bench.train("other", "--steps", timed.steps, *sizes, "--seed", 1, threads=threads)
+    other = bench.train("other", "--steps", timed.steps, *sizes, threads=threads, seed=1)
     print(
         f"\n{arguments.minutes:g} minutes beside a neighbour: {timed.seconds:.2f} s, the command {wall_seconds:.1f} s"
     )

@@ -22,8 +22,11 @@ it is not built, and a test that compares the two:
         replaces      one step and one draw a token, in `gen.generation.generate`
         test          tests/kernels/test_stepping.py
 
+The C files are one source over vectors.h; each kind of processor has a header: avx512.h, avx2.h or neon.h. amx.h has
+tiles. fp32.c and bf16.c include the kernels of training. tests/kernels/test_processors.py runs the tests above on the
+variants that this processor is not, those of ARM in an emulator.
+
 pool.py runs pieces of work on threads that all of them share (pool.c; stages.c for pieces that need those before),
-choice.py chooses the number of threads of steps,
-products.py torch's products of matrices. fp32.c and bf16.c include the kernels of training.
+choice.py chooses the number of threads of steps, products.py cuts torch's products of matrices into pieces.
 cells.py lists the cells that the kernels know; a cell without an entry runs on torch.
 """

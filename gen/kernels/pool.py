@@ -25,7 +25,7 @@ class _Held:
     lock = threading.Lock()
     depth = 0
     num_threads = 1
-    ids: set[int] = set()  # noqa: RUF012 - of the threads of the pool on which torch was told so
+    ids: set[int] = set()  # noqa: RUF012 - of the pool's threads whose switches are set
 
 
 def num_threads() -> int:
@@ -61,17 +61,17 @@ def run_pieces(work: Callable[[int], Any], count: int) -> None:
     the calls that have not begun by then are left out.
     """
     errors: list[BaseException] = []
+    caller = threading.get_native_id()
 
     def piece(_: int | None, index: int) -> None:
         try:
             if not errors:
-                _hold_this_thread()
-                with torch.no_grad(), torch.autocast("cpu", enabled=False):
-                    work(index)
+                _prepare_this_thread(caller)
+                work(index)
         except BaseException as err:  # noqa: BLE001 - raised again below, on the caller's thread
             errors.append(err)
 
-    with one_torch_thread():
+    with one_torch_thread(), torch.no_grad(), torch.autocast("cpu", enabled=False):
         if library() is None:
             for index in range(count):
                 piece(None, index)
@@ -111,8 +111,10 @@ def _times() -> tuple[int, int]:
     return wanted.value, computed.value
 
 
-def _hold_this_thread() -> None:
-    """Makes torch run on one thread here: OpenMP gives each thread that it does not know all cores."""
-    if (this := threading.get_native_id()) not in _Held.ids:
+def _prepare_this_thread(caller: int) -> None:
+    """Sets torch's switches of a thread of the pool once: one thread, where OpenMP would take all, and no gradients."""
+    this = threading.get_native_id()
+    if this != caller and this not in _Held.ids:
         torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
         _Held.ids.add(this)

@@ -20,7 +20,7 @@ from gen.kernels.window import type_of_products
 
 MIN_VOCAB = 1024  # symbols; with fewer, torch's own operations are as fast as chunks
 CHUNK_LOGITS = 1 << 20  # 4 MB in float32
-PIECE_ROWS = 256  # tokens of a piece for the kernels' threads
+PIECE_ROWS, PIECE_LOGITS = 256, 1 << 16  # tokens and logits, at least, of a piece for the kernels' threads
 
 
 def can_save_logits(features: Tensor, vocab_size: int) -> bool:
@@ -68,7 +68,8 @@ class _OutputCrossEntropy(torch.autograd.Function):
 def _by_kernels(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Returns the summed nats and the gradients of features, weight and bias."""
     gradients, dx, dw = x.new_empty(len(x), len(weight)), torch.empty_like(x), torch.empty_like(weight)
-    parts = [slice(row, row + PIECE_ROWS) for row in range(0, len(x), PIECE_ROWS)]
+    size = max(PIECE_ROWS, PIECE_LOGITS // len(weight))
+    parts = [slice(row, row + size) for row in range(0, len(x), size)]
     nats, d_bias = torch.zeros(len(parts)), torch.zeros(len(parts), len(weight))
 
     def piece(n: int) -> None:

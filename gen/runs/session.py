@@ -249,7 +249,7 @@ class Session:
         if not excerpt.stretches:
             return None
         num_tokens = max_tokens * LARGE_VOCAB // max(LARGE_VOCAB, len(codec.vocab))
-        with self._trainer.autocast():
+        with self._trainer.threads(), self._trainer.autocast():
             evaluation, logit_scale = evaluate_calibrated(
                 self._trainer.model,
                 replace(excerpt, stretches=evenly(excerpt.stretches, num_tokens, window=VALID_CONTEXT)),

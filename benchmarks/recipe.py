@@ -1,18 +1,20 @@
 """Measures which dropout is best after so many readings of a corpus: the runs that the tables of the recipe stand on.
 
     python benchmarks/recipe.py RESULTS [--texts DIR] [--midi DIR] [--work DIR] [--only NAME...] [--minutes 90]
-    python benchmarks/recipe.py RESULTS --table
+    python benchmarks/recipe.py RESULTS --table | --fit
 
 A cell is a corpus cut to a number of tokens, a hidden size and a number of readings. Each cell is trained at two rates
 of dropout near the one that is expected, and then at the next rate on the better side until the best has a worse one on
 both sides. Runs end after so many readings and not after a time, so that it does not matter how busy the machine is.
 The validation part of a corpus is the same for all its cuts. Every run is a line of JSON in RESULTS; the runs that it
-has already are not repeated, so the script may be stopped at any time. --table prints the cells for recipe.md.
+has already are not repeated, so the script may be stopped at any time. --table prints the cells for recipe.md. --fit
+prints what rules cost beyond the best rate of each cell, nats between two rates interpolated.
 """
 
 import argparse
 import itertools
 import json
+import math
 import os
 import shutil
 import sys
@@ -21,6 +23,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +33,7 @@ from gen.config import Reading, TrainingSettings
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions
 from gen.runs.run import load
+from gen.training import dropout
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 VALID_CHARACTERS = 80_000
@@ -84,7 +88,7 @@ def cells() -> Iterator[Cell]:
 
 
 # Widths that take about the same time: the readings are in inverse proportion to the cost of a token.
-WIDTHS = ((Cell("emma", 0, 512, 2.5), Cell("emma", 0, 384, 4.1), Cell("emma", 0, 256, 8.2)),)
+WIDTHS = (Cell("emma", 0, 512, 2.5), Cell("emma", 0, 384, 4.1), Cell("emma", 0, 256, 8.2))
 
 
 def _plan(names: tuple[str, ...], size: int, hidden_size: int, readings: tuple[float, ...]) -> Iterator[Cell]:
@@ -103,16 +107,17 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="corpora to measure [default all]")
     parser.add_argument("--minutes", type=float, default=90.0, help="start no run after this time")
     parser.add_argument("--table", action="store_true", help="print the table and measure nothing")
+    parser.add_argument("--fit", action="store_true", help="print what rules cost and measure nothing")
     arguments = parser.parse_args()
-    if arguments.table:
-        print_table(read_results(arguments.results))
+    if arguments.table or arguments.fit:
+        (print_table if arguments.table else print_costs)(read_results(arguments.results))
         return
     work = arguments.work or Path(tempfile.mkdtemp(prefix="gen-recipe-"))
     os.environ["GEN_CACHE"] = str(work / "cache")
     torch.set_num_threads(1)
     until = time.monotonic() + 60 * arguments.minutes
     folders = [*arguments.texts, arguments.midi]
-    for cell in (*itertools.chain.from_iterable(WIDTHS), *cells()):
+    for cell in (*WIDTHS, *cells()):
         if arguments.only is None or cell.corpus in arguments.only:
             source = next(corpus for corpus in CORPORA if corpus.name == cell.corpus)
             cut = cut_corpus(source, cell.size, folders, work)
@@ -122,7 +127,7 @@ def main() -> None:
 def search(cell: Cell, cut: tuple[Path, Path], work: Path, file: Path, until: float) -> None:
     """Trains a cell at the rates that bracket the best one; leaves out what is in the file."""
     done = {row["dropout"]: row for row in read_results(file) if row["cell"] == list(cell)}
-    todo = [expected(cell)] if cell in itertools.chain.from_iterable(WIDTHS) else [expected(cell), expected(cell) + 1]
+    todo = [expected(cell)] if cell in WIDTHS else [expected(cell), expected(cell) + 1]
     while todo:
         rate = RATES[todo.pop(0)]
         if rate not in done:
@@ -211,19 +216,79 @@ def read_results(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
-    """Prints a line a cell: what each rate of dropout reached, carried and in windows of 256."""
+def _by_cell(rows: list[dict[str, Any]]) -> dict[Cell, list[dict[str, Any]]]:
     found = defaultdict(list)
     for row in rows:
         found[Cell(*row["cell"])].append(row)
+    return found
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Prints a line a cell: what each rate of dropout reached, carried and in windows of 256."""
     print("| corpus | tokens | hidden | readings | " + " | ".join(f"{rate:g}" for rate in RATES) + " |")
     print("| --- " * (4 + len(RATES)) + "|")
-    for cell, runs in sorted(found.items()):
+    for cell, runs in sorted(_by_cell(rows).items()):
         best = min(runs, key=score)
         by_rate = {row["dropout"]: f"{row['carry']:.4f}, {row['256']:.4f}" for row in runs}
         by_rate[best["dropout"]] = f"**{by_rate[best['dropout']]}**"
         shown = " | ".join(by_rate.get(rate, "") for rate in RATES)
         print(f"| {cell.corpus} | {best['tokens']:,} | {cell.hidden_size} | {cell.readings:g} | {shown} |")
+
+
+class Rule(NamedTuple):
+    """The constants of `gen.training.dropout`."""
+
+    by_readings: float
+    by_weights: float
+    free_readings: float
+    varied: float
+
+    def rate(self, row: Mapping[str, Any]) -> float:
+        """Returns the rate of dropout for the cell of a row."""
+        readings = max(1.0, float(row["cell"][3]) / (self.varied if row["is_augmented"] else 1.0))
+        rate = self.by_readings * math.log2(readings / self.free_readings)
+        rate += self.by_weights * math.log2(float(row["parameters"]) / dropout.FEW_WEIGHTS)
+        return min(dropout.MAX_DROPOUT, max(0.0, rate))
+
+
+PRESENT = Rule(dropout.BY_READINGS, dropout.BY_WEIGHTS, dropout.FREE_READINGS, dropout.VARIED)
+TRIED = (
+    (0.1, 0.15, 0.2, 0.25, 0.3),
+    (0.0, 0.03, 0.06, 0.09, 0.12),
+    (5.0, 6.0, 7.0, 8.0, 9.0, 10.0),
+    (1.0, 2.0, 4.0, 8.0),
+)
+
+
+def print_costs(rows: list[dict[str, Any]]) -> None:
+    """Prints the mean nats beyond the best rate that rules cost, the fitted one also on corpora left out of the fit."""
+    found = [runs for runs in _by_cell(rows).values() if len(runs) > 1]
+    rules = [Rule(*constants) for constants in itertools.product(*TRIED)]
+
+    def fitted(cells: Sequence[list[dict[str, Any]]]) -> Rule:
+        return min(rules, key=lambda rule: mean(cost(runs, rule.rate(runs[0])) for runs in cells))
+
+    left_out = []
+    for name in sorted({runs[0]["cell"][0] for runs in found}):
+        rule = fitted([runs for runs in found if runs[0]["cell"][0] != name])
+        left_out += [cost(runs, rule.rate(runs[0])) for runs in found if runs[0]["cell"][0] == name]
+    print(f"present rule {mean(cost(runs, PRESENT.rate(runs[0])) for runs in found):.4f}")
+    print(f"fitted rule, its corpus left out {mean(left_out):.4f}; fitted to all: {fitted(found)}")
+    print(f"no dropout {mean(cost(runs, 0.0) for runs in found):.4f}")
+    print(f"steps of before {mean(cost(runs, _steps(runs[0])) for runs in found):.4f}")
+
+
+def cost(runs: Sequence[Mapping[str, Any]], rate: float) -> float:
+    """Returns the nats that a rate costs beyond the best one; outside the rates that were tried, as at the nearest."""
+    rates, nats = zip(*sorted((run["dropout"], score(run)) for run in runs), strict=True)
+    return float(np.interp(rate, rates, nats) - min(nats))
+
+
+def _steps(row: Mapping[str, Any]) -> float:
+    """Returns the rate of dropout that the recipe took until 2026-11-27."""
+    readings = float(row["cell"][3])
+    rate = 0.5 if readings >= 10 else 0.3 if readings >= 7 else 0.1 if readings >= 3 else 0.0
+    return min(rate, 0.3) if row["is_augmented"] else rate
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from gen.training.dropout import choose_dropout
 DEFAULT_MINUTES = 10.0  # when no limit is given
 LIMITS = ("steps", "epochs", "minutes")
 USUAL_WIDTH, USUAL_WIDTH_GPU = 512, 1024  # of the layers
-# Widths, each for runs that would read fewer tokens than this at the usual width.
-WIDTHS = ((384, 3e6), (512, 24e6), (768, math.inf))
+# Widths, each for runs that would read fewer tokens than this at the usual width (benchmarks/results/recipe.md); the
+# last bound stands on ten minutes of Tiny Shakespeare (docs/lab-notes.md).
+WIDTHS = ((256, 1e6), (384, 4e6), (512, 24e6), (768, math.inf))
 MIN_BPTT = 8
 MAX_BPTT = 64
 MATRIX_SHARE = 10.0
@@ -105,7 +106,7 @@ def choose_recipe(
     chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
     chosen["bptt"] = _bptt(corpus)
     chosen["batch_size"] = _batch_size(corpus, given.get("bptt", chosen["bptt"][0]), device)
-    chosen["matrix_share"] = (MATRIX_SHARE, "learning rate of the recurrent matrices (Muon), in units of the other")
+    chosen["matrix_share"] = (MATRIX_SHARE, "learning rate of the recurrent matrices, which Muon trains")
     chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
 
@@ -218,7 +219,7 @@ def _batch_size(corpus: CorpusSummary, bptt: int, device: torch.device) -> tuple
 def _reset_rate(corpus: CorpusSummary, batch_size: int) -> tuple[float, str]:
     if corpus.num_documents >= batch_size:
         return 0.0, "documents start often enough"
-    return 0.05, "some windows start from nothing, so that any beginning goes on well"
+    return 0.05, "share of windows without the text before, so that any prompt goes on well"
 
 
 def _precision(device: torch.device) -> tuple[Precision, str]:
@@ -277,8 +278,10 @@ def _choices(
 
     shown = ("cell", "num_layers", "hidden_size", "embedding_size", "dropout")
     rows = [choice(name, getattr(model, name)) for name in shown]
-    shown_of_training = ("bptt", "batch_size", "reset_rate", "learning_rate", "matrix_share", "precision", "seed")
-    rows += [choice(name, getattr(training, name)) for name in shown_of_training]
+    rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
+    matrix_rate = training.learning_rate * (training.matrix_share or 1.0)
+    rows.append(Choice("matrix rate", f"{matrix_rate:g}", reason("matrix_share")))
+    rows += [choice(name, getattr(training, name)) for name in ("precision", "seed")]
     if corpus.can_augment:
         rows.append(choice("augment", "on" if training.augment else "off"))
     rows += [

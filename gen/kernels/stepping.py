@@ -171,20 +171,20 @@ class StepKernel:
         step.h, step.next_h = memory[0].data_ptr(), following[0].data_ptr()
         step.c, step.next_c = memory[-1].data_ptr(), following[-1].data_ptr()
         step.logits = logits.data_ptr()
-        choice = self._choice_for(num_rows)
-        started = time.perf_counter()
-        has_failed = self._advance(self._at_step, choice.threads)
-        choice.add(num_rows, time.perf_counter() - started)
+        most = num_threads()
+        has_failed = self._advance(self._at_step, 1) if most == 1 else self._advance_on_some(most, num_rows)
         if has_failed:
             raise IndexError(f"tokens: not of a vocabulary of {self.vocab_size} ({tokens.tolist()})")
         return logits, following
 
-    def _choice_for(self, num_rows: int) -> ThreadChoice:
-        """Returns the choice of threads for steps of so many rows, a new one if the last step had others."""
-        most = num_threads()
+    def _advance_on_some(self, most: int, num_rows: int) -> int:
+        """Calls the kernel on the number of threads that is best for so many rows; returns its result."""
         if (num_rows, most) != (self._num_rows, self._choice.most):
             self._num_rows, self._choice = num_rows, ThreadChoice(most)
-        return self._choice
+        started = time.perf_counter()
+        result: int = self._advance(self._at_step, self._choice.threads)
+        self._choice.add(num_rows, time.perf_counter() - started)
+        return result
 
     def room_for_bytes(self, num_rows: int) -> Tensor:
         """Returns working memory for `Step.bytes`."""

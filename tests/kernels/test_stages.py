@@ -16,5 +16,5 @@ def test_each_piece_of_a_stage_is_done_once_and_before_the_next_stage(tmp_path: 
     sources = (Path(__file__).with_name("stages_check.c"), FOLDER / "stages.c", FOLDER / "pool.c")
     flags = ("-std=gnu11", "-O2", "-pthread", "-I", FOLDER, "-o", program)
     subprocess.run([*compiler.command, *map(str, (*flags, *sources))], check=True)
-    done = subprocess.run([program], check=False, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([program], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout

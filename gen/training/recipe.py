@@ -64,8 +64,10 @@ class Outlook(NamedTuple):
     def words(self) -> str:
         """Returns the outlook in words."""
         digits = 0 if self.readings >= 10 else 1 if self.readings >= 1 else 2
-        times = f"about {self.readings:,.{digits}f} readings of the corpus"
-        return times if self.speed is None else f"{round(self.speed, -2):,.0f} tokens/s measured: {times}"
+        times = f"about {self.readings:,.{digits}f} readings"
+        if self.speed is None:
+            return f"{times} of the corpus"
+        return f"{round(self.speed, -2):,.0f} tokens/s measured: {times}"  # fits a line of the screen
 
 
 class Recipe(NamedTuple):
@@ -219,7 +221,7 @@ def _batch_size(corpus: CorpusSummary, bptt: int, device: torch.device) -> tuple
 def _reset_rate(corpus: CorpusSummary, batch_size: int) -> tuple[float, str]:
     if corpus.num_documents >= batch_size:
         return 0.0, "documents start often enough"
-    return 0.05, "share of windows without the text before, so that any prompt goes on well"
+    return 0.05, "share of windows that forget what was before, as a prompt does"
 
 
 def _precision(device: torch.device) -> tuple[Precision, str]:

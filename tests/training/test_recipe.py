@@ -76,7 +76,7 @@ def test_a_faster_machine_reads_the_corpus_more_often_and_gets_more_dropout_and_
 def test_the_measured_speed_is_shown_with_the_readings_and_recorded() -> None:
     recipe = choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0, hidden_size=512), 29_480.0)
 
-    assert reasons(recipe)["dropout"] == "29,500 tokens/s measured: about 5.3 readings of the corpus"
+    assert reasons(recipe)["dropout"] == "29,500 tokens/s measured: about 5.3 readings"
     assert recipe.training.measured_speed == 29_480.0
 
 

@@ -19,18 +19,23 @@ from gen.kernels.library import built, library
 _Piece = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 
 
-class _Held:
-    """The number of threads that torch had before it was held to one, and how often it is held now."""
+class _Held(threading.local):
+    """The number of threads that torch had before it was held to one, and how often it is held now.
 
-    lock = threading.Lock()
+    Each thread has its own, as torch's number is of the thread that sets it.
+    """
+
     depth = 0
     num_threads = 1
-    ids: set[int] = set()  # noqa: RUF012 - of the pool's threads whose switches are set
+
+
+_prepared: set[int] = set()  # ids of the pool's threads whose switches are set
+_held = _Held()
 
 
 def num_threads() -> int:
     """Returns the number of threads that work may use: that of torch, also while torch is held to one."""
-    return _Held.num_threads if _Held.depth else torch.get_num_threads()
+    return _held.num_threads if _held.depth else torch.get_num_threads()
 
 
 @contextmanager
@@ -39,19 +44,17 @@ def one_torch_thread() -> Iterator[None]:
     if library() is None:
         yield
         return
-    with _Held.lock:
-        if _Held.depth == 0:
-            _Held.num_threads = torch.get_num_threads()
-            if _Held.num_threads > 1:
-                torch.set_num_threads(1)
-        _Held.depth += 1
+    if _held.depth == 0:
+        _held.num_threads = torch.get_num_threads()
+        if _held.num_threads > 1:
+            torch.set_num_threads(1)
+    _held.depth += 1
     try:
         yield
     finally:
-        with _Held.lock:
-            _Held.depth -= 1
-            if _Held.depth == 0 and _Held.num_threads > 1:
-                torch.set_num_threads(_Held.num_threads)
+        _held.depth -= 1
+        if _held.depth == 0 and _held.num_threads > 1:
+            torch.set_num_threads(_held.num_threads)
 
 
 def run_pieces(work: Callable[[int], Any], count: int) -> None:
@@ -114,7 +117,7 @@ def _times() -> tuple[int, int]:
 def _prepare_this_thread(caller: int) -> None:
     """Sets torch's switches of a thread of the pool once: one thread, where OpenMP would take all, and no gradients."""
     this = threading.get_native_id()
-    if this != caller and this not in _Held.ids:
+    if this != caller and this not in _prepared:
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
-        _Held.ids.add(this)
+        _prepared.add(this)

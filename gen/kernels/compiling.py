@@ -62,7 +62,10 @@ def compiler_name() -> str:
 
 def find_compiler() -> Compiler | None:
     """Returns the C compiler; None if there is none, or on Windows."""
-    command = tuple(shlex.split(compiler_name()))
+    try:
+        command = tuple(shlex.split(compiler_name()))
+    except ValueError:  # an open quotation mark
+        return None
     program = shutil.which(command[0]) if command and sys.platform != "win32" else None
     if program is None or (sys.platform == "darwin" and program == MAC_SHIM and not _has_mac_tools()):
         return None

@@ -26,6 +26,7 @@ from gen.kernels.variants import VARIANTS, Variant, machine, usable_variants
 SWITCH = "GEN_KERNELS"  # the name of a variant holds the kernels to it; with "off" none is built or loaded
 OFF = "off"
 CARRIED = compiling.FOLDER / "compiled"  # in a wheel
+CHECKSUM = ".sha256"  # the suffix of the file beside a library in the cache
 SECONDS_TO_REMEMBER = 3600.0  # a failure
 
 
@@ -117,14 +118,16 @@ def _loaded(variant: Variant) -> tuple[ctypes.CDLL, Compiler | None]:
     if compiler is None:
         raise _UnavailableError(f"no C compiler was found ({compiler_name()})")
     path = cache_root() / "kernels" / f"{variant.name}-{_key(compiler, variant)}.so"
-    with suppress(OSError):  # it is not there yet, or is damaged
-        return ctypes.CDLL(str(path)), compiler
+    if _is_whole(path):
+        with suppress(OSError):  # it was built for another system
+            return ctypes.CDLL(str(path)), compiler
     record = path.with_suffix(".failed")
     if reason := _recorded(record):
         raise _UnavailableError(reason)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda target: compile_kernels(compiler, variant, target))
+        write_atomically(path.with_suffix(CHECKSUM), lambda target: target.write_bytes(_checksum(path)))
     except CompilerError as err:
         raise _failure(record, f"the compiler failed: {err}") from err
     except (OSError, SettingError) as err:
@@ -139,6 +142,18 @@ def _key(compiler: Compiler, variant: Variant) -> str:
     sources = (source.read_text(encoding="utf-8") for source in compiling.SOURCES)
     described = [compiler.identity(), *compiling.FLAGS, *variant.flags, *variant.optional, *sources]
     return hashlib.sha256("\0".join(described).encode()).hexdigest()[:32]
+
+
+def _is_whole(path: Path) -> bool:
+    """Tells whether a library in the cache is as the compiler made it: loading a part of one ends the process."""
+    try:
+        return path.with_suffix(CHECKSUM).read_bytes() == _checksum(path)
+    except OSError:
+        return False
+
+
+def _checksum(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).hexdigest().encode()
 
 
 def _failure(record: Path, reason: str) -> _UnavailableError:

@@ -80,6 +80,18 @@ def test_a_damaged_library_in_the_cache_is_compiled_anew(tmp_path: Path) -> None
     assert file.stat().st_size == whole
 
 
+@needs_compiler
+@pytest.mark.parametrize("kept", [0.02, 0.3, 0.9])
+def test_the_first_part_of_a_library_in_the_cache_is_not_loaded(kept: float, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from gen.kernels.library import library; assert library() is not None"]
+    subprocess.run(command, check=True)
+    (file,) = tmp_path.rglob("*.so")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(kept * len(whole))])
+    assert subprocess.run(command, check=False).returncode == 0  # in another process: loading it would end this one
+    assert file.stat().st_size == len(whole)
+
+
 def test_off_means_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(kernels.SWITCH, "off")
     assert kernels.library() is None
@@ -103,6 +115,12 @@ def test_without_a_compiler_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("CC", "no-such-compiler")
     assert kernels.library() is None
     assert kernels.serving() == "torch's operations, since no C compiler was found (no-such-compiler)"
+
+
+def test_a_compiler_with_an_open_quotation_mark_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "'cc")
+    assert kernels.library() is None
+    assert kernels.serving() == "torch's operations, since no C compiler was found ('cc)"
 
 
 @pytest.mark.parametrize(

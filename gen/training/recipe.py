@@ -207,7 +207,9 @@ def _bptt(corpus: CorpusSummary) -> tuple[int, str]:
     length = min(corpus.typical_length, corpus.num_tokens)
     if length >= MAX_BPTT:
         return MAX_BPTT, "more updates for the time; the state is carried beyond"
-    return max(MIN_BPTT, -(-length // MIN_BPTT) * MIN_BPTT), f"three documents of four have at most {length} tokens"
+    rounded_up, longest = -(-length // MIN_BPTT) * MIN_BPTT, corpus.num_tokens // MIN_BPTT * MIN_BPTT
+    bptt = max(MIN_BPTT, min(rounded_up, longest))  # the corpus fills a window
+    return bptt, f"three documents of four have at most {length} tokens"
 
 
 def _batch_size(corpus: CorpusSummary, bptt: int, device: torch.device) -> tuple[int, str]:

@@ -114,6 +114,13 @@ def test_windows_are_no_longer_than_the_documents() -> None:
     assert recipe.training.bptt == 24
 
 
+@pytest.mark.parametrize("num_tokens", [8, 9, 15, 17, 50, 63, 64])
+def test_any_corpus_of_eight_tokens_or_more_fills_the_window_that_is_chosen(num_tokens: int) -> None:
+    recipe = choose_recipe(TEXT._replace(num_tokens=num_tokens, typical_length=num_tokens), CPU, TrainingSettings())
+
+    assert 8 <= recipe.training.bptt <= num_tokens
+
+
 def test_a_corpus_too_short_for_a_window_is_an_error_that_says_how_much_is_needed() -> None:
     with pytest.raises(SettingError, match=r"too short for one window \(5 tokens to train on, at least 8 needed\)"):
         choose_recipe(TEXT._replace(num_tokens=5, typical_length=5), CPU, TrainingSettings())

@@ -21,6 +21,7 @@ from gen.training.dropout import choose_dropout
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
 LIMITS = ("steps", "epochs", "minutes")
+SMALL_CORPUS, SMALL_WIDTH = 50_000, 256  # tokens, units
 USUAL_WIDTH, USUAL_WIDTH_GPU = 512, 1024  # of the layers
 # Widths, each for runs that would read fewer tokens than this at the usual width (benchmarks/results/recipe.md); the
 # last bound stands on ten minutes of Tiny Shakespeare (docs/lab-notes.md).
@@ -157,9 +158,11 @@ def _width(
 
     if "hidden_size" in values:
         return (values["hidden_size"], ""), outlook(values["hidden_size"])
+    if corpus.num_tokens < SMALL_CORPUS:
+        return (SMALL_WIDTH, "a small corpus"), outlook(SMALL_WIDTH)
     usual = USUAL_WIDTH if device.type == "cpu" else USUAL_WIDTH_GPU
     at_usual = outlook(usual)
-    width, reason = _hidden_size(corpus, device, at_usual)
+    width, reason = _hidden_size(corpus.num_tokens, device, at_usual)
     return (width, reason), at_usual if width == usual else outlook(width)
 
 
@@ -173,20 +176,18 @@ def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | No
     return min(expected)
 
 
-def _hidden_size(corpus: CorpusSummary, device: torch.device, at_usual: Outlook) -> tuple[int, str]:
+def _hidden_size(corpus_tokens: int, device: torch.device, at_usual: Outlook) -> tuple[int, str]:
     """Returns the width of the layers.
 
     Args:
+        corpus_tokens: that are trained on.
         at_usual: the outlook of a run with the usual width.
     """
-    if corpus.num_tokens < 50_000:
-        return 256, "a small corpus"
     if device.type != "cpu":
         return USUAL_WIDTH_GPU, "a GPU has room"
     if at_usual.speed is None:
         return USUAL_WIDTH, "the usual width; with --minutes it suits the time"
-    num_tokens = at_usual.readings * corpus.num_tokens
-    width = next(width for width, most in WIDTHS if num_tokens < most)
+    width = next(width for width, most in WIDTHS if at_usual.readings * corpus_tokens < most)
     return width, f"at {USUAL_WIDTH} units {at_usual.words()}"
 
 

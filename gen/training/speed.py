@@ -13,7 +13,6 @@ from gen.models.recurrent import RecurrentLM
 from gen.training.trainer import Trainer
 
 WARM_UP_STEPS = 3  # the first steps also touch new memory and, on a GPU, choose algorithms
-MIN_STEPS = 3
 MAX_SECONDS = 1.5
 MAX_SHARE = 0.01  # of the time of the run
 
@@ -41,11 +40,14 @@ def measured_speed(
     own = replace(training, batch_size=num_rows, accumulate=min(num_rows, training.accumulate))
     model = RecurrentLM(config, torch.Generator().manual_seed(training.seed)).to(device)
     steps = Trainer(model, new_batches(own), replace(own, steps=None, epochs=None, minutes=None)).run()
-    for _ in range(WARM_UP_STEPS):
-        next(steps)
     seconds = min(MAX_SECONDS, MAX_SHARE * 60 * (training.minutes or 0.0))
-    began, num_steps, num_tokens = clock(), 0, 0
-    while num_steps < MIN_STEPS or clock() - began < seconds:
+    began = clock()
+    next(steps)
+    for _ in range(WARM_UP_STEPS - 1):
+        if clock() - began < seconds:  # a slow machine is measured by two steps
+            next(steps)
+    began = clock()
+    num_tokens = next(steps).num_tokens
+    while clock() - began < seconds:
         num_tokens += next(steps).num_tokens
-        num_steps += 1
     return num_processes * num_tokens / max(1e-9, clock() - began)

@@ -69,7 +69,8 @@ def find_compiler() -> Compiler | None:
     program = shutil.which(command[0]) if command and sys.platform != "win32" else None
     if program is None or (sys.platform == "darwin" and program == MAC_SHIM and not _has_mac_tools()):
         return None
-    return Compiler(command, Path(program))
+    path = Path(program).absolute()  # it runs in the folder of the sources
+    return Compiler((str(path), *command[1:]), path)
 
 
 def compile_kernels(compiler: Compiler, variant: Variant, target: Path) -> None:

@@ -18,10 +18,11 @@ typedef struct {
 
 INLINE floats biased(const Rows *rows, const number *logits, size_t v)
 {
-    number some[LANES] = {0};
-    if (rows->V - v < LANES)
-        logits = memcpy(some, logits + v, (rows->V - v) * sizeof *some) - v * sizeof *some;
-    return load_number(logits + v) + load(rows->bias + v);
+    number last[LANES] = {0};
+    const int is_whole = rows->V - v >= LANES;
+    if (!is_whole)
+        memcpy(last, logits + v, (rows->V - v) * sizeof *last);
+    return load_number(is_whole ? logits + v : last) + load(rows->bias + v);
 }
 
 /* Writes e^(logit - top) to rows->powers and returns their sum. */

@@ -198,7 +198,6 @@ INLINE size_t blocks_of(const Model *m, int64_t layer)
     return layer < m->L ? m->H / units_of(m) : num_parts_of(m->V, m->output.W * LANES);
 }
 
-
 /* Quantises h of all memories, since a state need not come from the last step. */
 static void quantise_states(const Step *s)
 {

@@ -123,6 +123,15 @@ def test_a_compiler_with_an_open_quotation_mark_is_none(monkeypatch: pytest.Monk
     assert kernels.serving() == "torch's operations, since no C compiler was found ('cc)"
 
 
+@needs_compiler
+def test_a_compiler_beside_the_user_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is called in the folder of the sources, where a relative path would lead to nothing."""
+    a_compiler(tmp_path, 'exec cc "$@"')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CC", "./some-cc")
+    assert kernels.library() is not None
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [

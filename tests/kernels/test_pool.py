@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import torch
@@ -136,27 +137,9 @@ def test_the_share_is_low_where_pieces_do_not_get_the_processor() -> None:
     assert (share() or 0.0) > shared
 
 
-@pytest.mark.usefixtures("three_threads")
-def test_each_thread_gets_its_number_back_while_another_holds_torch() -> None:
-    inside, may_end = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with one_torch_thread():
-            inside.set()
-            may_end.wait(10)
-
-    with ThreadPoolExecutor(1) as other:
-        with one_torch_thread():
-            held = other.submit(hold)
-            assert inside.wait(10)
-        numbers = torch.get_num_threads(), num_threads()
-        may_end.set()
-        held.result()
-    assert numbers == (3, 3)
-
-
-@pytest.mark.usefixtures("three_threads")
-def test_a_child_holds_torch_anew_when_its_parent_forked_beside_a_thread_that_held_it() -> None:
+@contextmanager
+def another_holds_torch() -> Iterator[None]:
+    """Lets another thread hold torch to one thread until the block ends."""
     inside, may_end = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -167,10 +150,25 @@ def test_a_child_holds_torch_anew_when_its_parent_forked_beside_a_thread_that_he
     with ThreadPoolExecutor(1) as other:
         held = other.submit(hold)
         assert inside.wait(10)
+        yield
+        may_end.set()
+        held.result()
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_each_thread_gets_its_number_back_while_another_holds_torch() -> None:
+    with ExitStack() as other:
+        with one_torch_thread():
+            other.enter_context(another_holds_torch())
+        numbers = torch.get_num_threads(), num_threads()
+    assert numbers == (3, 3)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_a_child_holds_torch_anew_when_its_parent_forked_beside_a_thread_that_held_it() -> None:
+    with another_holds_torch():
         child = os.fork()
         if child == 0:
             with one_torch_thread():
                 os._exit(0 if torch.get_num_threads() == 1 else 1)
-        may_end.set()
-        held.result()
     assert os.waitpid(child, 0)[1] == 0

@@ -1,5 +1,6 @@
 """The compiled window against torch's modules in float32, with inputs and weights that bf16 holds exactly."""
 
+import ctypes
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gen.config import CellName, ModelConfig
-from gen.kernels.library import library
+from gen.kernels import cross_entropy, window
+from gen.kernels.library import built, library
 from gen.kernels.window import has_products, run_window
 from gen.models.cells import CELLS, layer_weights, new_layer
 from gen.models.recurrent import RecurrentLM, cross_entropy_sum
@@ -17,6 +19,12 @@ CELL_NAMES: tuple[CellName, ...] = ("rnn", "lstm", "gru")
 DTYPES = [torch.float32, torch.bfloat16]
 # T, B, E, H; the last two have whole tiles of AMX, and rows of two tiles and of two times MAX_ROWS in window.h
 SIZES = [(1, 1, 2, 16), (5, 7, 6, 48), (9, 13, 66, 80), (3, 32, 130, 128), (11, 21, 32, 64), (2, 65, 64, 96)]
+
+
+@needs_kernels
+def test_the_structures_have_the_sizes_of_those_in_c() -> None:
+    mirrored = (window._Weights, window._Turned, window._ForwardPass, window._BackwardPass, cross_entropy._Rows)
+    assert [built().gen_window_size(n) for n in range(len(mirrored))] == [ctypes.sizeof(each) for each in mirrored]
 
 
 @pytest.fixture(params=DTYPES)

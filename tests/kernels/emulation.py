@@ -33,6 +33,7 @@ STRUCTURES: dict[str, tuple[type[ctypes.Structure], ...]] = {
     "gen_byte_offset": (),
     "gen_step_size": (),
     "gen_draw_size": (),
+    "gen_window_size": (),
     "gen_step_run": (stepping.Step,),
     "gen_draw_run": (drawing._Draw,),
     "gen_sample_run": (stepping.Step, drawing._Draw),

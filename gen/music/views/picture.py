@@ -6,7 +6,6 @@ pair of axes without ticks, as a few collections of shapes: axes for each system
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -14,18 +13,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.errors import SettingError
-from gen.files import write_atomically
 from gen.music.score import Score, Track, pitch_name
 from gen.music.views.instruments import drum_name, instrument_name
 from gen.music.views.page import SYSTEM_INCHES, Ruling, System, clock, rule, systems
+from gen.pictures import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 144
-_NO_STAMP = {".svg": {"Date": None}, ".png": {"Software": None}}
 _COLOURS = (
     "#1f5fa8",
     "#c4501b",
@@ -81,22 +77,7 @@ def write_pianoroll(path: Path, score: Score) -> None:
     Raises:
         SettingError: matplotlib is missing, the suffix is unknown, or the file cannot be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".png", ".svg"):
-        raise SettingError(f"{path}: unknown kind of picture ({suffix or 'no suffix'})", hint="use .png or .svg")
-    try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as err:
-        raise SettingError(
-            f"{path}: a piano roll needs matplotlib ({err.name})", hint='pip install "gen-rnn[plots]"'
-        ) from err
-    figure = Figure(dpi=DOTS_PER_INCH)
-    FigureCanvasAgg(figure)
-    _draw(figure, score)
-    with mpl.rc_context({"svg.hashsalt": "gen", "svg.fonttype": "none"}):
-        write_atomically(path, partial(figure.savefig, format=suffix.removeprefix("."), metadata=_NO_STAMP[suffix]))
+    write_picture(path, "a piano roll", lambda figure: _draw(figure, score))
 
 
 def _draw(figure: "Figure", score: Score) -> None:

@@ -47,6 +47,15 @@ class Batch(NamedTuple):
     is_varied: NDArray[np.bool_]  # (B,) whether a variation changes the piece into one that the corpus does not hold
     num_targets: int  # tokens to predict: of all rows of all processes, without padding
 
+    @property
+    def num_tokens(self) -> int:
+        """The tokens that are read: every one has a target."""
+        return self.num_targets
+
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Returns the arrays, whose first dimension are the rows."""
+        return self[:-1]
+
     def rows(self, rows: slice) -> "Batch":
         """Returns a batch with some of the rows; `num_targets` still counts all."""
         return self._replace(

@@ -118,7 +118,7 @@ class Session:
         self._final: Validation | None = None
         self._logit_scale = 1.0
         self._num_parameters = run.trainer.model.num_parameters()
-        self._loss_sum, self._loss_tokens = 0.0, 0
+        self._loss_sum, self._num_losses = 0.0, 0
         self._last_save = time.monotonic()
         self._rate = _Rate()
 
@@ -188,8 +188,8 @@ class Session:
     def _after(self, step: Step) -> StepReport:
         """Validates, writes a sample, a line of metrics and checkpoints, each when it is due; returns the report."""
         position, progress, history = self._trainer.position, self._trainer.progress(), self._history
-        self._loss_sum += step.loss_nats * step.num_tokens
-        self._loss_tokens += step.num_tokens
+        self._loss_sum += step.loss_nats * step.num_targets
+        self._num_losses += step.num_targets
 
         marks, since_last = int(progress * NUM_VALIDATIONS), position.step - history.last_step
         is_time = since_last >= MIN_VALIDATION_STEPS and marks > self._marks_passed
@@ -211,7 +211,7 @@ class Session:
             seconds=position.seconds,
             progress=progress,
             eta_seconds=position.seconds * (1 - progress) / progress if progress else None,
-            train_nats=self._loss_sum / max(1, self._loss_tokens),
+            train_nats=self._loss_sum / max(1, self._num_losses),
             valid_nats=validation.nats if validation else None,
             bits_per_unit=validation.bits_per_unit if validation else None,
             is_best=is_best,
@@ -297,7 +297,7 @@ class Session:
     def _write_metrics(self, report: StepReport) -> None:
         line = {name: getattr(report, name) for name in METRICS} | ({"remark": report.remark} if report.remark else {})
         self._once(lambda: self._files.write_metrics(line))
-        self._loss_sum, self._loss_tokens = 0.0, 0
+        self._loss_sum, self._num_losses = 0.0, 0
 
 
 class _Rate:

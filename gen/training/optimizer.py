@@ -21,7 +21,7 @@ from torch import Tensor
 from gen.config import TrainingConfig
 from gen.kernels.pool import run_all
 from gen.models.cells import layer_weights
-from gen.models.recurrent import RecurrentLM
+from gen.models.sequence_model import SequenceModel
 
 MOMENTUM = 0.95
 PERIOD = 2  # gradients to a step of Muon
@@ -39,12 +39,13 @@ class Optimizer(Protocol):
     def step(self) -> None: ...
 
 
-def optimizers(model: RecurrentLM, config: TrainingConfig) -> list[Optimizer]:
+def optimizers(model: SequenceModel, config: TrainingConfig) -> list[Optimizer]:
     """Returns the optimisers of all weights: AdamW alone if `matrix_share` is 0.
 
     The rate of a group is that of the schedule times its "share".
     """
-    matrices = [w for layer in model.layers for w in layer_weights(layer)[:2]] if config.matrix_share else []
+    layers = [layer for stack in model.stacks() for layer in stack] if config.matrix_share else []
+    matrices = [matrix for layer in layers for matrix in layer_weights(layer)[:2]]
     is_matrix = {id(w) for w in matrices}
     rest = [(name, p) for name, p in model.named_parameters() if id(p) not in is_matrix]
     # Only the weights of matrix products decay: a smaller scale of biases and embeddings helps nothing.

@@ -16,16 +16,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gen.config import TrainingConfig
-from gen.data.batches import Batch, Batches
 from gen.errors import TrainingError
 from gen.kernels.pool import one_torch_thread
-from gen.models.recurrent import Draws, RecurrentLM, State, detached
+from gen.models.cells import Memory
+from gen.models.dropout import Draws
+from gen.models.sequence_model import SequenceModel
 from gen.training.allocation import keep_freed_memory
 from gen.training.distributed import ALONE, Peers
 from gen.training.dropout import choose_dropout
@@ -39,12 +41,31 @@ LOSS_MEMORY = 0.95  # weight of the past in the running mean that the divergence
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+class TrainingBatch(Protocol):
+    """Some rows of a corpus side by side, such as `gen.data.batches.Batch`."""
+
+    @property
+    def num_targets(self) -> int: ...
+    @property
+    def num_tokens(self) -> int: ...
+    def arrays(self) -> tuple[NDArray[Any], ...]: ...
+    def rows(self, rows: slice) -> "TrainingBatch": ...
+
+
+class TrainingBatches(Protocol):
+    """The batches of a corpus, by epoch and number, such as `gen.data.batches.Batches`."""
+
+    def num_windows(self, epoch: int) -> int: ...
+    def batch(self, epoch: int, window: int, *, is_plain: bool = False) -> TrainingBatch: ...
+
+
 class Step(NamedTuple):
     """The outcome of one optimiser step."""
 
     step: int
     loss_nats: float  # mean per target of the batch
-    num_tokens: int
+    num_targets: int
+    num_tokens: int  # that were read
     learning_rate: float
     grad_norm: float  # before clipping
     remark: str | None  # why the trainer rolled back and to which step, or which setting has changed; else None
@@ -58,7 +79,7 @@ class TrainingPosition:
     step: int = 0
     epoch: int = 0
     window: int = 0  # the next one, in the epoch
-    tokens: int = 0  # targets so far, in all epochs
+    tokens: int = 0  # that were read, in all epochs
     seconds: float = 0.0
     rate_scale: float = 1.0  # halved at every rollback
     num_rollbacks: int = 0
@@ -81,8 +102,8 @@ class Trainer:
 
     def __init__(
         self,
-        model: RecurrentLM,
-        batches: Batches,
+        model: SequenceModel,
+        batches: TrainingBatches,
         config: TrainingConfig,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -101,12 +122,11 @@ class Trainer:
         self._clock = clock
         self._clock_was = 0.0
         self._parameters = list(model.parameters())
-        self._device = model.embedding.weight.device
+        self._device = model.device
         self._optimizers = optimizers(model, config)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
         self._generator = torch.Generator(self._device).manual_seed(config.seed)
-        no_labels = torch.zeros(self._rows.stop - self._rows.start, dtype=torch.long, device=self._device)
-        self._memory = detached(model.initial_state(no_labels)).memory  # of this process's rows, carried on
+        self._memory = model.initial_memory(self._rows.stop - self._rows.start)  # of this process's rows, carried on
         self._snapshot: dict[str, Tensor] = {}
         self._snapshot_position: TrainingPosition | None = None
 
@@ -190,21 +210,31 @@ class Trainer:
         remark = self._guard(loss_nats, grad_norm)
         is_rolled_back = remark is not None
         if not is_rolled_back:
-            remark = self._move_on(batch.num_targets)
-        return Step(self.position.step, loss_nats, batch.num_targets, rate, grad_norm, remark, is_rolled_back)
+            remark = self._move_on(batch.num_tokens)
+        return Step(
+            self.position.step,
+            loss_nats,
+            batch.num_targets,
+            batch.num_tokens,
+            rate,
+            grad_norm,
+            remark,
+            is_rolled_back,
+        )
 
     def _lap(self) -> float:
         """Returns the seconds since the last call."""
         before, self._clock_was = self._clock_was, self._clock()
         return self._clock_was - before
 
-    def _backward(self, batch: Batch) -> Tensor:
+    def _backward(self, batch: TrainingBatch) -> Tensor:
         """Adds the gradient of this process's rows to `grad` of the weights, and keeps the memory for the next window.
 
         Returns:
             () the share of the loss: the summed nats of this process's rows, divided by the targets of all rows.
         """
-        losses, memories = [], []
+        losses: list[Tensor] = []
+        memories: list[Memory] = []
         drawn = self._generator.get_state()
         for part in self._parts:
             self._generator.set_state(drawn)  # every part draws the masks of all rows, and uses those of its own
@@ -221,7 +251,7 @@ class Trainer:
         self._memory = tuple(torch.cat(parts, 1) for parts in zip(*memories, strict=True))
         return torch.stack(losses).sum()
 
-    def _loss(self, batch: Batch, part: slice, draws: Draws) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _loss(self, batch: TrainingBatch, part: slice, draws: Draws) -> tuple[Tensor, Memory]:
         """Returns the summed nats of the rows of `batch`, and their detached memory after the window.
 
         Args:
@@ -229,17 +259,9 @@ class Trainer:
             part: the same rows, counted in the rows of this process.
             draws: the random numbers of the dropout masks.
         """
-        inputs, targets, is_fresh, labels, is_varied = (
-            torch.from_numpy(array).to(self._device) for array in batch[:-1]
-        )
-        start = self.model.initial_state(labels, is_varied)
-        memory = tuple(
-            torch.where(is_fresh[None, :, None], fresh, carried[:, part])
-            for fresh, carried in zip(start.memory, self._memory, strict=True)
-        )
+        tensors = [torch.from_numpy(array).to(self._device) for array in batch.arrays()]
         with self.autocast():
-            nats, state = self.model.summed_nats(inputs, targets, State(memory, start.condition), draws)
-        return nats, detached(state).memory
+            return self.model.loss(tensors, tuple(carried[:, part] for carried in self._memory), draws)
 
     def _update(self) -> float:
         """Clips the gradient and changes the weights; returns the norm of the gradient before clipping."""
@@ -259,7 +281,7 @@ class Trainer:
             running = LOSS_MEMORY * position.running_nats + (1 - LOSS_MEMORY) * loss_nats
         # With fp16 the scaler skips steps whose gradient overflows: only the loss tells.
         is_finite = math.isfinite(loss_nats) and (math.isfinite(grad_norm) or self.config.precision == "fp16")
-        chance = math.log(self.model.config.vocab_size)  # the nats of guessing: each symbol equally likely
+        chance = self.model.chance_nats()
         has_exploded = running > 1.2 * chance and running > 1.5 * position.best_running_nats
         if is_finite and not has_exploded:
             position.running_nats = running

@@ -7,7 +7,8 @@ import torch
 
 from gen.config import CellName, ModelConfig
 from gen.models.cells import CELLS, layer_weights, run_layer
-from gen.models.recurrent import Draws, RecurrentLM, cross_entropy_sum, locked_dropout
+from gen.models.dropout import Draws, locked_dropout
+from gen.models.recurrent import RecurrentLM, cross_entropy_sum
 
 CONFIG = ModelConfig(13, hidden_size=12, num_layers=2, embedding_size=6, num_labels=2)
 

@@ -172,7 +172,7 @@ def poisoned(trainer: Trainer, at: int) -> Iterator[Step]:
         if step.step == at and is_clean:
             is_clean = False
             with torch.no_grad():
-                trainer.model.output.bias.fill_(float("nan"))
+                trainer.model.get_parameter("output.bias").fill_(float("nan"))
 
 
 def test_a_loss_that_is_not_finite_goes_back_to_the_snapshot_with_half_the_rate() -> None:
@@ -198,7 +198,7 @@ def test_an_exploding_loss_is_rolled_back() -> None:
 def test_a_run_that_only_diverges_ends_with_an_error() -> None:
     trainer = new_trainer()
     with torch.no_grad():
-        trainer.model.output.bias.fill_(float("inf"))
+        trainer.model.get_parameter("output.bias").fill_(float("inf"))
 
     with pytest.raises(TrainingError, match="after 10 rollbacks"):
         list(trainer.run())

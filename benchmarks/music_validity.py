@@ -38,7 +38,8 @@ from gen.config import SamplingConfig
 from gen.errors import CheckpointError
 from gen.models.recurrent import RecurrentLM
 from gen.runs.header import versions
-from gen.runs.run import Run, find_model_file, load
+from gen.runs.run import Run, load
+from gen.runs.trained import find_model_file
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it imports pkg_resources

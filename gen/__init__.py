@@ -15,17 +15,22 @@ from typing import TYPE_CHECKING, Any
 from gen.version import __version__
 
 if TYPE_CHECKING:
+    from gen.analysis.classification import Classification
     from gen.analysis.evaluate import Evaluation
     from gen.config import ModelConfig, SamplingConfig, TrainingConfig
     from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
     from gen.generation.generate import Sampled
     from gen.music.score import Note, NoteEvent, Score, Track
-    from gen.runs.opening import train
+    from gen.runs.classifier import Answer, Classifier, load_classifier
     from gen.runs.run import Run, load
     from gen.runs.session import Session, StepReport
+    from gen.runs.train import train, train_classifier
 
 __all__ = [
+    "Answer",
     "CheckpointError",
+    "Classification",
+    "Classifier",
     "CorpusError",
     "Evaluation",
     "GenError",
@@ -45,10 +50,13 @@ __all__ = [
     "TrainingError",
     "__version__",
     "load",
+    "load_classifier",
     "train",
+    "train_classifier",
 ]
 
 _HOMES = {
+    "gen.analysis.classification": ("Classification",),
     "gen.analysis.evaluate": ("Evaluation",),
     "gen.config": ("ModelConfig", "SamplingConfig", "TrainingConfig"),
     "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
@@ -56,7 +64,8 @@ _HOMES = {
     "gen.music.score": ("Note", "NoteEvent", "Score", "Track"),
     "gen.runs.run": ("Run", "load"),
     "gen.runs.session": ("Session", "StepReport"),
-    "gen.runs.opening": ("train",),
+    "gen.runs.classifier": ("Answer", "Classifier", "load_classifier"),
+    "gen.runs.train": ("train", "train_classifier"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

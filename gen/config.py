@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CellName = Literal["rnn", "lstm", "gru"]  # those of gen.models.cells.CELLS, for a command line that imports no torch
 CELL_NAMES: tuple[str, ...] = get_args(CellName)
+TaskName = Literal["write", "classify"]
+PoolingName = Literal["last", "mean", "max", "attention"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DOCUMENTS = ("auto", "files", "lines", "blank")  # words for the documents of a text; any other word is a separator
 Normalize = Literal["none", "nfc", "nfkc"]
@@ -69,7 +71,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """The shape of a `RecurrentLM`: everything that decides its parameters' sizes, and its dropout."""
+    """The shape of a model: everything that decides its parameters' sizes, and its dropout."""
 
     vocab_size: int
     cell: str = "lstm"  # of CELL_NAMES
@@ -80,6 +82,9 @@ class ModelConfig:
     is_tied: bool = False  # the output layer shares the embedding's weights
     num_labels: int = 0
     has_variations: bool = False  # training marks the segments that are varied
+    task: TaskName = "write"
+    is_bidirectional: bool = False  # of a model that reads
+    pooling: PoolingName = "max"  # of a classifier
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELL_NAMES)
@@ -88,7 +93,14 @@ class ModelConfig:
         _check_range("layers", self.num_layers, least=1, most=64)
         _check_range("embedding", self.embedding_size, least=1, most=65536)
         _check_range("dropout", self.dropout, least=0.0, below=1.0)
-        _check_range("labels", self.num_labels, least=0)
+        _check_range("labels", self.num_labels, least=0 if self.task == "write" else 2)
+        _check_choice("task", self.task, get_args(TaskName))
+        _check_choice("pooling", self.pooling, get_args(PoolingName))
+
+    @property
+    def num_directions(self) -> int:
+        """The number of directions in which sequences are read."""
+        return 2 if self.is_bidirectional else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,7 @@ class TrainingConfig:
     augment: bool = False  # whether segments are read in variations, such as other keys
     measured_speed: float | None = None  # tokens a second, before the first step; None if no choice depended on it
     follows_speed: bool = False  # each epoch chooses the dropout anew, by the readings that the time left allows
+    balance_labels: bool = False  # of a classifier: all labels weigh the same, however many documents they have
     patience: int = 10  # validations without a better one before the run stops; 0 for never
 
     def __post_init__(self) -> None:
@@ -145,6 +158,9 @@ class TrainingSettings:
     embedding_size: int | None = None
     dropout: float | None = None
     is_tied: bool | None = None
+    task: TaskName | None = None
+    is_bidirectional: bool | None = None
+    pooling: PoolingName | None = None
     batch_size: int | None = None
     accumulate: int | None = None
     bptt: int | None = None
@@ -156,6 +172,7 @@ class TrainingSettings:
     reset_rate: float | None = None
     seed: int | None = None
     augment: bool | None = None
+    balance_labels: bool | None = None
     precision: Literal["auto"] | Precision | None = None
     device: str = "auto"
     steps: int | None = None

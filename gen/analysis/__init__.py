@@ -1,4 +1,5 @@
-"""Measures of a trained model: nats per token, calibration, and simpler models to compare with.
+"""Measures of a trained model: nats per token, right labels, calibration, and simpler models to compare with.
 
-Begin with evaluate.py. The room knows a network and integers, and neither text nor music.
+Begin with evaluate.py, and for labels with classification.py. The room knows a network and integers, and neither text
+nor music.
 """

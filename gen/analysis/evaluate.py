@@ -49,6 +49,13 @@ class LanguageModel(Protocol):
     def eval(self) -> Any: ...
 
 
+class HasModes(Protocol):
+    """The part of an nn.Module that switches between training and evaluation."""
+
+    def modules(self) -> Iterator[nn.Module]: ...
+    def eval(self) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The loss of a model on a corpus, per token and per unit."""
@@ -140,7 +147,26 @@ def predictions(
         raise SettingError(f"--context: must be at least 1 ({context})")
     if not excerpt.num_targets:
         raise CorpusError("evaluation: the corpus has no token to measure on (0)")
-    with _evaluating(model), torch.no_grad():
+    for logits, targets, _ in _predictions(model, excerpt, context, vocab_size=vocab_size):
+        yield logits, targets
+
+
+def nats_by_stretch(model: LanguageModel, excerpt: Excerpt, *, vocab_size: int) -> NDArray[np.float64]:
+    """Returns (S,) the summed nats of each stretch, with carried state; 0 for one without targets."""
+    nats = np.zeros(len(excerpt.stretches))
+    for logits, targets, indices in _predictions(model, excerpt, None, vocab_size=vocab_size):
+        of_targets = functional.cross_entropy(
+            logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
+        )
+        nats[indices] += of_targets.double().sum(1).cpu().numpy()
+    return nats
+
+
+def _predictions(
+    model: LanguageModel, excerpt: Excerpt, context: int | None, *, vocab_size: int
+) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+    """Yields what `predictions` does, and the indices of the rows' stretches."""
+    with evaluating(model), torch.no_grad():
         for passes in _batches(excerpt.stretches, context, vocab_size=vocab_size):
             yield from _chunks(model, excerpt, passes, vocab_size=vocab_size)
             let_go(excerpt.ids)
@@ -164,6 +190,7 @@ class _Pass(NamedTuple):
     stretch: Stretch
     first: int
     last: int
+    which: int  # index of the stretch in the excerpt
 
     @property
     def length(self) -> int:
@@ -193,13 +220,14 @@ def _batches(stretches: Stretches, context: int | None, *, vocab_size: int) -> I
     """Yields passes that run side by side, the longest first."""
     tokens = _chunk_tokens(vocab_size)
     if context is None:
-        ordered = stretches.take(np.argsort(-stretches.target_counts, kind="stable"))
-        passes = (_Pass(stretch, 0, _num_targets(stretch)) for stretch in ordered)
+        order = np.argsort(-stretches.target_counts, kind="stable")
+        ordered = zip(order.tolist(), stretches.take(order), strict=True)
+        passes = (_Pass(stretch, 0, _num_targets(stretch), index) for index, stretch in ordered)
         num_rows = tokens // MIN_CHUNK
     else:
         passes = (
-            _Pass(stretch, first, min(first + context, _num_targets(stretch)))
-            for stretch in stretches
+            _Pass(stretch, first, min(first + context, _num_targets(stretch)), index)
+            for index, stretch in enumerate(stretches)
             for first in range(0, _num_targets(stretch), context)
         )
         num_rows = tokens // min(context, MIN_CHUNK)
@@ -215,8 +243,8 @@ def _chunk_tokens(vocab_size: int) -> int:
 
 def _chunks(
     model: LanguageModel, excerpt: Excerpt, passes: list[_Pass], *, vocab_size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Runs passes side by side, chunk by chunk; yields what `predictions` says.
+) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+    """Runs passes side by side, chunk by chunk; yields what `_predictions` says.
 
     Args:
         passes: the rows, the longest first.
@@ -234,7 +262,7 @@ def _chunks(
             inputs[row, : len(tokens) - 1] = tokens[:-1]
             targets[row, : len(tokens) - 1] = tokens[1:]
         logits, state = model(torch.from_numpy(inputs).to(device), state)  # (B, T, V)
-        yield logits, torch.from_numpy(targets).to(device)
+        yield logits, torch.from_numpy(targets).to(device), [run.which for run in passes]
         done += length
         num_left = sum(run.length > done for run in passes)
         passes = passes[:num_left]
@@ -243,7 +271,7 @@ def _chunks(
 
 
 @contextmanager
-def _evaluating(model: LanguageModel) -> Iterator[None]:
+def evaluating(model: HasModes) -> Iterator[None]:
     """Switches a model to eval mode, and each of its modules back to the mode that it had."""
     training = [module for module in model.modules() if module.training]
     model.eval()

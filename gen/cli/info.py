@@ -19,7 +19,7 @@ def info(
     from gen.cli.console import write_json
     from gen.codecs import load_codec
     from gen.runs.header import read_run_header, recorded_corpus
-    from gen.runs.run import find_model_file
+    from gen.runs.trained import find_model_file
 
     path = find_model_file(run)
     header = read_run_header(path, "model")

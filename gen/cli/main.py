@@ -17,6 +17,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from gen.cli.bench import bench
+from gen.cli.classify import classify
 from gen.cli.command import Command
 from gen.cli.console import BUG, DONE, INTERRUPTED, MENDABLE, has_colour, say
 from gen.cli.corpus import corpus
@@ -77,6 +78,12 @@ _add(
     "gen sample tunes --num-samples 4 --out tune.mid",
 )
 _add(play, "play", "gen play tunes", "gen play tunes --port FLUID --input Keystation --temperature 0.9")
+_add(
+    classify,
+    "classify",
+    "gen classify authors letter.txt",
+    "gen classify authors letters.csv --text-column text --top 3",
+)
 _add(evaluate, "eval", "gen eval plays valid", "gen eval plays shakespeare --context 256 --json")
 _add(info, "info", "gen info plays", "gen info checkpoints/plays/model.safetensors --json")
 _add(corpus, "corpus", "gen corpus", "gen corpus chorales --json")

@@ -20,7 +20,7 @@ from gen.cli.parameters import (
     option,
     separator,
 )
-from gen.config import CellName
+from gen.config import CellName, TaskName
 
 if TYPE_CHECKING:
     from gen.config import TrainingSettings
@@ -38,6 +38,9 @@ def train(
     out: Annotated[Path, option("--out", metavar="DIR", help="Keep runs in this folder  [default checkpoints]")] = Path(
         "checkpoints"
     ),
+    task: Annotated[
+        TaskName | None, option("--task", help="Learn to write documents, or to find their labels  [default write]")
+    ] = None,
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
     errors: BadBytes = "strict",
@@ -56,6 +59,13 @@ def train(
     embedding: Annotated[
         int | None, option("--embedding", metavar="N", help="Set the embedding's width  [1-65536, default 128]")
     ] = None,
+    bidirectional: Annotated[
+        bool | None,
+        option("--bidirectional/--one-direction", help="Read from both ends, or from the first on  [default both]"),
+    ] = None,
+    balance_labels: Annotated[
+        bool, option("--balance-labels", help="Let rare labels weigh as much as common ones in training")
+    ] = False,
     dropout: Annotated[
         float | None,
         option("--dropout", metavar="P", help="Drop activations with this probability  [0 to below 1]"),
@@ -160,7 +170,10 @@ def train(
         controls=tuple(name.strip() for name in controls.split(",")) if controls is not None else (),
     )
     settings = TrainingSettings(
+        task=task,
         cell=cell,
+        is_bidirectional=bidirectional,
+        balance_labels=balance_labels or None,
         num_layers=layers,
         hidden_size=hidden,
         embedding_size=embedding,
@@ -237,6 +250,9 @@ def summary(result: dict[str, Any], folder: Path, *, was_stopped: bool) -> str:
         bits = result["valid_bits_per_unit"]
         in_bits = f", {bits:.3f} bits per {result['unit']}" if bits is not None else ""
         valid = f"validation {result['valid_nats']:.3f} nats per token{in_bits}"
+    if (accuracy := result.get("valid_accuracy")) is not None:
+        valid = f"validation {100 * accuracy:.1f} % right, {result['valid_nats']:.3f} nats per document"
     done = "stopped and saved" if was_stopped else "done"
     spent = f"{result['steps']:,} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s"
-    return f"{done}: {result['run']}, {spent}; {valid}\nnext: {following(folder, was_stopped=was_stopped)}"
+    command = following(folder, was_stopped=was_stopped, task=result.get("task", "write"))
+    return f"{done}: {result['run']}, {spent}; {valid}\nnext: {command}"

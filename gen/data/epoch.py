@@ -19,7 +19,7 @@ LABEL_DROPOUT: Final = 0.1  # share of segments read without their label, so tha
 _DEALT_AT_ONCE: Final = 1 << 16  # segments
 
 
-class _Segments(NamedTuple):
+class Segments(NamedTuple):
     """Segments: short stretches as they are, and the pieces of long ones. All of a segment is in one row."""
 
     stretches: Stretches  # (S,)
@@ -33,7 +33,7 @@ class EpochOrder:
     A segment's index is its place in this order, in all methods.
     """
 
-    _segments: _Segments
+    _segments: Segments
     _order: IndexArray  # (S,) indices into `_segments`: the segments of the first row, those of the second, and so on
     _is_unlabelled: NDArray[np.bool_]  # (S,) whether it is read without its label; in the order of `_segments`
     _bounds: NDArray[np.int64]  # (B + 1,) the first index of each row, and S
@@ -81,7 +81,7 @@ def order_epoch(
         batch_size: the number of rows, B.
         bptt: the number of targets in a window.
     """
-    segments = _cut(stretches, -(-num_targets // batch_size), rng)
+    segments = cut(stretches, -(-num_targets // batch_size), rng)
     is_unlabelled = _drawn(len(segments.stretches), LABEL_DROPOUT, rng)
     windows = _windows(segments.stretches, bptt)
     order = np.arange(len(windows), dtype=index_type(len(windows)))
@@ -97,11 +97,11 @@ def order_epoch(
     return EpochOrder(segments, order, is_unlabelled, bounds, first_windows, row_lengths)
 
 
-def _cut(stretches: Stretches, share: int, rng: np.random.Generator) -> _Segments:
+def cut(stretches: Stretches, share: int, rng: np.random.Generator) -> Segments:
     """Cuts stretches into segments of at most `share` targets; the first cut of each long one is drawn at random."""
     is_long = np.concatenate([columns.num_targets > share for columns in stretches.chunks()])
     if not is_long.any():
-        return _Segments(stretches, np.broadcast_to(np.zeros(1, np.bool_), is_long.shape))
+        return Segments(stretches, np.broadcast_to(np.zeros(1, np.bool_), is_long.shape))
     parts: list[Columns] = []
     is_cut: list[NDArray[np.bool_]] = []
     done = 0
@@ -112,7 +112,7 @@ def _cut(stretches: Stretches, share: int, rng: np.random.Generator) -> _Segment
         is_cut += [np.zeros(len(whole.starts), np.bool_), np.ones(len(pieces.starts), np.bool_)]
         done = index + 1
     columns = Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    return _Segments(Stretches(columns), np.concatenate(is_cut))
+    return Segments(Stretches(columns), np.concatenate(is_cut))
 
 
 def _pieces(stretch: Columns, share: int, rng: np.random.Generator) -> Columns:

@@ -66,6 +66,7 @@ def split(
     test_fraction: float = 0.0,
     seed: int,
     twins: IndexArray | None = None,
+    is_stratified: bool = False,
 ) -> Split:
     """Splits a corpus into training, validation and test.
 
@@ -78,6 +79,8 @@ def split(
         labels: (D,) of the documents.
         valid_fraction, test_fraction: in [0, 1), and together below 1; 0 for no such part.
         twins: (D,) the first document of equal contents; equal documents then fall on the same side.
+        is_stratified: the fractions hold for the documents of each label by themselves; of a label with one document
+            that is trained on.
 
     Raises:
         SettingError: a fraction is out of range.
@@ -89,9 +92,9 @@ def split(
     if len(documents) < WHOLE_DOCUMENTS_FROM:
         return _split_each(documents, valid_fraction, test_fraction)
     kind = index_type(len(documents))
-    part_of = _draw(
-        np.arange(len(documents), dtype=kind) if twins is None else twins, valid_fraction, test_fraction, seed
-    )
+    firsts = np.arange(len(documents), dtype=kind) if twins is None else twins
+    draw = _draw_by_label if is_stratified else _draw
+    part_of = draw(firsts, labels, valid_fraction, test_fraction, seed)
     let_go(twins)
     return Split(*(documents.take(indices_where(part_of == part)) for part in range(3)))
 
@@ -141,7 +144,24 @@ def _split_each(documents: Stretches, valid_fraction: float, test_fraction: floa
     return Split(*(Stretches(part.take(np.flatnonzero(part.stops > part.starts))) for part in parts))
 
 
-def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
+def _draw_by_label(
+    twins: IndexArray, labels: NDArray[np.int32], valid_fraction: float, test_fraction: float, seed: int
+) -> NDArray[np.int8]:
+    """Returns what `_draw` does, drawn for each label by itself; equal documents count with the label of the first."""
+    parts = np.zeros(len(twins), np.int8)
+    label_of = labels[twins]
+    for label in np.unique(label_of):
+        own = indices_where(label_of == label)
+        _, groups = np.unique(twins[own], return_inverse=True)
+        firsts = np.zeros(groups.max() + 1, own.dtype)
+        firsts[groups[::-1]] = np.arange(len(own))[::-1]
+        parts[own] = _draw(firsts[groups], labels, valid_fraction, test_fraction, seed)
+    return parts
+
+
+def _draw(
+    twins: IndexArray, _labels: NDArray[np.int32], valid_fraction: float, test_fraction: float, seed: int
+) -> NDArray[np.int8]:
     """Returns (D,) the part of each document: 0 to train on, 1 for validation, 2 for test.
 
     Groups of equal documents are drawn in random order, while there is room.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.codec import IdArray
-from gen.data.indices import CHUNK, IndexArray, index_type
+from gen.data.indices import CHUNK, IndexArray, index_type, indices_where
 from gen.data.mapped import let_go
 
 
@@ -137,6 +137,11 @@ class Stretches(Sequence[Stretch]):
             yield self.columns(slice(start, start + size))
             for column in self._columns:
                 let_go(column)
+
+    def labelled(self) -> "Stretches":
+        """Returns the stretches that have a label."""
+        has_label = [columns.labels > 0 for columns in self.chunks()]
+        return self.take(indices_where(np.concatenate([np.empty(0, np.bool_), *has_label])))
 
     def take(self, indices: IndexArray) -> "Stretches":
         """Returns the stretches at some indices of the sequence."""

@@ -1,4 +1,7 @@
-"""Weights of one model for a model of another vocabulary, symbol by symbol: the start of fine-tuning."""
+"""Weights of one model for a model of another vocabulary or task, symbol by symbol: the start of fine-tuning.
+
+A model that reads both ways takes the weights of one that writes for its forward direction.
+"""
 
 from collections.abc import Mapping
 
@@ -7,15 +10,18 @@ from torch import Tensor
 
 from gen.codec import Vocab
 from gen.errors import SettingError
-from gen.models.recurrent import RecurrentLM
+from gen.models.sequence_model import SequenceModel
 
 VOCAB_ROWS = ("embedding.weight", "output.weight", "output.bias")
-LABEL_ROWS = ("label_embedding.weight",)
+LABEL_ROWS = ("label_embedding.weight",)  # row 0: no label
+ANSWER_ROWS = ("answer.weight", "answer.bias")
+# Parameters that the old model may lack, which then start afresh: another task, no labels or no variations.
+FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.")
 
 
 @torch.no_grad()
 def transfer_(
-    model: RecurrentLM,
+    model: SequenceModel,
     tensors: Mapping[str, Tensor],
     *,
     vocab: Vocab,
@@ -28,7 +34,7 @@ def transfer_(
     Rows of symbols that the old model did not have keep their fresh initial weights.
 
     Args:
-        model: of the same cell, layers and sizes.
+        model: of the same cell, layers and sizes; perhaps of another task.
         tensors: the old model's parameters.
 
     Returns:
@@ -37,20 +43,32 @@ def transfer_(
     Raises SettingError if the models have different shapes.
     """
     symbols = [(new, old_vocab.index[s]) for new, s in enumerate(vocab.symbols) if s in old_vocab.index]
-    label_rows = [(0, 0)] + [
-        (n + 1, old_labels.index(label) + 1) for n, label in enumerate(labels) if label in old_labels
-    ]
+    answers = [(new, old_labels.index(label)) for new, label in enumerate(labels) if label in old_labels]
+    of_labels = [(0, 0), *((new + 1, old + 1) for new, old in answers)]
+    rows = {
+        **dict.fromkeys(VOCAB_ROWS, symbols),
+        **dict.fromkeys(LABEL_ROWS, of_labels),
+        **dict.fromkeys(ANSWER_ROWS, answers),
+    }
     for name, parameter in model.named_parameters():
-        rows = symbols if name in VOCAB_ROWS else label_rows if name in LABEL_ROWS else None
-        if name not in tensors and name.startswith(("label_", "variation_")):
-            continue  # the old model had no labels or variations: they start afresh
-        if name not in tensors or (rows is None and tensors[name].shape != parameter.shape):
+        if name not in tensors and name.startswith(FRESH):
+            continue
+        if name not in tensors or not _fits(tensors[name], parameter, is_by_row=name in rows):
             raise SettingError(
                 f"--from: the model's shape differs ({name})", hint="leave out --cell, --layers, --hidden, --embedding"
             )
-        if rows is None:
-            parameter.copy_(tensors[name])
-        else:
-            new, old = (torch.tensor(column, dtype=torch.long) for column in zip(*rows, strict=True))
+        if name in rows:
+            new, old = (torch.tensor(column, dtype=torch.long) for column in zip(*rows[name], strict=True))
             parameter[new.to(parameter.device)] = tensors[name][old].to(parameter.device)
+        elif parameter.dim() > 1:  # a layer that also reads the backward direction keeps its own weights for it
+            parameter[:, : tensors[name].shape[1]] = tensors[name].to(parameter.device)
+        else:
+            parameter.copy_(tensors[name])
     return len(symbols)
+
+
+def _fits(old: Tensor, new: Tensor, *, is_by_row: bool) -> bool:
+    """Tells whether weights can be copied: rows of equal width, or all, or all beside those for another direction."""
+    if is_by_row:
+        return old.shape[1:] == new.shape[1:]
+    return old.shape == new.shape or (old.dim() > 1 and (old.shape[0], 2 * old.shape[1]) == tuple(new.shape))

@@ -12,7 +12,7 @@ from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.codecs.text.char import CharCodec
 from gen.codecs.text.codec import normalize_of
-from gen.config import Normalize
+from gen.config import Normalize, TaskName, to_json
 from gen.errors import SettingError
 
 
@@ -24,11 +24,18 @@ class Base:
         codec: the spec of its codec.
         labels: names of its labels.
         can_end: True if it has learnt to end documents.
+        task: that it was trained for.
     """
 
     codec: dict[str, Any]
     labels: tuple[str, ...]
     can_end: bool
+    task: TaskName = "write"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns JSON data; a task is younger than the first checkpoints, and named only if it is not to write."""
+        data = to_json(self)
+        return {name: value for name, value in data.items() if (name, value) != ("task", "write")}
 
     @property
     def alphabet(self) -> str:

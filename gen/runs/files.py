@@ -10,22 +10,18 @@ from typing import Any
 
 import torch
 
-from gen.codec import decode, stream
-from gen.config import SamplingConfig, TrainingConfig
-from gen.generation.generate import generate
-from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import PackedStepper
+from gen.config import TrainingConfig
+from gen.models.sequence_model import SequenceModel
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.runs.header import RunHeader, read_run_file, versions, write_run_file
 from gen.runs.history import History, Metrics
-from gen.runs.prepared import PreparedCorpus
+from gen.runs.prepared import PreparedCorpus, can_end
 from gen.runs.provenance import describe
+from gen.runs.tasks import TASKS
 from gen.training.trainer import TrainingPosition
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES = "samples"
-MAX_SAMPLE_TOKENS = 200
-MIN_ENDS = 2  # documents that end within the training data: from fewer a model cannot learn to end one
 
 
 class RunFiles:
@@ -40,10 +36,10 @@ class RunFiles:
     """
 
     def __init__(
-        self, folder: Path, corpus: PreparedCorpus, model: RecurrentLM, training: TrainingConfig, *, step: int
+        self, folder: Path, corpus: PreparedCorpus, model: SequenceModel, training: TrainingConfig, *, step: int
     ) -> None:
         self.folder = folder
-        self._codec = corpus.codec
+        self._corpus = corpus
         self._model = model
         self._header = RunHeader(
             run=folder.name,
@@ -52,7 +48,7 @@ class RunFiles:
             training=training,
             labels=corpus.label_names,
             corpus=describe(corpus),
-            can_end=_can_end(corpus),
+            can_end=can_end(corpus),
             history=History(),
             versions=versions(),
         )
@@ -87,31 +83,10 @@ class RunFiles:
         """Appends a line to metrics.jsonl."""
         self._metrics.write(line)
 
-    def write_sample(self, step: int) -> str:
-        """Writes a sample into the folder of samples; returns its text, or its notes."""
-        codec = self._codec
-        tokens = [
-            sampled.token
-            for sampled in generate(
-                PackedStepper(self._model),
-                prompt=(),
-                begin=codec.vocab.begin,
-                end=codec.vocab.end if self._header.can_end else None,
-                length=MAX_SAMPLE_TOKENS,
-                sampling=SamplingConfig(temperature=0.8),
-                seed=step,
-                new_grammar=codec.grammar,
-            )
-        ]
-        codec.write(self.folder / SAMPLES / f"step-{step:07}{codec.suffix}", decode(codec, tokens))
-        return ("" if codec.kind == "text" else "; ").join(str(piece) for piece in stream(codec, tokens))
+    def write_sample(self, step: int) -> str | None:
+        """Writes what the model writes into the folder of samples; returns it, or None if it writes nothing."""
+        return TASKS[self._model.config.task].write_sample(self.folder / SAMPLES, self._corpus, self._model, step)
 
     def close(self) -> None:
         """Closes metrics.jsonl."""
         self._metrics.close()
-
-
-def _can_end(corpus: PreparedCorpus) -> bool:
-    """Tells whether a model can learn from a corpus to end documents, or knows it from the run that it starts from."""
-    base = corpus.options.base
-    return (base is not None and base.can_end) or corpus.train.stretches.num_closed >= MIN_ENDS

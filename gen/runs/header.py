@@ -32,7 +32,8 @@ ALWAYS_WRITTEN = ("codec", "encoding", "labels", "valid_fraction", "seed")
 FILES = ("sources", "valid_file", "test_file")
 NOT_SHARED = (*FILES, "base")
 # Settings and figures that are younger than the first checkpoints: written only if they differ from these.
-TRAINING_LEFT_OUT: dict[str, Any] = {"measured_speed": None, "follows_speed": False}
+TRAINING_LEFT_OUT: dict[str, Any] = {"measured_speed": None, "follows_speed": False, "balance_labels": False}
+MODEL_LEFT_OUT: dict[str, Any] = {"task": "write", "is_bidirectional": False, "pooling": "max"}
 PLACE_LEFT_OUT: dict[str, Any] = {"dropout": None}
 
 
@@ -146,11 +147,12 @@ class RunHeader:
     @property
     def base(self) -> Base:
         """The part of the run that a run which starts from it takes over."""
-        return Base(self.codec, self.labels, self.can_end)
+        return Base(self.codec, self.labels, self.can_end, self.model.task)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON data for the file."""
         data = asdict(self) | {"corpus": self.corpus.to_json(self.kind)}
+        data["model"] = _without(data["model"], MODEL_LEFT_OUT)
         data["training"] = _without(data["training"], TRAINING_LEFT_OUT)
         position, marks_passed, result = (data.pop(name) for name in ("position", "marks_passed", "result"))
         at_end = (

@@ -5,7 +5,7 @@ and decides the settings. Of several processes the first does just that and shar
 opens the same run in the others. What fails in one process fails in all, and is reported once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
-from gen.config import ModelConfig, Reading, TrainingConfig, TrainingSettings, from_json, to_json
+from gen.config import ModelConfig, TrainingConfig, TrainingSettings, from_json, to_json
 from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import codec_reason
 from gen.corpus.sources import StandardInput, find_sources
-from gen.data.batches import Batches
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.files import FolderLock
-from gen.models.recurrent import RecurrentLM
+from gen.models.choice import new_model
+from gen.models.sequence_model import SequenceModel
 from gen.models.transfer import transfer_
 from gen.runs.base import Base
 from gen.runs.checkpoint import TRAINING_FILE
@@ -32,12 +32,13 @@ from gen.runs.files import RunFiles
 from gen.runs.folder import claimed
 from gen.runs.header import RunHeader, read_run_file
 from gen.runs.history import History
-from gen.runs.options import READING_FIELDS, VALID_FRACTION, CorpusOptions, options_from_json
+from gen.runs.options import CorpusOptions, options_from_json
 from gen.runs.prepared import PreparedCorpus, Recorded, open_corpus, summary
 from gen.runs.provenance import check_trained_on
 from gen.runs.resumption import Resumption
-from gen.runs.run import RUNS, Run, find_model_file, load
-from gen.runs.session import OpenRun, Session, StepReport
+from gen.runs.session import OpenRun, Session
+from gen.runs.tasks import TASKS
+from gen.runs.trained import RUNS, find_model_file
 from gen.training.distributed import Peers, join
 from gen.training.recipe import Choice, choose_recipe
 from gen.training.speed import measured_speed
@@ -89,51 +90,6 @@ class _Start(NamedTuple):
         return self.out / self.run
 
 
-def train(
-    corpus: str | Path | Sequence[str | Path],
-    *,
-    run: str,
-    out: str | Path = RUNS,
-    resume: bool = False,
-    from_run: str | None = None,
-    codec: str = "auto",
-    valid: float = VALID_FRACTION,
-    test: float = 0.0,
-    controls: Sequence[str] = (),
-    device: str = "auto",
-    on_report: Callable[[StepReport], None] | None = None,
-    **settings: Any,
-) -> Run:
-    """Trains a run to its end and returns it, with its best weights; as `gen train`.
-
-    Args:
-        corpus: a file, folder, glob or the name of a built-in corpus, or several.
-        run: the name of its folder under `out`.
-        valid, test: the shares of the corpus that are kept for validation and for `Run.evaluate("test")`.
-        controls: of music, that sampling shall be able to set: "density", "key".
-        on_report: called after every step.
-        settings: fields of Reading, ModelConfig and TrainingConfig, such as encoding="latin-1", minutes=3, seed=1.
-
-    Raises:
-        GenError: an option, the corpus or a checkpoint cannot be used.
-    """
-    sources = [corpus] if isinstance(corpus, str | Path) else corpus
-    options = CorpusOptions(
-        tuple(str(source) for source in sources),
-        codec=codec,
-        reading=Reading(**{name: settings.pop(name) for name in READING_FIELDS if name in settings}),
-        valid_fraction=valid,
-        test_fraction=test,
-        controls=tuple(controls),
-    )
-    given = TrainingSettings(device=device, **settings)
-    with train_session(options, given, run=run, out=Path(out), resume=resume, from_run=from_run) as session:
-        for report in session.reports():
-            if on_report is not None:
-                on_report(report)
-    return load(session.folder, device=device)
-
-
 def train_session(
     options: CorpusOptions,
     settings: TrainingSettings = ALL_CHOSEN,
@@ -162,7 +118,7 @@ def train_session(
     with ExitStack() as held:
         held.callback(peers.leave)
         device = peers.device(settings.device)
-        options = replace(options, seed=settings.seed or 0)
+        options = replace(options, seed=settings.seed or 0, task=settings.task or "write")
         start = _Start(options, settings, out, run, resume, from_run, on_progress, device, peers, held)
         opened = peers.open(lambda: _lead(start), lambda opening, tensors: _follow(start, opening, tensors))
         return Session(opened, held=held.pop_all(), peers=peers)
@@ -195,7 +151,7 @@ def _lead(start: _Start) -> tuple[OpenRun, dict[str, Any], Mapping[str, Tensor]]
 
 def _new(start: _Start) -> OpenRun:
     """Begins a run, perhaps from the weights of another."""
-    options, source = start.options, None
+    options, source, task = start.options, None, TASKS[start.options.task]
     if not options.sources:
         raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
     if start.from_run is not None:
@@ -207,11 +163,12 @@ def _new(start: _Start) -> OpenRun:
         if options.base is None or err.hint is not None:
             raise
         raise CorpusError(str(err), hint=f"--from {start.from_run}: it reads with the codec {options.codec}") from err
-    base, new_batches = source and source[1].model, partial(_batches, corpus)
+    task.check(corpus)
+    base, new_batches = source and source[1].model, partial(task.batches, corpus)
     measure = partial(measured_speed, new_batches=new_batches, device=start.device, num_processes=start.peers.size)
     recipe = choose_recipe(summary(corpus), start.device, start.settings, measure=measure, base=base)
     _check_rows(recipe.training, num_processes=start.peers.size)
-    model = RecurrentLM(recipe.model, torch.Generator().manual_seed(recipe.training.seed)).to(start.device)
+    model = new_model(recipe.model, torch.Generator().manual_seed(recipe.training.seed)).to(start.device)
     choices = [Choice("device", str(start.device), _threads(start.device)), *recipe.choices]
     if source is not None:
         choices.append(_transfer_(model, corpus, source, str(start.from_run)))
@@ -232,7 +189,7 @@ def _resumed(start: _Start, tensors: Mapping[str, Tensor], header: RunHeader) ->
     check_trained_on(corpus, header.corpus, instead=resumption.new_run({}))
     config, training = resumption.settings(start.settings)
     _check_rows(training, num_processes=start.peers.size)
-    return _restored(start, corpus, RecurrentLM(config), training, tensors, header)
+    return _restored(start, corpus, new_model(config), training, tensors, header)
 
 
 def _follow(start: _Start, decided: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> OpenRun:
@@ -243,7 +200,7 @@ def _follow(start: _Start, decided: Mapping[str, Any], tensors: Mapping[str, Ten
     corpus = open_corpus(options, start.on_progress, recorded=None if header is None else _recorded(start, header))
     if _keys(corpus) != opening.keys:
         raise CorpusError(f"{', '.join(options.sources)}: not the same as on the machine of the first process")
-    model, training = RecurrentLM(from_json(ModelConfig, opening.model)), from_json(TrainingConfig, opening.training)
+    model, training = new_model(from_json(ModelConfig, opening.model)), from_json(TrainingConfig, opening.training)
     if header is not None:
         return _restored(start, corpus, model, training, tensors, header)
     with torch.no_grad():  # the first process's weights: another machine may round its own otherwise
@@ -255,7 +212,7 @@ def _follow(start: _Start, decided: Mapping[str, Any], tensors: Mapping[str, Ten
 def _restored(
     start: _Start,
     corpus: PreparedCorpus,
-    model: RecurrentLM,
+    model: SequenceModel,
     training: TrainingConfig,
     tensors: Mapping[str, Tensor],
     header: RunHeader,
@@ -272,20 +229,8 @@ def _restored(
     return OpenRun(start.folder, corpus, trainer, [shown], history, header.marks_passed, is_new=False)
 
 
-def _trainer(start: _Start, corpus: PreparedCorpus, model: RecurrentLM, training: TrainingConfig) -> Trainer:
-    return Trainer(model, _batches(corpus, training), training, peers=start.peers)
-
-
-def _batches(corpus: PreparedCorpus, training: TrainingConfig) -> Batches:
-    return Batches(
-        corpus.train,
-        batch_size=training.batch_size,
-        bptt=training.bptt,
-        reset_rate=training.reset_rate,
-        seed=training.seed,
-        vary=corpus.codec.variation(is_augmented=training.augment),
-        vary_plainly=corpus.codec.variation(is_augmented=False),
-    )
+def _trainer(start: _Start, corpus: PreparedCorpus, model: SequenceModel, training: TrainingConfig) -> Trainer:
+    return Trainer(model, TASKS[model.config.task].batches(corpus, training), training, peers=start.peers)
 
 
 def _recorded(start: _Start, header: RunHeader) -> Recorded:
@@ -319,6 +264,10 @@ def _checked(options: CorpusOptions, *, num_processes: int) -> CorpusOptions:
         find_sources([options.test_file], StandardInput())  # which it is not
     if num_processes > 1 and "-" in (*options.sources, options.valid_file):
         raise SettingError("CORPUS: several processes cannot share standard input (-)", hint="write it to a file first")
+    if options.controls and options.task != "write":
+        raise SettingError(
+            f"--controls: only for a run that writes ({','.join(options.controls)})", hint="leave it out"
+        )
     return replace(options, controls=ordered_controls(options.controls))
 
 
@@ -333,14 +282,21 @@ def _check_rows(training: TrainingConfig, *, num_processes: int) -> None:
 
 
 def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
-    """Returns the options of a run that starts from another, whose codec, normal form and controls it has."""
+    """Returns the options of a run that starts from another, whose codec, normal form and controls it has.
+
+    Raises SettingError if the other was trained for a task from which this one cannot start.
+    """
+    if base.task not in ("write", options.task):
+        raise SettingError(
+            f"--from: {run} classifies, and a run that writes cannot start from it", hint="--task classify"
+        )
     codec, reading = base.codec_name(options.codec, run), options.reading
     if reading.normalize == "none":
         reading = replace(reading, normalize=base.normalize)
     return replace(options, codec=codec, reading=reading, controls=base.controls(options.controls), base=base)
 
 
-def _transfer_(model: RecurrentLM, corpus: PreparedCorpus, source: Checkpoint, name: str) -> Choice:
+def _transfer_(model: SequenceModel, corpus: PreparedCorpus, source: Checkpoint, name: str) -> Choice:
     """Gives a model the weights of another run; returns the line that says so."""
     tensors, header = source
     known = transfer_(
@@ -375,7 +331,7 @@ def _corpus_choices(corpus: PreparedCorpus) -> list[Choice]:
         rows.append(Choice("controls", ", ".join(codec.controls.names), "gen sample may set them"))
     if names := corpus.label_names:
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        rows.append(Choice("labels", str(len(names)), shown))
+        rows.append(Choice("labels", str(len(names)), shown + TASKS[corpus.options.task].words(corpus)))
     return rows
 
 

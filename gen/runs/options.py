@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gen.config import Reading, from_json, to_json
+from gen.config import Reading, TaskName, from_json, to_json
 from gen.corpus.sources import printable
 from gen.data.split import check_fractions
 from gen.errors import SettingError
@@ -14,6 +14,7 @@ VALID_FRACTION = 0.1
 
 # Options that are younger than the first checkpoints: written only if they differ, so that headers stay as they were.
 LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
+    "task": "write",
     "test_fraction": 0.0,
     "documents": "auto",
     "text_column": None,
@@ -30,6 +31,7 @@ class CorpusOptions:
     """Options of reading and splitting a corpus; checkpoints keep them, so that a resumed run needs none."""
 
     sources: tuple[str, ...] = ()
+    task: TaskName = "write"
     codec: str = "auto"
     reading: Reading = Reading()
     valid_fraction: float = VALID_FRACTION
@@ -59,7 +61,7 @@ class CorpusOptions:
         names = (field.name for field in fields(self) if field.name not in ("reading", "base"))
         options = {name: getattr(self, name) for name in names} | to_json(self.reading)
         if self.base is not None:
-            options["base"] = to_json(self.base)
+            options["base"] = self.base.to_json()
         return {name: value for name, value in options.items() if LEFT_OUT_AT_DEFAULT.get(name, ...) != value}
 
 

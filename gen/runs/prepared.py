@@ -26,6 +26,7 @@ from gen.runs.options import CorpusOptions
 from gen.training.recipe import MIN_BPTT, CorpusSummary
 
 MAX_LABELS = 4096  # each is a row of weights; a column with more holds numbers or texts instead
+MIN_ENDS = 2  # documents that end within the training data: from fewer a model cannot learn to end one
 MAX_BZ2_TOKENS = 1 << 20  # of the validation part, that bz2 compresses
 
 Prepare = Callable[..., Store]  # `prepare`, perhaps with the progress and the standard input of a whole corpus
@@ -128,7 +129,11 @@ def validation_file(
     sources = [] if options.valid_file is None else [options.valid_file]
     key = recorded and recorded.valid_key
     kept = kept_store(sources, key) if recorded is not None and not recorded.is_valid_file_named else None
-    return _excerpt(kept or read(sources, codec=codec, reading=options.reading, known_key=key), codec, label_names)
+    store = kept or read(sources, codec=codec, reading=options.reading, known_key=key)
+    found = _excerpt(store, codec, label_names)
+    if options.task != "classify":
+        return found
+    return found._replace(excerpt=replace(found.excerpt, stretches=found.excerpt.stretches.labelled()))
 
 
 def other_excerpt(
@@ -193,7 +198,9 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
     codec = load_codec(store.codec_spec).fitted(store.ids)
     if options.base is None:
         return codec, store.label_names
-    return codec.merged_with(options.base.codec), options.base.all_labels(store.label_names)
+    is_labelled_alike = options.task == options.base.task
+    labels = options.base.all_labels(store.label_names) if is_labelled_alike else store.label_names
+    return codec.merged_with(options.base.codec), labels
 
 
 def _parts(
@@ -207,10 +214,14 @@ def _parts(
         test_fraction=options.test_fraction,
         seed=options.seed,
         twins=store.twins,
+        is_stratified=options.task == "classify",
     )
     begin, end, neutral = codec.vocab.begin, codec.vocab.end, neutral_ids(codec, store.ids)
-    train = Excerpt(store.ids, parts.train, begin, end)
-    valid, test = (Excerpt(neutral, part, begin, end) for part in (parts.valid, parts.test))
+    needs_labels = options.task == "classify"
+    train, valid, test = (
+        Excerpt(ids, part.labelled() if needs_labels else part, begin, end)
+        for ids, part in ((store.ids, parts.train), (neutral, parts.valid), (neutral, parts.test))
+    )
     if options.test_fraction and not test.stretches:
         raise CorpusError(f"{', '.join(options.sources)}: too short for a test part (0 tokens)", hint="give more")
     return train, valid, test
@@ -230,6 +241,12 @@ def _matched_labels(store: Store, label_names: Sequence[str]) -> NDArray[np.int3
     known = {name: number for number, name in enumerate(label_names, 1)}
     numbers = np.array([0, *(known.get(name, 0) for name in store.label_names)], dtype=np.int32)
     return numbers[store.labels]
+
+
+def can_end(corpus: PreparedCorpus) -> bool:
+    """Tells whether a model can learn from a corpus to end documents, or knows it from the run that it starts from."""
+    base = corpus.options.base
+    return (base is not None and base.can_end) or corpus.train.stretches.num_closed >= MIN_ENDS
 
 
 def summary(corpus: PreparedCorpus) -> CorpusSummary:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from gen.config import ModelConfig, TrainingConfig, TrainingSettings, to_json
+from gen.config import ModelConfig, TaskName, TrainingConfig, TrainingSettings, to_json
 from gen.errors import SettingError
 from gen.runs.header import RunHeader
 from gen.runs.options import LEFT_OUT_AT_DEFAULT, CorpusOptions
@@ -36,9 +36,12 @@ READING_OPTIONS = {
     "controls": "controls",
 }
 OPTIONS = {
+    "task": "task",
     "cell": "cell",
     "num_layers": "layers",
     "hidden_size": "hidden",
+    "is_bidirectional": "bidirectional",
+    "balance_labels": "balance labels",
     "embedding_size": "embedding",
     "dropout": "dropout",
     "bptt": "bptt",
@@ -130,10 +133,12 @@ class Resumption:
             )
 
 
-def following(folder: Path, *, was_stopped: bool) -> str:
-    """Returns the next command after a training: one that resumes the run if it was stopped, or one that samples."""
+def following(folder: Path, *, was_stopped: bool, task: TaskName = "write") -> str:
+    """Returns the next command after a training: one that resumes the run if it was stopped, or one that uses it."""
     if was_stopped:
         return shlex.join(["gen", "train", "--run", folder.name, *_out(folder), "--resume"])
+    if task == "classify":
+        return f"{shlex.join(['gen', 'classify', _as_source(folder)])} FILE"
     return shlex.join(["gen", "sample", _as_source(folder)])
 
 

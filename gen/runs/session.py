@@ -9,33 +9,27 @@ metrics, checkpoints.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from gen.analysis.calibrate import evaluate_calibrated
-from gen.data.split import evenly
 from gen.errors import TrainingError
 from gen.files import FolderLock
 from gen.kernels.library import library
 from gen.runs.files import RunFiles
 from gen.runs.history import History
-from gen.runs.prepared import PreparedCorpus, bits_of
+from gen.runs.prepared import PreparedCorpus
+from gen.runs.tasks import TASKS
+from gen.runs.tasks.task import Validation
 from gen.training.distributed import ALONE, Peers
 from gen.training.recipe import Choice
 from gen.training.trainer import SNAPSHOT_STEPS, Step, Trainer
 
 NUM_VALIDATIONS = 20  # a run
 MIN_VALIDATION_STEPS, MAX_VALIDATION_STEPS = 25, 5000  # between two
-VALID_CONTEXT = 1024  # tokens of a validation window: long enough that its fresh start costs little
-VALID_TOKENS = (
-    1 << 15
-)  # of a validation while training: always the same tokens, so that two validations can be compared
-FINAL_VALID_TOKENS = 1 << 20  # of the last one
-LARGE_VOCAB = 2048  # above which fewer tokens are validated, in proportion: logits cost more than layers then
 SECONDS_BETWEEN_SAVES = 10.0
 STEPS_BETWEEN_METRICS = SNAPSHOT_STEPS  # so that no half-summed line is lost between a save and a resume
 METRICS = ("step", "epoch", "tokens", "seconds", "train_nats", "valid_nats", "learning_rate", "tokens_per_second")
@@ -54,19 +48,12 @@ class StepReport:
     train_nats: float  # mean per token since the last line of metrics.jsonl
     valid_nats: float | None  # mean per token, at a validation
     bits_per_unit: float | None  # of that validation
+    accuracy: float | None  # likewise, of a task that answers
     is_best: bool
     learning_rate: float
     tokens_per_second: float
     remark: str | None = None
     sample: str | None = None
-
-
-class Validation(NamedTuple):
-    """A measurement of the present weights on the validation part."""
-
-    nats: float  # mean per token
-    bits_per_unit: float | None
-    logit_scale: float  # the factor on the logits with which it was made: the best one
 
 
 class OpenRun(NamedTuple):
@@ -117,6 +104,8 @@ class Session:
         self._once = peers.first
         self._final: Validation | None = None
         self._logit_scale = 1.0
+        self._figures: Mapping[str, float] = {}
+        self._task = TASKS[run.trainer.model.config.task]
         self._num_parameters = run.trainer.model.num_parameters()
         self._loss_sum, self._num_losses = 0.0, 0
         self._last_save = time.monotonic()
@@ -129,7 +118,7 @@ class Session:
 
     def yardsticks(self) -> dict[str, float]:
         """Returns the bits per unit that simpler models take on the same validation part."""
-        return bits_of(self._corpus)
+        return self._task.yardsticks(self._corpus)
 
     def stop(self) -> None:
         """Ends the run after the step that is under way; may be called from a signal handler, of any process."""
@@ -160,11 +149,13 @@ class Session:
             nats, bits = self._final.nats, self._final.bits_per_unit
         return {
             "run": self.folder.name,
+            **({"task": task} if (task := self._trainer.model.config.task) != "write" else {}),
             "steps": position.step,
             "tokens": position.tokens,
             "seconds": round(position.seconds, 3),
             "valid_nats": nats,
             "valid_bits_per_unit": bits,
+            **self._figures,
             "unit": self.unit,
             **({"test_tokens": self._corpus.test.num_targets} if self._corpus.options.test_fraction else {}),
             "logit_scale": self._logit_scale,
@@ -194,10 +185,10 @@ class Session:
         marks, since_last = int(progress * NUM_VALIDATIONS), position.step - history.last_step
         is_time = since_last >= MIN_VALIDATION_STEPS and marks > self._marks_passed
         is_due = not step.is_rolled_back and (progress >= 1 or is_time or since_last >= MAX_VALIDATION_STEPS)
-        validation = self._validate(VALID_TOKENS) if is_due else None
+        validation = self._validate(is_last=False) if is_due else None
         is_best = validation is not None and history.add(validation.nats, validation.bits_per_unit, position.step)
         if validation is not None and is_best:
-            self._logit_scale = validation.logit_scale
+            self._logit_scale, self._figures = validation.logit_scale, validation.figures
         sample = self._once(lambda: self._files.write_sample(position.step)) if is_due else None
         if is_due:
             self._marks_passed = marks
@@ -214,6 +205,7 @@ class Session:
             train_nats=self._loss_sum / max(1, self._num_losses),
             valid_nats=validation.nats if validation else None,
             bits_per_unit=validation.bits_per_unit if validation else None,
+            accuracy=validation.accuracy if validation else None,
             is_best=is_best,
             learning_rate=step.learning_rate,
             tokens_per_second=self._rate.after(position.tokens),
@@ -234,30 +226,22 @@ class Session:
         if self.was_stopped:
             self._save_if_best()
         self._once(self._load_best)
-        self._final = self._validate(VALID_TOKENS if self.was_stopped else FINAL_VALID_TOKENS)
+        self._final = self._validate(is_last=not self.was_stopped)
         if self._final is not None:
-            self._logit_scale = self._final.logit_scale
+            self._logit_scale, self._figures = self._final.logit_scale, self._final.figures
         self._once(lambda: self._files.write_result(self.result()))
 
-    def _validate(self, max_tokens: int) -> Validation | None:
-        """Measures the present weights on at most about `max_tokens` tokens; None without a validation part."""
-        found = self._once(lambda: self._measured(max_tokens))
+    def _validate(self, *, is_last: bool) -> Validation | None:
+        """Measures the present weights; None without a validation part."""
+        found = self._once(lambda: self._measured(is_last=is_last))
         return None if found is None else Validation(*found)
 
-    def _measured(self, max_tokens: int) -> Validation | None:
-        excerpt, codec = self._corpus.valid, self._corpus.codec
-        if not excerpt.stretches:
+    def _measured(self, *, is_last: bool) -> Validation | None:
+        if not self._corpus.valid.stretches:
             return None
-        num_tokens = max_tokens * LARGE_VOCAB // max(LARGE_VOCAB, len(codec.vocab))
-        with self._trainer.threads(), self._trainer.autocast():
-            evaluation, logit_scale = evaluate_calibrated(
-                self._trainer.model,
-                replace(excerpt, stretches=evenly(excerpt.stretches, num_tokens, window=VALID_CONTEXT)),
-                units=codec.units(),
-                unit=codec.unit,
-                context=VALID_CONTEXT,
-            )
-        return Validation(evaluation.nats_per_token, evaluation.bits_per_unit, logit_scale)
+        trainer = self._trainer
+        with trainer.threads(), trainer.autocast():
+            return self._task.validate(self._corpus, trainer.model, trainer.config, is_last=is_last)
 
     def _patience_remark(self) -> str:
         patience, best_step = self._trainer.config.patience, self._history.best_step
@@ -281,9 +265,10 @@ class Session:
 
     def _save_if_best(self) -> None:
         """Saves the present weights if they are the best; the history stays, for it must not depend on a stop."""
-        found, best = self._validate(VALID_TOKENS), self._history.best_nats
+        found, best = self._validate(is_last=False), self._history.best_nats
         if found is None or best is None or found.nats < best:
             self._logit_scale = 1.0 if found is None else found.logit_scale
+            self._figures = {} if found is None else found.figures
             self._save_model()
 
     def _save_model(self) -> None:

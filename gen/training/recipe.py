@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from gen.config import ModelConfig, Precision, TrainingConfig, TrainingSettings, from_json
+from gen.config import ModelConfig, Precision, TaskName, TrainingConfig, TrainingSettings, from_json
 from gen.errors import SettingError
 from gen.kernels.library import has_bf16
-from gen.models.recurrent import RecurrentLM
+from gen.models.choice import new_model
+from gen.training.classifiers import classifier_choices, classifier_dropout, classifier_width
 from gen.training.dropout import choose_dropout
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
@@ -112,18 +113,24 @@ def choose_recipe(
     chosen["matrix_share"] = (MATRIX_SHARE, "learning rate of the recurrent matrices, which Muon trains")
     chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
     chosen["precision"] = _precision(device)
+    if given.get("task") == "classify":
+        chosen |= classifier_choices(corpus.typical_length)
 
     def values() -> dict[str, Any]:
         return limits | {name: value for name, (value, _) in chosen.items()} | given
 
-    _check_usable(corpus, _configs(corpus, values())[1], device)
+    _check_usable(corpus, *_configs(corpus, values()), device)
     chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
-    chosen["augment"] = _augment(corpus, outlook)
+    chosen["augment"] = _augment(corpus, outlook, given.get("task", "write"))
     model, training = _configs(corpus, values())
-    rate = choose_dropout(outlook.readings, _num_parameters(model), is_varied=training.augment)
+    rate = (
+        choose_dropout(outlook.readings, _num_parameters(model), is_varied=training.augment)
+        if model.task == "write"
+        else classifier_dropout(outlook.readings)
+    )
     chosen["dropout"] = (rate, outlook.words())
     model, training = _configs(corpus, values())
-    follows_speed = training.minutes is not None and "dropout" not in given
+    follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
     return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
 
@@ -137,13 +144,24 @@ def _configs(corpus: CorpusSummary, values: Mapping[str, Any]) -> tuple[ModelCon
     return model, from_json(TrainingConfig, {n: value for n, value in values.items() if n in training_names})
 
 
-def _check_usable(corpus: CorpusSummary, training: TrainingConfig, device: torch.device) -> None:
+def _check_usable(corpus: CorpusSummary, model: ModelConfig, training: TrainingConfig, device: torch.device) -> None:
     """Raises SettingError if the corpus is too short, or an option does not go with the corpus or the device."""
     _check_length(corpus, training)
+    _check_task(model, training)
     if training.augment and not corpus.can_augment:
         raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
+
+
+def _check_task(model: ModelConfig, training: TrainingConfig) -> None:
+    """Raises SettingError if an option does not go with the task."""
+    if model.task == "write" and model.is_bidirectional:
+        raise SettingError("--bidirectional: a run that writes has not read what follows", hint="--task classify")
+    if model.task == "write" and training.balance_labels:
+        raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
+    if model.task != "write" and training.augment:
+        raise SettingError("--augment: only for a run that writes", hint="leave it out")
 
 
 def _width(
@@ -156,6 +174,9 @@ def _width(
         speed = measure(model, training) if training.minutes else None
         return Outlook(_readings(corpus, training, speed), speed)
 
+    if values.get("task") == "classify" and "hidden_size" not in values:
+        width, reason = classifier_width(corpus.num_tokens)
+        return (width, reason), outlook(width)
     if "hidden_size" in values:
         return (values["hidden_size"], ""), outlook(values["hidden_size"])
     if corpus.num_tokens < SMALL_CORPUS:
@@ -193,10 +214,12 @@ def _hidden_size(corpus_tokens: int, device: torch.device, at_usual: Outlook) ->
 
 def _num_parameters(config: ModelConfig) -> int:
     with torch.device("meta"):  # takes no memory
-        return RecurrentLM(config).num_parameters()
+        return new_model(config).num_parameters()
 
 
-def _augment(corpus: CorpusSummary, outlook: Outlook) -> tuple[bool, str]:
+def _augment(corpus: CorpusSummary, outlook: Outlook, task: TaskName) -> tuple[bool, str]:
+    if task != "write":
+        return False, "documents are read as they are"
     if not corpus.can_augment:
         return False, "a text is read as it is"
     if outlook.readings < AUGMENTED_EPOCHS:
@@ -281,8 +304,13 @@ def _choices(
             reason(name),
         )
 
-    shown = ("cell", "num_layers", "hidden_size", "embedding_size", "dropout")
+    shown = ["cell", "num_layers", "hidden_size", "embedding_size", "dropout"]
     rows = [choice(name, getattr(model, name)) for name in shown]
+    if model.task != "write":
+        rows += [
+            Choice("directions", str(model.num_directions), reason("is_bidirectional")),
+            choice("pooling", model.pooling),
+        ]
     rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
     matrix_rate = training.learning_rate * (training.matrix_share or 1.0)
     rows.append(Choice("matrix rate", f"{matrix_rate:g}", reason("matrix_share")))

@@ -7,10 +7,9 @@ from dataclasses import replace
 import torch
 
 from gen.config import ModelConfig, TrainingConfig
-from gen.data.batches import Batches
 from gen.kernels.library import library
-from gen.models.recurrent import RecurrentLM
-from gen.training.trainer import Trainer
+from gen.models.choice import new_model
+from gen.training.trainer import Trainer, TrainingBatches
 
 WARM_UP_STEPS = 3  # the first steps also touch new memory and, on a GPU, choose algorithms
 MAX_SECONDS = 1.5
@@ -21,7 +20,7 @@ def measured_speed(
     config: ModelConfig,
     training: TrainingConfig,
     *,
-    new_batches: Callable[[TrainingConfig], Batches],
+    new_batches: Callable[[TrainingConfig], TrainingBatches],
     device: torch.device,
     num_processes: int = 1,
     clock: Callable[[], float] = time.monotonic,
@@ -38,7 +37,7 @@ def measured_speed(
     library()  # compiled now, if need be, and not in the time that is measured
     num_rows = max(1, training.batch_size // num_processes)
     own = replace(training, batch_size=num_rows, accumulate=min(num_rows, training.accumulate))
-    model = RecurrentLM(config, torch.Generator().manual_seed(training.seed)).to(device)
+    model = new_model(config, torch.Generator().manual_seed(training.seed)).to(device)
     steps = Trainer(model, new_batches(own), replace(own, steps=None, epochs=None, minutes=None)).run()
     seconds = min(MAX_SECONDS, MAX_SHARE * 60 * (training.minutes or 0.0))
     began = clock()

@@ -228,3 +228,18 @@ def test_an_error_of_two_processes_is_reported_once(
     assert process.returncode != 0
     assert told.count("error: ") == 1
     assert "bug" not in told
+
+
+def test_two_processes_train_a_classifier_as_one_does(tmp_path: Path) -> None:
+    table = tmp_path / "letters.csv"
+    rows = (f"{'ab'[n % 2] * (3 + n % 5)}c{'cd'[n % 3 == 0] * (n % 7)},{'ab'[n % 2]}" for n in range(90))
+    table.write_text("\n".join(("text,label", *rows, "")), encoding="utf-8")
+    command = ["train", table, "--label-column", "label", "--task", "classify", "--out", tmp_path, *OPTIONS]
+    command += ["--steps", STEPS]
+    assert run_gen([*map(str, command), "--run", "one"]) == 0
+
+    process = torchrun(*command, "--name", "two")
+    _, messages = process.communicate(timeout=120)
+
+    assert process.returncode == 0, messages
+    assert_same_run(tmp_path / "one", tmp_path / "two")

@@ -193,3 +193,29 @@ def test_an_even_part_is_every_nth_window_of_all(lengths: list[int], max_tokens:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gen.data.stretches.CHUNK", chunk)
         assert evenly(Stretches(stretches), max_tokens, window=1024) == tuple(expected)
+
+
+@given(st.lists(st.integers(0, 3), min_size=20, max_size=60), st.integers(0, 5))
+def test_a_stratified_split_holds_for_each_label(labels: list[int], seed: int) -> None:
+    starts = np.arange(len(labels) + 1)
+    parts = split(
+        starts, np.array(labels, np.int32), valid_fraction=0.2, test_fraction=0.1, seed=seed, is_stratified=True
+    )
+
+    for label in set(labels):
+        counts = [sum(stretch.label == label for stretch in part) for part in (parts.train, parts.valid, parts.test)]
+        total = labels.count(label)
+        assert sum(counts) == total
+        assert counts[0] >= 1
+        assert counts[1] == min(max(1, round(0.2 * total)), total - 1)
+
+
+def test_equal_documents_of_a_label_stay_together_in_a_stratified_split() -> None:
+    labels = np.array([1, 2] * 20, np.int32)
+    twins = np.arange(40) % 8  # five copies of eight documents
+
+    parts = split(np.arange(41), labels, valid_fraction=0.25, seed=1, twins=twins, is_stratified=True)
+
+    of_valid = {stretch.start % 8 for stretch in parts.valid}
+    assert len(parts.valid) == 10
+    assert of_valid.isdisjoint(stretch.start % 8 for stretch in parts.train)

@@ -13,7 +13,7 @@ from gen.errors import CheckpointError, SettingError
 from gen.runs.base import Base
 from gen.runs.checkpoint import Kind, read_header
 from gen.runs.header import RunHeader, read_run_file, read_run_header, write_run_file
-from gen.runs.opening import train
+from gen.runs.train import train
 
 KINDS: tuple[Kind, ...] = ("model", "training")
 OLD_RUNS = Path(__file__).parent.parent / "old_runs" / "runs"

@@ -36,10 +36,22 @@ class Display(Protocol):
 @contextmanager
 def reading_display() -> Iterator[Callable[[int, int], None]]:
     """Gives a callback for the bytes read and the bytes in all, which shows a line on a terminal."""
+    with counting_display("reading the corpus", lambda total: f" of {total / 1e6:,.0f} MB") as advance:
+        yield advance
+
+
+@contextmanager
+def counting_display(what: str, of: Callable[[int], str] = lambda _: "") -> Iterator[Callable[[int, int], None]]:
+    """Gives a callback for what is done and what there is in all, which shows a line on a terminal.
+
+    Args:
+        what: is done, in words.
+        of: returns what there is in all, in words.
+    """
     if not has_screen() or not is_first_process():
         yield lambda _done, _total: None
         return
-    status = screen_console().status("reading the corpus")
+    status = screen_console().status(what)
     started = time.monotonic()
 
     def advance(done: int, total: int) -> None:
@@ -47,7 +59,7 @@ def reading_display() -> Iterator[Callable[[int, int], None]]:
         if seconds > 0.5 and done:
             status.start()
             left = f"  {clock(seconds * (total - done) / done)} left" if seconds > 2 else ""
-            status.update(f"reading the corpus  {100 * done / total:.0f} % of {total / 1e6:,.0f} MB{left}")
+            status.update(f"{what}  {100 * done / total:.0f} %{of(total)}{left}")
 
     try:
         yield advance
@@ -210,6 +222,8 @@ def valid_words(report: "StepReport", unit: str) -> str:
     if report.valid_nats is None:
         return ""
     bits = f" ({report.bits_per_unit:.3f} bits per {unit})" if report.bits_per_unit is not None else ""
+    if report.accuracy is not None:
+        bits = f" ({100 * report.accuracy:.1f} % right)"
     return f"valid {report.valid_nats:.3f} nats{bits}{' best' if report.is_best else ''}"
 
 

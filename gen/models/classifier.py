@@ -1,0 +1,79 @@
+"""A label out of a sequence (many-to-one): recurrent layers in both directions, one vector, one answer.
+
+The classifier reads whole passages, so it may read them from both ends (Schuster & Paliwal 1997), which a model that
+writes cannot. Its layers are those of `RecurrentLM`: the weights of a writing model can be its start.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gen.config import ModelConfig
+from gen.models.cells import Memory
+from gen.models.dropout import Draws
+from gen.models.pooling import Pooled, Pooling
+from gen.models.sequence_model import SequenceModel, initialise_
+from gen.models.stack import Stack, run_both_ways
+
+
+class RecurrentClassifier(SequenceModel):
+    """Predicts the label of a passage.
+
+    Args:
+        config: the sizes; `num_labels` is the number of classes.
+        generator: draws the initial weights; None for weights that will be loaded.
+    """
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__(config)
+        width = config.hidden_size * config.num_directions
+        sizes = [config.embedding_size] + [width] * (config.num_layers - 1)
+        self.layers = Stack(config.cell, sizes, config.hidden_size)
+        self.reverse_layers = Stack(config.cell, sizes, config.hidden_size) if config.is_bidirectional else None
+        self.pooling = Pooling(config.pooling, width)
+        self.answer = nn.Linear(width, config.num_labels)
+        if generator is not None:
+            initialise_(self, generator)
+
+    def stacks(self) -> tuple[Stack, ...]:
+        """Returns the layers of each direction."""
+        return (self.layers,) if self.reverse_layers is None else (self.layers, self.reverse_layers)
+
+    def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002 - rows carry nothing
+        """Returns nothing: every passage is read from its first token."""
+        return ()
+
+    def chance_nats(self) -> float:
+        """Returns the nats of guessing: each label equally likely."""
+        return math.log(self.config.num_labels)
+
+    def forward(self, tokens: Tensor, lengths: Tensor, draws: Draws | None = None) -> Tensor:
+        """Reads passages.
+
+        Args:
+            tokens: (B, T) int64; what follows a passage is arbitrary.
+            lengths: (B,) tokens of each passage, at least 1.
+            draws: the random numbers of the dropout masks; None for no dropout.
+
+        Returns:
+            (B, num_labels) logits.
+        """
+        x = self.embedding(tokens.t())  # (T, B, E)
+        ys = run_both_ways(self.layers, self.reverse_layers, x, lengths, draws)
+        logits: Tensor = self.answer(self.pooling(Pooled(ys, lengths, self.config.num_directions)))
+        return logits
+
+    def loss(self, batch: Sequence[Tensor], memory: Memory, draws: Draws | None = None) -> tuple[Tensor, Memory]:
+        """Returns the summed nats of the labels, each with the weight of its row, and no memory.
+
+        Args:
+            batch: tokens (B, T), lengths, labels and weights (B,), as in `gen.data.passages.PassageBatch`.
+            memory: ().
+            draws: the random numbers of the dropout masks; None for no dropout.
+        """
+        tokens, lengths, labels, weights = batch
+        logits = self(tokens, lengths, draws)
+        return (functional.cross_entropy(logits.float(), labels, reduction="none") * weights).sum(), memory

@@ -187,9 +187,9 @@ def _log_probs(contest: Contest, run: Path) -> NDArray[np.float64]:
     folder.mkdir(exist_ok=True)
     if isinstance(contest.material.test[0].content, str):
         _write_table(folder / "test.csv", contest.material.test)
-        found = list(classifier.classify(folder / "test.csv", text_column="text", label_column=None).answers)
+        found = list(classifier.classify(folder / "test.csv", text_column="text").answers)
     else:
-        found = [classifier.classify(str(content), labels="none").answers[0] for _, content in contest.material.test]
+        found = [next(classifier.classify(str(content)).answers) for _, content in contest.material.test]
     for answer in found:
         rows.append([math.log(max(answer.probabilities.get(name, 0.0), 1e-300)) for name in names])
     return np.array(rows)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from gen.codecs.text.files import read_text
-from gen.compressed import ALWAYS_BYTES, open_unpacked
 from gen.config import Reading
 from gen.corpus.prepare import prepare
 from gen.errors import CorpusError
+from gen.files.compressed import ALWAYS_BYTES, open_unpacked
 
 TEXT = "".join(f"line {number * 2654435761 % 2**32:x}\n" for number in range(5000))
 

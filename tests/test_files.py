@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gen.errors import SettingError
-from gen.files import write_atomically
+from gen.files.disk import write_atomically
 
 
 def write_new(path: Path) -> None:

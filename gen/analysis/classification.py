@@ -57,10 +57,9 @@ class Evidence(NamedTuple):
     def log_probs(self, certainty: Certainty) -> NDArray[np.float64]:
         """Returns (D, K) the logarithms of the probabilities of the labels."""
         each = functional.log_softmax(self.logits.double() * certainty.logit_scale, 1).numpy()
-        counts = np.bincount(self.documents, minlength=len(self.labels))
-        sums = np.zeros((len(self.labels), each.shape[1]))
-        np.add.at(sums, self.documents, each)
-        weighted = sums * np.maximum(counts, 1)[:, None] ** (certainty.power - 1.0)
+        counts = np.bincount(self.documents)  # every document has a passage
+        sums = np.add.reduceat(each, np.cumsum(counts) - counts)
+        weighted = sums * counts[:, None] ** (certainty.power - 1.0)
         found: NDArray[np.float64] = functional.log_softmax(torch.from_numpy(weighted), 1).numpy()
         return found
 
@@ -73,7 +72,6 @@ class Classification:
     accuracy: float
     macro_f1: float  # mean over the labels that occur of the harmonic mean of precision and recall
     num_documents: int
-    num_passages: int
     majority: float  # accuracy of answering always with the commonest label
     labels: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]  # [right label][answer]
@@ -85,7 +83,6 @@ class Classification:
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
             "documents": self.num_documents,
-            "passages": self.num_passages,
             "majority": self.majority,
             "labels": list(self.labels),
             "confusion": [list(row) for row in self.confusion],
@@ -143,34 +140,38 @@ def fitted(found: Evidence) -> Certainty:
 
 def nats_of(found: Evidence, certainty: Certainty) -> float:
     """Returns the mean nats of the labels of the labelled documents."""
-    is_known = found.labels >= 0
-    at_label = found.log_probs(certainty)[is_known, found.labels[is_known]]
-    return float(-at_label.mean())
+    return _mean_nats(found.log_probs(certainty), found.labels)
 
 
-def classification(log_probs: NDArray[np.float64], found: Evidence, names: Sequence[str]) -> Classification:
+def _mean_nats(log_probs: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Returns the mean nats of the labels of the labelled documents, from (D, K) and (D,)."""
+    is_known = labels >= 0
+    return max(0.0, -float(log_probs[is_known, labels[is_known]].mean()))  # no -0.0 where a model is certain
+
+
+def classification(log_probs: NDArray[np.float64], labels: NDArray[np.int64], names: Sequence[str]) -> Classification:
     """Compares answers with the labels of documents; those without a label do not count.
 
     Args:
         log_probs: (D, K).
-        found: of the same documents.
+        labels: (D,) from 0; -1 for none.
         names: (K,) of the labels.
 
     Raises CorpusError if no document has a label.
     """
-    is_known = found.labels >= 0
+    is_known = labels >= 0
     if not is_known.any():
         raise CorpusError("evaluation: no document has a label that the model knows (0)")
-    labels, answers = found.labels[is_known], log_probs[is_known].argmax(1)
+    nats = _mean_nats(log_probs, labels)
+    labels, answers = labels[is_known], log_probs[is_known].argmax(1)
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, answers), 1)
     counts = confusion.sum(1)
     return Classification(
-        nats=float(-log_probs[is_known, labels].mean()),
+        nats=nats,
         accuracy=float(np.trace(confusion) / len(labels)),
         macro_f1=_macro_f1(confusion),
         num_documents=len(labels),
-        num_passages=int(is_known[found.documents].sum()),
         majority=float(counts.max() / len(labels)),
         labels=tuple(names),
         confusion=tuple(tuple(row) for row in confusion.tolist()),

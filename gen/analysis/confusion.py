@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gen.analysis.classification import Classification
-from gen.pictures import write_picture
+from gen.files.pictures import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

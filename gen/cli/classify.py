@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gen.cli.parameters import RunName, TextColumn, argument, given, option
+from gen.cli.parameters import OtherBadBytes, OtherEncoding, RunName, TextColumn, argument, given, option
 from gen.errors import SettingError
 
 if TYPE_CHECKING:
@@ -16,13 +16,8 @@ def classify(
     ],
     top: Annotated[int, option("--top", metavar="N", help="Show the N likeliest labels  [1 or more, default 1]")] = 1,
     text_column: TextColumn = None,
-    encoding: Annotated[
-        str | None, option("--encoding", metavar="NAME", help="Read text in this encoding  [default as in training]")
-    ] = None,
-    errors: Annotated[
-        Literal["strict", "replace", "skip"] | None,
-        option("--errors", help="Refuse, replace or skip bytes not in the encoding  [default as in training]"),
-    ] = None,
+    encoding: OtherEncoding = None,
+    errors: OtherBadBytes = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"], option("--device", help="Read on this device  [default auto]")
     ] = "auto",
@@ -43,10 +38,8 @@ def classify(
     classifier = load_classifier(run, device=device)
     with counting_display("reading") as on_progress:
         found = classifier.classify(
-            corpus,
+            corpus[0] if len(corpus) == 1 else corpus,
             on_progress=on_progress,
-            label_column=None,
-            labels="none",
             **given(text_column=text_column, encoding=encoding, errors=errors),
         )
     if found.num_empty:

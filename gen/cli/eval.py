@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from gen.cli.parameters import LabelColumn, RunName, TextColumn, argument, given, option
+from gen.cli.parameters import LabelColumn, OtherBadBytes, OtherEncoding, RunName, TextColumn, argument, given, option
 from gen.errors import SettingError
 
 MAX_SHOWN = 5  # unknown characters
@@ -32,13 +32,8 @@ def evaluate(
         Literal["error", "skip"],
         option("--unknown", help="Refuse or leave out characters that the model lacks  [default error]"),
     ] = "error",
-    encoding: Annotated[
-        str | None, option("--encoding", metavar="NAME", help="Read text in this encoding  [default as in training]")
-    ] = None,
-    errors: Annotated[
-        Literal["strict", "replace", "skip"] | None,
-        option("--errors", help="Refuse, replace or skip bytes not in the encoding  [default as in training]"),
-    ] = None,
+    encoding: OtherEncoding = None,
+    errors: OtherBadBytes = None,
     normalize: Annotated[
         Literal["none", "nfc", "nfkc"] | None,
         option("--normalize", help="Bring text into this normal form of Unicode  [default as in training]"),
@@ -101,7 +96,7 @@ def _evaluate_labels(
     from gen.cli.console import write_json
     from gen.cli.screen.confusion import confusion_lines
     from gen.cli.screen.progress import counting_display
-    from gen.pictures import check_picture
+    from gen.files.pictures import check_picture
     from gen.runs.classifier import load_classifier
 
     if picture is not None:

@@ -64,6 +64,15 @@ Normalize = Annotated[
     option("--normalize", help="Bring text into this normal form of Unicode  [default none]"),
 ]
 
+# Of commands that read a corpus with the codec of a run.
+OtherEncoding = Annotated[
+    str | None, option("--encoding", metavar="NAME", help="Read text in this encoding  [default as in training]")
+]
+OtherBadBytes = Annotated[
+    Literal["strict", "replace", "skip"] | None,
+    option("--errors", help="Refuse, replace or skip bytes not in the encoding  [default as in training]"),
+]
+
 # Of `gen sample` and `gen play`.
 Temperature = Annotated[
     float,

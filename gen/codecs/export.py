@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gen.codec import AnyCodec, decode, stream
 from gen.errors import CorpusError, SettingError
-from gen.files import write_atomically
+from gen.files.disk import write_atomically
 from gen.music.midi.recognise import MIDI_SUFFIXES, is_midi
 
 FORMAT, VERSION = "gen-tokens", 1

@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 
 from gen.codec import Kind
 from gen.codecs.text.foreign import Foreign, foreign_kind
-from gen.compressed import Head, read_head, without_compression_suffix
 from gen.corpus.sources import SourceFile
 from gen.data.report import FileReport
 from gen.errors import CorpusError
+from gen.files.compressed import Head, read_head, without_compression_suffix
 from gen.music.midi.recognise import has_midi_suffix, holds_midi
 
 _NAMES: Final[dict[Kind, str]] = {"text": "text", "music": "MIDI"}  # in messages

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gen.corpus.sources import Skipped, SourceFile
 from gen.errors import CorpusError
-from gen.files import reason
+from gen.files.disk import reason
 
 _CHUNK_BYTES = 1 << 16
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

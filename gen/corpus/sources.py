@@ -22,7 +22,7 @@ from typing import BinaryIO, NamedTuple
 
 from gen.corpus.builtin import builtin_path, builtins
 from gen.errors import CorpusError
-from gen.files import cache_root, reason, special_file
+from gen.files.disk import cache_root, reason, special_file
 from gen.music.midi.recognise import begins_as_midi
 
 STDIN_NAME = "standard input"

@@ -36,7 +36,7 @@ from gen.codecs import load_codec
 from gen.corpus.hashing import HashedFile
 from gen.corpus.resource_limits import ResourceLimits, is_time_up, limit_memory, limited_time
 from gen.errors import GenError, MidiError
-from gen.files import reason
+from gen.files.disk import reason
 
 try:
     from fcntl import F_SETPIPE_SZ, fcntl

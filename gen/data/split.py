@@ -93,8 +93,10 @@ def split(
         return _split_each(documents, valid_fraction, test_fraction)
     kind = index_type(len(documents))
     firsts = np.arange(len(documents), dtype=kind) if twins is None else twins
-    draw = _draw_by_label if is_stratified else _draw
-    part_of = draw(firsts, labels, valid_fraction, test_fraction, seed)
+    if is_stratified:
+        part_of = _draw_by_label(firsts, labels, valid_fraction, test_fraction, seed)
+    else:
+        part_of = _draw(firsts, valid_fraction, test_fraction, seed)
     let_go(twins)
     return Split(*(documents.take(indices_where(part_of == part)) for part in range(3)))
 
@@ -155,13 +157,11 @@ def _draw_by_label(
         _, groups = np.unique(twins[own], return_inverse=True)
         firsts = np.zeros(groups.max() + 1, own.dtype)
         firsts[groups[::-1]] = np.arange(len(own))[::-1]
-        parts[own] = _draw(firsts[groups], labels, valid_fraction, test_fraction, seed)
+        parts[own] = _draw(firsts[groups], valid_fraction, test_fraction, seed)
     return parts
 
 
-def _draw(
-    twins: IndexArray, _labels: NDArray[np.int32], valid_fraction: float, test_fraction: float, seed: int
-) -> NDArray[np.int8]:
+def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
     """Returns (D,) the part of each document: 0 to train on, 1 for validation, 2 for test.
 
     Groups of equal documents are drawn in random order, while there is room.

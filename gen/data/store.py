@@ -28,7 +28,7 @@ from gen.codec import IdArray
 from gen.data.indices import IndexArray, index_type
 from gen.data.report import Report, report_of
 from gen.errors import CorpusError
-from gen.files import cache_root
+from gen.files.disk import cache_root
 
 FORMAT = 3
 IDS, STARTS, LABELS, TWINS, INDEX = "ids.bin", "starts.bin", "labels.bin", "twins.bin", "index.json"

@@ -35,7 +35,7 @@ from gen.data.store import (
 )
 from gen.data.twins import DocumentHashes, first_equals
 from gen.errors import CorpusError
-from gen.files import reason
+from gen.files.disk import reason
 
 _HASH_TYPE: Final = np.dtype(np.uint64)
 _UNFINISHED: Final = ".unfinished-"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gen.errors import SettingError
-from gen.files import cache_root, write_atomically
+from gen.files.disk import cache_root, write_atomically
 from gen.kernels import compiling
 from gen.kernels.compiling import Compiler, CompilerError, compile_kernels, compiler_name, find_compiler
 from gen.kernels.variants import VARIANTS, Variant, machine, usable_variants

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gen.errors import CheckpointError
-from gen.files import reason, write_atomically
+from gen.files.disk import reason, write_atomically
 
 FORMAT_VERSION = 1
 MODEL_FILE = "model.safetensors"

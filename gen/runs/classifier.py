@@ -4,21 +4,19 @@ A run that was trained to classify answers with its network. A run that writes, 
 Bayes: the label under which it finds a document likeliest.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gen.analysis.bayes import log_probs_by_bayes
-from gen.analysis.classification import Certainty, Classification, Evidence, classification, evidence
+from gen.analysis.classification import Certainty, Classification, classification, evidence
 from gen.analysis.evaluate import OnProgress
 from gen.corpus.encoding import EMPTY_DOCUMENTS
 from gen.data.split import Excerpt
-from gen.data.store import Store
 from gen.errors import SettingError
 from gen.models.classifier import RecurrentClassifier
 from gen.runs.run import Run
@@ -53,21 +51,14 @@ class Answer:
 class Answers(NamedTuple):
     """The labels of the documents of a corpus, in its order."""
 
-    answers: tuple[Answer, ...]
+    answers: Iterator[Answer]
     num_empty: int  # documents without a symbol, which get no answer
 
 
-class Found(NamedTuple):
-    """The labels of D documents."""
-
-    log_probs: NDArray[np.float64]  # (D, K)
-    evidence: Evidence  # whose labels are those that the documents have
-
-
 class _Reader(Protocol):
-    """Finds the labels of documents."""
+    """Returns (D, K) the logarithms of the probabilities of the labels of documents."""
 
-    def __call__(self, excerpt: Excerpt, on_progress: OnProgress | None) -> Found: ...
+    def __call__(self, excerpt: Excerpt, on_progress: OnProgress | None) -> NDArray[np.float64]: ...
 
 
 class Classifier:
@@ -92,15 +83,19 @@ class Classifier:
 
         Args:
             corpus: files, folders, "-" for standard input, or a built-in corpus; every row of a table is a document.
+                "valid" or "test" for the run's own.
             on_progress: called with what is done, and all there is to do.
-            reading: fields of Reading, such as encoding="latin-1". Characters that the model lacks are left out.
+            reading: fields of Reading, such as encoding="latin-1"; only for another corpus than the run's own. Its
+                labels are not looked at, and characters that the model lacks are left out.
 
         Raises GenError if the corpus cannot be had.
         """
-        stored = self.run.stored_excerpt(corpus, **{"unknown": "skip", **reading})
-        found = self._read(stored.excerpt, on_progress)
-        num_empty = stored.store.report.findings[EMPTY_DOCUMENTS]
-        return Answers(tuple(self._answers(stored.store, found.log_probs)), num_empty)
+        unlabelled = {} if corpus in ("valid", "test") else {"labels": "none", "label_column": None}
+        store, excerpt = self.run.stored_excerpt(corpus, **{"unknown": "skip", **unlabelled, **reading})
+        starts = excerpt.stretches.columns().starts
+        names = map(store.name, (np.searchsorted(store.starts, starts, side="right") - 1).tolist())
+        answers = self._answers(names, self._read(excerpt, on_progress))
+        return Answers(answers, store.report.findings[EMPTY_DOCUMENTS])
 
     def evaluate(
         self, corpus: Sources = "valid", *, on_progress: OnProgress | None = None, **reading: Any
@@ -115,13 +110,13 @@ class Classifier:
         Raises GenError if the corpus cannot be had, or none of its documents has a label that the model knows.
         """
         excerpt = self.run.excerpt(corpus, **reading)
-        found = self._read(excerpt, on_progress)
-        return classification(found.log_probs, found.evidence, self.label_names)
+        labels = excerpt.stretches.columns().labels.astype(np.int64) - 1
+        return classification(self._read(excerpt, on_progress), labels, self.label_names)
 
-    def _answers(self, store: Store, log_probs: NDArray[np.float64]) -> Iterator[Answer]:
-        for document, row in enumerate(np.exp(log_probs)):
+    def _answers(self, names: Iterable[str], log_probs: NDArray[np.float64]) -> Iterator[Answer]:
+        for name, row in zip(names, log_probs, strict=True):
             order = np.argsort(-row, kind="stable").tolist()
-            yield Answer(store.name(document), {self.label_names[k]: float(row[k]) for k in order})
+            yield Answer(name, {self.label_names[k]: float(np.exp(row[k])) for k in order})
 
 
 def load_classifier(run: str | Path, *, device: str = "auto") -> Classifier:
@@ -145,9 +140,8 @@ def _by_network(run: TrainedRun) -> _Reader:
     certainty = Certainty(run.header.logit_scale, float(result.get("evidence_power", 1.0)))
     length = run.header.training.bptt
 
-    def read(excerpt: Excerpt, on_progress: OnProgress | None) -> Found:
-        found = evidence(model, excerpt, length=length, on_progress=on_progress)
-        return Found(found.log_probs(certainty), found)
+    def read(excerpt: Excerpt, on_progress: OnProgress | None) -> NDArray[np.float64]:
+        return evidence(model, excerpt, length=length, on_progress=on_progress).log_probs(certainty)
 
     return read
 
@@ -155,12 +149,9 @@ def _by_network(run: TrainedRun) -> _Reader:
 def _by_bayes(run: Run) -> _Reader:
     num_labels, vocab_size = len(run.label_names), len(run.codec.vocab)
 
-    def read(excerpt: Excerpt, on_progress: OnProgress | None) -> Found:
-        log_probs = log_probs_by_bayes(
+    def read(excerpt: Excerpt, on_progress: OnProgress | None) -> NDArray[np.float64]:
+        return log_probs_by_bayes(
             run.model, excerpt, num_labels=num_labels, vocab_size=vocab_size, on_progress=on_progress
         )
-        labels = excerpt.stretches.columns().labels.astype(np.int64) - 1
-        documents = np.arange(len(labels))
-        return Found(log_probs, Evidence(torch.from_numpy(log_probs), documents, labels))
 
     return read

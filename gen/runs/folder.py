@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gen.errors import CheckpointError, GenError, SettingError
-from gen.files import FolderLock, reason, remove_leftovers
+from gen.files.disk import FolderLock, reason, remove_leftovers
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
 from gen.runs.files import METRICS_FILE, SAMPLES
 

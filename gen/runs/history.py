@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gen.errors import SettingError
-from gen.files import reason, write_atomically
+from gen.files.disk import reason, write_atomically
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import codec_reason
 from gen.corpus.sources import StandardInput, find_sources
 from gen.errors import CheckpointError, CorpusError, SettingError
-from gen.files import FolderLock
+from gen.files.disk import FolderLock
 from gen.models.choice import new_model
 from gen.models.sequence_model import SequenceModel
 from gen.models.transfer import transfer_

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from gen.errors import TrainingError
-from gen.files import FolderLock
+from gen.files.disk import FolderLock
 from gen.kernels.library import library
 from gen.runs.files import RunFiles
 from gen.runs.history import History

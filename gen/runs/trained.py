@@ -75,7 +75,8 @@ class TrainedRun:
         self, part: PartName, options: CorpusOptions, recorded: CorpusDescription, reading: Mapping[str, Any]
     ) -> StoredExcerpt:
         for name in reading.keys() - {"unknown"}:
-            raise SettingError(f"--{name}: only for another corpus than {part} ({reading[name]})")
+            option = name.replace("_", "-")
+            raise SettingError(f"--{option}: only for another corpus than {part} ({reading[name]})")
         trained_on = Recorded(self.codec, self.label_names, recorded.key, recorded.valid_key)
         is_file = options.valid_file is not None or recorded.valid_key != recorded.key  # named here or not
         if part == "valid" and is_file:

@@ -97,9 +97,8 @@ def test_certainty_is_that_of_fewest_nats() -> None:
 
 def test_measures_are_those_by_hand() -> None:
     log_probs = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
-    found = Evidence(torch.zeros(4, 3), np.arange(4), np.array([0, 1, 1, -1]))
 
-    result = classification(log_probs, found, ("a", "b", "c"))
+    result = classification(log_probs, np.array([0, 1, 1, -1]), ("a", "b", "c"))
 
     assert result.confusion == ((1, 0, 0), (1, 1, 0), (0, 0, 0))
     assert result.accuracy == pytest.approx(2 / 3)
@@ -110,10 +109,14 @@ def test_measures_are_those_by_hand() -> None:
 
 
 def test_documents_without_labels_cannot_be_measured() -> None:
-    found = Evidence(torch.zeros(1, 2), np.arange(1), np.array([-1]))
-
     with pytest.raises(CorpusError, match="no document has a label"):
-        classification(np.zeros((1, 2)), found, ("a", "b"))
+        classification(np.zeros((1, 2)), np.array([-1]), ("a", "b"))
+
+
+def test_certain_answers_cost_no_nats_and_not_less() -> None:
+    result = classification(np.array([[0.0, -800.0], [1e-17, -900.0]]), np.array([0, 0]), ("a", "b"))
+
+    assert str(result.nats) == "0.0"
 
 
 def test_nats_by_stretch_are_those_of_each_stretch_alone() -> None:

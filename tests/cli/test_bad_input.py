@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gen.files import FolderLock
+from gen.files.disk import FolderLock
 from tests.cli.conftest import TINY, Gen, Outcome
 from tests.music.midi_bytes import hexdump, midi
 

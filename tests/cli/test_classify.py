@@ -100,6 +100,20 @@ def test_gen_classify_leaves_out_characters_that_the_model_has_never_seen(gen: G
     assert gen("classify", "weather", "a.txt").out.split("\t")[1] == "cold"
 
 
+@pytest.mark.usefixtures("here")
+def test_the_validation_part_is_classified_by_its_name(gen: Gen) -> None:
+    train(gen)
+
+    lines = [line.split("\t") for line in gen("classify", "weather", "valid").out.splitlines()]
+
+    wanted = {f"weather.csv:{number}": label for number, (label, _) in enumerate(texts(120), 1)}
+    assert len(lines) == 12
+    assert all(wanted[name] == label for name, label, _ in lines)
+    assert_refused(
+        gen("classify", "weather", "valid", "--text-column", "text"), "--text-column: only for another corpus"
+    )
+
+
 def test_rows_without_text_get_no_answer_and_are_told(gen: Gen, here: Path) -> None:
     train(gen)
     (here / "gaps.csv").write_text("text,label\nice and frost,\n,\nsun and sand,\n")
@@ -196,7 +210,7 @@ def test_rows_without_a_label_are_told_and_not_learnt(gen: Gen, here: Path) -> N
     outcome = train(gen)
 
     assert outcome.code == 0
-    assert "2  cold, warm; 7 documents without one are left out" in outcome.err
+    assert "2  cold, warm; the commonest has 50.0 % of the documents; 7 documents without one" in outcome.err
 
 
 def test_a_label_of_one_document_is_told(gen: Gen, here: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import gen
 from gen.config import TrainingSettings
 from gen.errors import CheckpointError, SettingError, TrainingError
-from gen.files import LOCK_FILE
+from gen.files.disk import LOCK_FILE
 from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint, write_checkpoint
 from gen.runs.opening import train_session
 from gen.runs.options import CorpusOptions

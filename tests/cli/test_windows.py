@@ -28,7 +28,7 @@ SLOWLY_LET_GO = """
 import threading, time
 from pathlib import Path
 windows.become_windows()
-from gen.files import write_atomically
+from gen.files.disk import write_atomically
 path = Path("a.txt")
 path.write_bytes(b"old")
 held = path.open("rb")

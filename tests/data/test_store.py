@@ -16,7 +16,7 @@ from gen.data.report import FileReport, Report
 from gen.data.store import Store, open_store
 from gen.data.store_writer import StoreWriter
 from gen.errors import CorpusError
-from gen.files import cache_root
+from gen.files.disk import cache_root
 
 DOCUMENTS = {"a.txt": [1, 2, 3], "b.txt": [4], "c.txt": [1, 2, 3], "d.txt": [250] * 7}
 LABELS = {"a.txt": "y", "b.txt": None, "c.txt": "x", "d.txt": "y"}

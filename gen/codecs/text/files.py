@@ -37,10 +37,10 @@ from gen.codecs.text.undecodable import (
     undecodable,
     without_mark,
 )
-from gen.compressed import open_unpacked, read_head
 from gen.config import Reading
 from gen.errors import CorpusError
-from gen.files import reason, special_file, write_atomically
+from gen.files.compressed import open_unpacked, read_head
+from gen.files.disk import reason, special_file, write_atomically
 
 CHUNK_BYTES = 1 << 15  # larger parts are slower: their arrays are given back to the system each time
 LINE_END = "\n"

@@ -8,8 +8,8 @@ from shlex import quote
 from typing import Literal, NamedTuple
 
 from gen.codecs.text.encodings import guess_encoding
-from gen.compressed import open_unpacked
 from gen.errors import CorpusError
+from gen.files.compressed import open_unpacked
 
 Errors = Literal["strict", "replace", "skip"]
 

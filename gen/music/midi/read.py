@@ -9,9 +9,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from gen.compressed import open_unpacked
 from gen.errors import CorpusError, MidiError
-from gen.files import reason, special_file
+from gen.files.compressed import open_unpacked
+from gen.files.disk import reason, special_file
 from gen.music.midi.census import BANKS, EXCLUSIVES, KEYS, METRES, PROGRAMS, TEMPOS, Census, count_events, system_name
 from gen.music.midi.chunks import Chunks, find_chunks, may_sound_pitched
 from gen.music.midi.devices import find_channels

@@ -1,14 +1,14 @@
 """Recognises MIDI files by their names and their first bytes.
 
 A MIDI file is a Standard MIDI File, alone or in a RIFF file of the form RMID (.rmi); Karaoke files (.kar) are Standard
-MIDI Files with lyrics. Any of them may be compressed (`gen.compressed`).
+MIDI Files with lyrics. Any of them may be compressed (`gen.files.compressed`).
 """
 
 from pathlib import Path, PurePath
 from typing import Final
 
-from gen.compressed import read_head, without_compression_suffix
 from gen.errors import CorpusError
+from gen.files.compressed import read_head, without_compression_suffix
 
 RIFF_SUFFIX: Final = ".rmi"
 MIDI_SUFFIXES: Final = (".mid", ".midi", ".kar", RIFF_SUFFIX)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gen.files import write_atomically
+from gen.files.disk import write_atomically
 from gen.music.midi.recognise import RIFF_SUFFIX
 
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gen.files.pictures import write_picture
 from gen.music.score import Score, Track, pitch_name
 from gen.music.views.instruments import drum_name, instrument_name
 from gen.music.views.page import SYSTEM_INCHES, Ruling, System, clock, rule, systems
-from gen.pictures import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

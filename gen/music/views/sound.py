@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import SettingError
-from gen.files import write_atomically
+from gen.files.disk import write_atomically
 from gen.music.midi.protocol import VOLUME
 from gen.music.score import Score, Track
 from gen.music.views.gestures import (

@@ -34,13 +34,14 @@ class Classifying:
             raise CorpusError(f"{place}: no two labels to learn", hint=HINT)
 
     def words(self, corpus: PreparedCorpus) -> str:
-        """Returns how many documents have no label, and the labels of one document, which cannot be validated."""
+        """Returns the share of the commonest label, the documents without one, and the labels of one document."""
         store = corpus.store
         num_without, *counts = np.bincount(store.labels, minlength=len(store.label_names) + 1).tolist()
+        most = f"; the commonest has {100 * max(counts) / sum(counts):.1f} % of the documents"
         alone = [name for name, count in zip(store.label_names, counts, strict=True) if count == 1]
         without = f"; {num_without:,} documents without one are left out" if num_without else ""
         more = f" and {len(alone) - MAX_NAMED} more" if len(alone) > MAX_NAMED else ""
-        return without + (f"; of one document each: {', '.join(alone[:MAX_NAMED])}{more}" if alone else "")
+        return most + without + (f"; of one document each: {', '.join(alone[:MAX_NAMED])}{more}" if alone else "")
 
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> Passages:
         """Returns passages of documents in random order."""
@@ -65,7 +66,7 @@ class Classifying:
             length=length,
         )
         certainty = fitted(found)
-        result = classification(found.log_probs(certainty), found, corpus.label_names)
+        result = classification(found.log_probs(certainty), found.labels, corpus.label_names)
         figures = {
             "valid_accuracy": result.accuracy,
             "valid_macro_f1": result.macro_f1,

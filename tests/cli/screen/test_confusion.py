@@ -5,7 +5,7 @@ from gen.cli.screen.confusion import confusion_lines
 
 
 def new_result(labels: tuple[str, ...], confusion: tuple[tuple[int, ...], ...]) -> Classification:
-    return Classification(0.1, 0.5, 0.5, 10, 10, 0.5, labels, confusion)
+    return Classification(0.1, 0.5, 0.5, 10, 0.5, labels, confusion)
 
 
 def test_a_small_table_has_a_row_for_each_label_and_a_column_for_each_answer() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Literal, NamedTuple
 
 from gen.errors import CorpusError
-from gen.files import reason
+from gen.files.disk import reason
 
 Compression = Literal["gzip", "bzip2", "xz"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gen.errors import SettingError
-from gen.files import write_atomically
+from gen.files.disk import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
 /* The kernels of training in bf16: products of bf16, fp32 sums, gates and memory. */
 #include "cells.h"
 #include "pool.h"
+#include "stages.h"
 #include "vectors.h"
 
 #if HAS_BF16

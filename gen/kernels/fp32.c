@@ -1,6 +1,7 @@
 /* The kernels of training in fp32. */
 #include "cells.h"
 #include "pool.h"
+#include "stages.h"
 #include "vectors.h"
 
 typedef float number;

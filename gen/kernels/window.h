@@ -2,8 +2,9 @@
  * bf16.c.
  *
  * Rows of a batch are independent in a recurrent layer. So they are cut into groups, and a group's tokens follow each
- * other on whichever thread is free, some tokens at a time: no thread waits for another within a window. A row has the
- * same bits in every group.
+ * other on whichever thread is free, some tokens at a time: no thread waits for another within a window. Where that
+ * leaves threads without work, each token is a stage, whose pieces are blocks of units of some rows: more threads work,
+ * and all wait for each other after every token. A row has the same bits either way.
  *
  * A block is four vectors of LANES sums, three of a GRU's weights. An LSTM's are the gates i, f, g, o of the same units,
  * so a block's sums become gates, cell state and output at once. They are added up by tiles in registers: of ROWS rows,
@@ -101,7 +102,7 @@ static void add_product(float *sums, const Product *p, int rows, int has_tiles)
 /* ---- forward ---- */
 
 typedef struct {
-    size_t cell, T, B, E, H, num_groups, has_tiles;
+    size_t cell, T, B, E, H, num_groups, by_units, has_tiles; /* by_units: whether a token is a stage */
     const number *x;       /* (T, B, E) */
     number *h;             /* (T + 1, B, H), h[0] given */
     float *memory;         /* LSTM: C, memory[0] given; GRU: h in fp32, always overwritten */
@@ -183,30 +184,64 @@ INLINE void end_tiles(int has_tiles)
     (void)has_tiles;
 }
 
+/* One token of a group and one block; block `next` is the next one. */
+static void forward_group(const Forward *w, size_t t, size_t group, size_t block, size_t next)
+{
+    const size_t stop = w->B * (group + 1) / w->num_groups;
+    for (size_t row = w->B * group / w->num_groups, rows; row < stop; row += rows) {
+        rows = tile_rows(stop - row, MAX_ROWS);
+        forward_block(w, t, row, rows, block, next);
+    }
+}
+
 static void forward_tokens(void *context, size_t group, size_t chunk)
 {
     const Forward *w = context;
     const size_t num_blocks = blocks_of(w->H, units_of(w->cell));
-    const size_t first = w->B * group / w->num_groups, stop = w->B * (group + 1) / w->num_groups;
     for (size_t t = chunk * TOKENS; t < (chunk + 1) * TOKENS && t < w->T; t++)
-        for (size_t n = 0; n < num_blocks; n++)
-            for (size_t row = first, rows; row < stop; row += rows) {
-                rows = tile_rows(stop - row, MAX_ROWS);
-                const size_t next = n + 1 < num_blocks ? n + 1 : n;
-                forward_block(w, t, row, rows, t % 2 ? num_blocks - 1 - n : n, t % 2 ? num_blocks - 1 - next : next);
-            }
+        for (size_t n = 0; n < num_blocks; n++) {
+            const size_t next = n + 1 < num_blocks ? n + 1 : n;
+            forward_group(w, t, group, t % 2 ? num_blocks - 1 - n : n, t % 2 ? num_blocks - 1 - next : next);
+        }
+    end_tiles(w->has_tiles);
+}
+
+/* A window whose tokens are stages. */
+typedef struct {
+    const void *window; /* Forward or Backward */
+    size_t begun, num_stages, num_pieces;
+} Tokens;
+
+static size_t next_token(void *context, int *is_backward)
+{
+    Tokens *all = context;
+    *is_backward = all->begun % 2;
+    return all->begun++ < all->num_stages ? all->num_pieces : 0;
+}
+
+static void forward_piece(void *context, size_t index, int thread)
+{
+    (void)thread;
+    const Tokens *all = context;
+    const Forward *w = all->window;
+    const size_t block = index / w->num_groups;
+    forward_group(w, all->begun - 1, index % w->num_groups, block, block);
     end_tiles(w->has_tiles);
 }
 
 void NAME(gen_window_forward)(Forward *w, int threads)
 {
-    pool_chains(forward_tokens, w, w->num_groups, blocks_of(w->T, TOKENS), threads);
+    if (w->by_units)
+        run_stages((Work){&(Tokens){w, 0, w->T, blocks_of(w->H, units_of(w->cell)) * w->num_groups}, next_token,
+                          forward_piece}, threads);
+    else
+        pool_chains(forward_tokens, w, w->num_groups, blocks_of(w->T, TOKENS), threads);
 }
 
 /* ---- backward ---- */
 
 typedef struct {
-    size_t cell, T, B, H, num_groups, has_tiles;
+    size_t cell, T, B, H, num_groups, by_units, has_tiles;
     const number *h;       /* (T + 1, B, H) */
     const float *memory;   /* LSTM: C (T + 1, B, H) */
     const number *gates;   /* from the forward pass */
@@ -271,10 +306,11 @@ INLINE void gates_rnn(const Backward *w, size_t t, size_t row, size_t u, floats 
     give(w->dsums + at, w->db + row * w->H + u, fnma_of(d * h, h, d));
 }
 
-static void backward_gates(const Backward *w, size_t t, size_t row)
+/* The gates of units from `unit` to `stop` - 1. */
+static void backward_gates(const Backward *w, size_t t, size_t row, size_t unit, size_t stop)
 {
     const float *dh = w->dh + row * blocks_of(w->H, WIDE) * WIDE;
-    for (size_t u = 0; u < w->H; u += LANES) {
+    for (size_t u = unit; u < stop && u < w->H; u += LANES) {
         const floats d = load(dh + u) + load_number(w->dy + (t * w->B + row) * w->H + u);
         if (w->cell == LSTM)
             gates_lstm(w, t, row, u, d);
@@ -299,6 +335,16 @@ static void backward_block(const Backward *w, size_t t, size_t row, size_t rows,
         memcpy(dh + r * stride, sums + r * WIDE, WIDE * sizeof *sums);
 }
 
+/* backward_block for the rows of a group. */
+static void backward_group(const Backward *w, size_t t, size_t group, size_t block, size_t next)
+{
+    const size_t stop = w->B * (group + 1) / w->num_groups;
+    for (size_t row = w->B * group / w->num_groups, rows; row < stop; row += rows) {
+        rows = tile_rows(stop - row, MAX_ROWS);
+        backward_block(w, t, row, rows, block, next);
+    }
+}
+
 static void backward_tokens(void *context, size_t group, size_t chunk)
 {
     const Backward *w = context;
@@ -307,18 +353,35 @@ static void backward_tokens(void *context, size_t group, size_t chunk)
     for (size_t done = chunk * TOKENS; done < (chunk + 1) * TOKENS && done < w->T; done++) {
         const size_t t = w->T - 1 - done;
         for (size_t row = first; row < stop; row++)
-            backward_gates(w, t, row);
-        for (size_t n = 0; n < num_blocks; n++)
-            for (size_t row = first, rows; row < stop; row += rows) {
-                rows = tile_rows(stop - row, MAX_ROWS);
-                const size_t next = n + 1 < num_blocks ? n + 1 : n;
-                backward_block(w, t, row, rows, t % 2 ? num_blocks - 1 - n : n, t % 2 ? num_blocks - 1 - next : next);
-            }
+            backward_gates(w, t, row, 0, w->H);
+        for (size_t n = 0; n < num_blocks; n++) {
+            const size_t next = n + 1 < num_blocks ? n + 1 : n;
+            backward_group(w, t, group, t % 2 ? num_blocks - 1 - n : n, t % 2 ? num_blocks - 1 - next : next);
+        }
     }
     end_tiles(w->has_tiles);
 }
 
+/* Stage n: the products of token T - n, then the gates of the one before; each block needs its own units only. */
+static void backward_piece(void *context, size_t index, int thread)
+{
+    (void)thread;
+    const Tokens *all = context;
+    const Backward *w = all->window;
+    const size_t block = index / w->num_groups, group = index % w->num_groups, t = w->T - (all->begun - 1);
+    if (t < w->T)
+        backward_group(w, t, group, block, block);
+    end_tiles(w->has_tiles);
+    const size_t first = w->B * group / w->num_groups, stop = w->B * (group + 1) / w->num_groups;
+    for (size_t row = first; t > 0 && row < stop; row++)
+        backward_gates(w, t - 1, row, block * WIDE, (block + 1) * WIDE);
+}
+
 void NAME(gen_window_backward)(Backward *w, int threads)
 {
-    pool_chains(backward_tokens, w, w->num_groups, blocks_of(w->T, TOKENS), threads);
+    if (w->by_units)
+        run_stages((Work){&(Tokens){w, 0, w->T + 1, blocks_of(w->H, WIDE) * w->num_groups}, next_token,
+                          backward_piece}, threads);
+    else
+        pool_chains(backward_tokens, w, w->num_groups, blocks_of(w->T, TOKENS), threads);
 }

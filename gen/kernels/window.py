@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,12 +11,13 @@ from torch import Tensor
 from gen.kernels.cells import COMPILED_CELLS
 from gen.kernels.library import built, library
 from gen.kernels.pool import num_threads, run_all
-from gen.kernels.products import pieces_of_gradient, pieces_of_product
+from gen.kernels.products import pieces_of_gradient, pieces_of_product, turned
 
 VECTORS = 4  # of a block's sums
 TILE_INPUTS = 32  # AMX multiplies as many at once
 MAX_GROUPS = 64
-MIN_ROWS, GROUP_ROWS = 4, 16  # of a group: with fewer its time goes into reading weights; with as many or more, none
+# Rows of a group: with fewer, its time goes into reading weights. TILE_GROUP: of AMX; UNIT_GROUP: of stages without it.
+MIN_ROWS, UNIT_GROUP, TILE_GROUP = 4, 8, 16
 THREAD_WORK = 1 << 20  # multiply-adds that are worth another thread
 SUFFIXES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
@@ -85,6 +86,7 @@ class _Window(torch.autograd.Function):
         before, inputs = hs[:-1].reshape(-1, hs.shape[-1]), x.view(-1, x.shape[-1])
         dx = torch.empty_like(inputs) if ctx.needs_input_grad[2] else None
         dw_ih, dw_hh = torch.empty_like(w_ih), torch.empty_like(w_hh)
+        before, inputs = turned((before, inputs))
         pieces = [*pieces_of_gradient(dsums_h, before, dw_hh), *pieces_of_gradient(dsums, inputs, dw_ih)]
         if dx is not None:
             pieces += pieces_of_product(dsums, w_ih.to(x.dtype), dx)
@@ -93,6 +95,13 @@ class _Window(torch.autograd.Function):
         db_hh = db[[0, 1, 3]].flatten() if ctx.cell == "gru" else db_ih
         dx = None if dx is None else dx.view_as(x)
         return None, None, dx, dh, dc if ctx.cell == "lstm" else None, dw_ih, dw_hh, db_ih, db_hh
+
+
+class _Split(NamedTuple):
+    """The pieces of a window that threads take."""
+
+    num_groups: int  # of rows
+    by_units: bool  # whether each token is a stage, of blocks of units for each group
 
 
 class _Weights(ctypes.Structure):
@@ -117,7 +126,7 @@ class _ForwardPass(ctypes.Structure):
     """The structure Forward of window.h."""
 
     _fields_ = (
-        *((name, ctypes.c_size_t) for name in ("cell", "T", "B", "E", "H", "num_groups", "has_tiles")),
+        *((name, ctypes.c_size_t) for name in ("cell", "T", "B", "E", "H", "num_groups", "by_units", "has_tiles")),
         *((name, ctypes.c_void_p) for name in ("x", "h", "memory")),
         ("memory_step", ctypes.c_size_t),
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "gates")),
@@ -128,7 +137,7 @@ class _BackwardPass(ctypes.Structure):
     """The structure Backward of window.h."""
 
     _fields_ = (
-        *((name, ctypes.c_size_t) for name in ("cell", "T", "B", "H", "num_groups", "has_tiles")),
+        *((name, ctypes.c_size_t) for name in ("cell", "T", "B", "H", "num_groups", "by_units", "has_tiles")),
         *(
             (name, ctypes.c_void_p)
             for name in ("h", "memory", "gates", "dy", "weights", "dh", "dc", "dsums", "dsums_h", "db")
@@ -161,7 +170,7 @@ def _forward(
         B=num_rows,
         E=width,
         H=hidden_size,
-        num_groups=_num_groups(num_rows, threads, has_tiles=has_tiles),
+        **_split(num_rows, threads, has_tiles=has_tiles)._asdict(),
         has_tiles=has_tiles,
         x=_at(x),
         h=_at(hs),
@@ -208,7 +217,7 @@ def _backward(
         T=length,
         B=num_rows,
         H=hidden_size,
-        num_groups=_num_groups(num_rows, threads, has_tiles=has_tiles),
+        **_split(num_rows, threads, has_tiles=has_tiles)._asdict(),
         has_tiles=has_tiles,
         h=_at(hs),
         memory=_at(memory),
@@ -263,12 +272,18 @@ def _threads(work: int) -> int:
     return max(1, min(num_threads(), work // THREAD_WORK))
 
 
-def _num_groups(num_rows: int, threads: int, *, has_tiles: bool) -> int:
-    """Returns the number of groups into which rows are cut: two a thread, if they are large enough."""
+def _split(num_rows: int, threads: int, *, has_tiles: bool) -> _Split:
+    """Returns the pieces for some threads: two groups of rows a thread, if they are large enough.
+
+    For more threads than such groups it is blocks of units too, of at least TILE_GROUP or UNIT_GROUP rows.
+    """
     if threads == 1:
-        return 1
-    least = GROUP_ROWS if has_tiles else MIN_ROWS
-    return min(MAX_GROUPS, max(min(threads, -(-num_rows // MIN_ROWS)), min(2 * threads, num_rows // least)))
+        return _Split(1, by_units=False)
+    rows = TILE_GROUP if has_tiles else UNIT_GROUP
+    if threads > max(1, num_rows // rows):
+        return _Split(min(MAX_GROUPS, -(-num_rows // rows)), by_units=True)
+    least = TILE_GROUP if has_tiles else MIN_ROWS
+    return _Split(min(MAX_GROUPS, max(threads, min(2 * threads, num_rows // least))), by_units=False)
 
 
 def _at(tensor: Tensor | None) -> int | None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from gen.kernels.cross_entropy import can_take_logits, cross_entropy_
 from gen.kernels.pool import run_all, run_pieces
-from gen.kernels.products import pieces_of_gradient
+from gen.kernels.products import pieces_of_gradient, turned
 from gen.kernels.window import type_of_products
 
 MIN_VOCAB = 1024  # symbols; with fewer, torch's own operations are as fast as chunks
@@ -79,7 +79,7 @@ def _by_kernels(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> tup
         torch.mm(logits, weight, out=dx[rows])
 
     run_pieces(piece, len(parts))
-    run_all(pieces_of_gradient(gradients, x, dw))
+    run_all(pieces_of_gradient(gradients, turned([x])[0], dw))
     return nats.sum(), dx, dw, d_bias.sum(0)
 
 

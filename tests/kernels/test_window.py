@@ -36,7 +36,7 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
     return found
 
 
-@pytest.fixture(params=[1, 3])
+@pytest.fixture(params=[1, 3, 12])
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
@@ -151,7 +151,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others_and_on_any_number_of_thr
 @needs_kernels
 @pytest.mark.parametrize("cell", CELL_NAMES)
 @pytest.mark.parametrize("sizes", [(17, 37, 66, 176), (9, 40, 64, 320)])
-def test_gradients_have_the_same_bits_on_any_number_of_threads(
+def test_gradients_have_the_same_bits_by_rows_and_by_units_on_any_number_of_threads(
     cell: CellName, sizes: tuple[int, int, int, int], dtype: torch.dtype, threads: int
 ) -> None:
     torch.manual_seed(0)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from gen.config import ModelConfig
 from gen.models.cells import CELLS, Memory
 from gen.models.dropout import Draws
+from gen.models.embedding import Embedding
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 from gen.models.sequence_model import SequenceModel, initialise_
 from gen.models.stack import Stack
@@ -47,7 +48,7 @@ class RecurrentLM(SequenceModel):
         if config.is_tied:
             self.output.weight = self.embedding.weight
         if config.num_labels:
-            self.label_embedding = nn.Embedding(config.num_labels + 1, config.embedding_size)  # row 0: no label
+            self.label_embedding = Embedding(config.num_labels + 1, config.embedding_size)  # row 0: no label
             memory_size = CELLS[config.cell].num_memories * config.num_layers * config.hidden_size
             self.label_memory = nn.Linear(config.embedding_size, memory_size)
         if config.has_variations:

@@ -10,6 +10,7 @@ from gen.config import ModelConfig
 from gen.kernels.pool import one_torch_thread
 from gen.models.cells import CELLS, Memory, layer_weights
 from gen.models.dropout import Draws
+from gen.models.embedding import Embedding
 from gen.models.stack import Stack
 
 
@@ -23,7 +24,7 @@ class SequenceModel(nn.Module, ABC):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embedding = Embedding(config.vocab_size, config.embedding_size)
 
     @abstractmethod
     def stacks(self) -> tuple[Stack, ...]:

@@ -133,11 +133,11 @@ class _StatusLine:
 
 def loaded_music(name: str) -> "Run":
     """Returns a run that writes music. Raises GenError."""
-    from gen.models.device import limit_threads
+    from gen.models.device import limit_threads, sampling_device
     from gen.runs.run import load
 
     limit_threads(1)
-    run = load(name)
+    run = load(name, device=sampling_device(1))
     if run.codec.kind == "text":
         raise SettingError(f"{run.name}: writes text; only music can be played", hint=f"gen sample {name}")
     return run

@@ -168,12 +168,12 @@ def _paths(output: Output, *, count: int, length: int | None) -> list[Path]:
 
 def _loaded(name: str, *, count: int) -> "Run":
     from gen.kernels.library import library
-    from gen.models.device import limit_threads
+    from gen.models.device import limit_threads, sampling_device
     from gen.runs.run import load
 
     limit_threads(count)
     library()  # compiled now, if need be, and not in the time that --stats shows
-    return load(name)
+    return load(name, device=sampling_device(count))
 
 
 def _checked(output: Output, run: "Run", paths: Sequence[Path]) -> Output:

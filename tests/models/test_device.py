@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gen.kernels.stepping import has_step_kernel
-from gen.models.device import FEW_ROWS, limit_threads
+from gen.models.device import FEW_ROWS, MANY_ROWS, limit_threads, sampling_device
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +31,16 @@ def test_few_rows_are_sampled_on_one_thread_of_torch(
 def test_the_kernels_choose_their_threads_themselves() -> None:
     limit_threads(1)
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(("num_rows", "expected"), [(1, "cpu"), (MANY_ROWS - 1, "cpu"), (MANY_ROWS, "auto")])
+def test_few_rows_are_sampled_on_the_host_of_a_gpu(
+    num_rows: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gen.models.device.has_step_kernel", lambda: True)
+    assert sampling_device(num_rows) == expected
+
+
+def test_without_kernels_a_gpu_samples_a_single_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gen.models.device.has_step_kernel", lambda: False)
+    assert sampling_device(1) == "auto"

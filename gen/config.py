@@ -85,6 +85,7 @@ class ModelConfig:
     task: TaskName = "write"
     is_bidirectional: bool = False  # of a model that reads
     pooling: PoolingName = "max"  # of a classifier
+    has_ngrams: bool = False  # of a classifier: n-grams answer beside the layers
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELL_NAMES)
@@ -161,6 +162,7 @@ class TrainingSettings:
     task: TaskName | None = None
     is_bidirectional: bool | None = None
     pooling: PoolingName | None = None
+    has_ngrams: bool | None = None
     batch_size: int | None = None
     accumulate: int | None = None
     bptt: int | None = None

@@ -63,6 +63,10 @@ def train(
         bool | None,
         option("--bidirectional/--one-direction", help="Read from both ends, or from the first on  [default both]"),
     ] = None,
+    ngrams: Annotated[
+        bool | None,
+        option("--ngrams/--no-ngrams", help="Let n-grams answer beside the layers of a classifier  [default on]"),
+    ] = None,
     balance_labels: Annotated[
         bool, option("--balance-labels", help="Let rare labels weigh as much as common ones in training")
     ] = False,
@@ -174,6 +178,7 @@ def train(
         cell=cell,
         is_bidirectional=bidirectional,
         balance_labels=balance_labels or None,
+        has_ngrams=ngrams,
         num_layers=layers,
         hidden_size=hidden,
         embedding_size=embedding,

@@ -1,7 +1,8 @@
 """A label out of a sequence (many-to-one): recurrent layers in both directions, one vector, one answer.
 
 The classifier reads whole passages, so it may read them from both ends (Schuster & Paliwal 1997), which a model that
-writes cannot. Its layers are those of `RecurrentLM`: the weights of a writing model can be its start.
+writes cannot. Its layers are those of `RecurrentLM`: the weights of a writing model can be its start. A bag of n-grams
+may answer beside them (`gen.models.ngrams`).
 """
 
 import math
@@ -14,6 +15,7 @@ from torch.nn import functional
 from gen.config import ModelConfig
 from gen.models.cells import Memory
 from gen.models.dropout import Draws
+from gen.models.ngrams import NGrams
 from gen.models.pooling import Pooled, Pooling
 from gen.models.sequence_model import SequenceModel, initialise_
 from gen.models.stack import Stack, run_both_ways
@@ -35,6 +37,7 @@ class RecurrentClassifier(SequenceModel):
         self.reverse_layers = Stack(config.cell, sizes, config.hidden_size) if config.is_bidirectional else None
         self.pooling = Pooling(config.pooling, width)
         self.answer = nn.Linear(width, config.num_labels)
+        self.ngrams = NGrams(config.num_labels) if config.has_ngrams else None
         if generator is not None:
             initialise_(self, generator)
 
@@ -59,15 +62,22 @@ class RecurrentClassifier(SequenceModel):
             draws: the random numbers of the dropout masks; None for no dropout.
 
         Returns:
-            (B, num_labels) logits.
+            (B, num_labels) logits: those of the layers and those of the n-grams, added up.
         """
+        return torch.stack(self._answers(tokens, lengths, draws)).sum(0)
+
+    def _answers(self, tokens: Tensor, lengths: Tensor, draws: Draws | None) -> list[Tensor]:
+        """Returns the logits of the layers, and those of the n-grams if there are any; each (B, num_labels)."""
         x = self.embedding(tokens.t())  # (T, B, E)
         ys = run_both_ways(self.layers, self.reverse_layers, x, lengths, draws)
-        logits: Tensor = self.answer(self.pooling(Pooled(ys, lengths, self.config.num_directions)))
-        return logits
+        answers = [self.answer(self.pooling(Pooled(ys, lengths, self.config.num_directions)))]
+        return answers if self.ngrams is None else [*answers, self.ngrams(tokens, lengths, draws)]
 
     def loss(self, batch: Sequence[Tensor], memory: Memory, draws: Draws | None = None) -> tuple[Tensor, Memory]:
         """Returns the summed nats of the labels, each with the weight of its row, and no memory.
+
+        The layers and the n-grams learn by themselves; the loss is the mean of both. Together, the n-grams would soon
+        know all labels by heart, and leave the layers nothing to learn.
 
         Args:
             batch: tokens (B, T), lengths, labels and weights (B,), as in `gen.data.passages.PassageBatch`.
@@ -75,5 +85,6 @@ class RecurrentClassifier(SequenceModel):
             draws: the random numbers of the dropout masks; None for no dropout.
         """
         tokens, lengths, labels, weights = batch
-        logits = self(tokens, lengths, draws)
-        return (functional.cross_entropy(logits.float(), labels, reduction="none") * weights).sum(), memory
+        answers = self._answers(tokens, lengths, draws)
+        nats = [(functional.cross_entropy(each.float(), labels, reduction="none") * weights).sum() for each in answers]
+        return torch.stack(nats).mean(), memory

@@ -16,7 +16,7 @@ VOCAB_ROWS = ("embedding.weight", "output.weight", "output.bias")
 LABEL_ROWS = ("label_embedding.weight",)  # row 0: no label
 ANSWER_ROWS = ("answer.weight", "answer.bias")
 # Parameters that the old model may lack, which then start afresh: another task, no labels or no variations.
-FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.")
+FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.", "ngrams.")
 
 
 @torch.no_grad()

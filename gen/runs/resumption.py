@@ -42,6 +42,7 @@ OPTIONS = {
     "hidden_size": "hidden",
     "is_bidirectional": "bidirectional",
     "balance_labels": "balance labels",
+    "has_ngrams": "ngrams",
     "embedding_size": "embedding",
     "dropout": "dropout",
     "bptt": "bptt",
@@ -51,6 +52,7 @@ OPTIONS = {
     "augment": "augment",
     "precision": "precision",
 }
+NEGATIVES = {"is_bidirectional": "--one-direction"}  # where it is not --no- and the option
 OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # --from takes them over
 # The options that each of these replaces, since the two exclude each other.
 INSTEAD_OF = {
@@ -165,5 +167,5 @@ def _words(name: str, value: Any) -> list[str]:
     if not option:
         return []
     if isinstance(value, bool):
-        return [f"--{option}" if value else f"--no-{option}"]
+        return [f"--{option}" if value else NEGATIVES.get(name, f"--no-{option}")]
     return [f"--{option}", _shown(value)]

@@ -23,6 +23,7 @@ def classifier_choices(typical_length: int) -> dict[str, tuple[Any, str]]:
     return {
         "is_bidirectional": (True, "passages are read from both ends"),
         "pooling": ("max", "the largest value of each unit over all tokens"),
+        "has_ngrams": (True, "they answer beside the layers"),
         "bptt": (length, reason),
         "reset_rate": (0.0, "every passage is read from its first token"),
     }

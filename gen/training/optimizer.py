@@ -1,4 +1,4 @@
-"""The optimisers: Muon for the matrices of the recurrent layers, AdamW for all other weights.
+"""The optimisers: Muon for the matrices of the recurrent layers, Adagrad for n-grams, AdamW for all other weights.
 
 Muon (Jordan et al. 2024) turns the momentum of the gradients into a step whose singular values are all about one. A
 recurrent matrix is applied at every token, and with Adam a few directions take most of its step; docs/lab-notes.md has
@@ -7,7 +7,10 @@ orthogonalised by itself. The Newton-Schulz iteration is the first three steps o
 1-2% efficiency gains out of Muon"): all five cost more and trained no better. It runs in bf16, whose error does no harm
 here. The momentum takes in every gradient, but the matrix moves only at every second: half the cost, equal learning.
 
-Both are plain classes with torch's interface: torch.optim imports torch's compiler, which takes longer than everything
+A table of n-grams has vectors that are seldom read. Adagrad (Duchi, Hazan & Singer 2011) gives each of them long steps
+when it is; with AdamW a bag of n-grams learned to tell far fewer labels apart (docs/lab-notes.md).
+
+All are plain classes with torch's interface: torch.optim imports torch's compiler, which takes longer than everything
 else before the first step (measured: 1.4 s).
 """
 
@@ -27,7 +30,9 @@ MOMENTUM = 0.95
 PERIOD = 2  # gradients to a step of Muon
 NEWTON_SCHULZ = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037))
 BETAS, EPSILON = (0.9, 0.99), 1e-8
-STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum")  # the state of a weight
+ADAGRAD_SHARE, ADAGRAD_EPSILON = 150.0, 1e-10  # its rate against that of the schedule
+NGRAMS = "ngrams."  # opens the names of the weights of n-grams
+STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum", "sum")  # the state of a weight
 
 
 class Optimizer(Protocol):
@@ -47,14 +52,14 @@ def optimizers(model: SequenceModel, config: TrainingConfig) -> list[Optimizer]:
     layers = [layer for stack in model.stacks() for layer in stack] if config.matrix_share else []
     matrices = [matrix for layer in layers for matrix in layer_weights(layer)[:2]]
     is_matrix = {id(w) for w in matrices}
-    rest = [(name, p) for name, p in model.named_parameters() if id(p) not in is_matrix]
+    of_ngrams = [p for name, p in model.named_parameters() if name.startswith(NGRAMS)]
+    rest = [(n, p) for n, p in model.named_parameters() if id(p) not in is_matrix and not n.startswith(NGRAMS)]
     # Only the weights of matrix products decay: a smaller scale of biases and embeddings helps nothing.
     decayed = [p for name, p in rest if p.dim() > 1 and "embedding" not in name]
     others = [p for name, p in rest if p.dim() <= 1 or "embedding" in name]
     adam = AdamW([(decayed, config.weight_decay), (others, 0.0)])
-    if not matrices:
-        return [adam]
-    return [adam, Muon(matrices, config, hidden_size=model.config.hidden_size)]
+    muon = [Muon(matrices, config, hidden_size=model.config.hidden_size)] if matrices else []
+    return [adam, *muon, *([Adagrad(of_ngrams)] if of_ngrams else [])]
 
 
 class AdamW:
@@ -100,6 +105,28 @@ class AdamW:
             moments = {name: torch.zeros_like(weight) for name in ("exp_avg", "exp_avg_sq")}
             self.state[weight] = {"step": step, **moments}
         return self.state[weight]
+
+
+class Adagrad:
+    """Divides a gradient by the root of the sum of all its squares so far (Duchi, Hazan & Singer 2011).
+
+    Args:
+        weights: to train.
+    """
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self.param_groups: list[dict[str, Any]] = [{"params": weights, "lr": 0.0, "share": ADAGRAD_SHARE}]
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Takes a step along the gradients."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is not None:
+                    total = self.state.setdefault(weight, {"sum": torch.zeros_like(weight)})["sum"]
+                    total.addcmul_(weight.grad, weight.grad)
+                    weight.addcdiv_(weight.grad, total.sqrt().add_(ADAGRAD_EPSILON), value=-group["lr"])
 
 
 class Muon:

@@ -160,6 +160,8 @@ def _check_task(model: ModelConfig, training: TrainingConfig) -> None:
         raise SettingError("--bidirectional: a run that writes has not read what follows", hint="--task classify")
     if model.task == "write" and training.balance_labels:
         raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
+    if model.task == "write" and model.has_ngrams:
+        raise SettingError("--ngrams: only for a run that finds labels", hint="--task classify")
     if model.task != "write" and training.augment:
         raise SettingError("--augment: only for a run that writes", hint="leave it out")
 
@@ -310,6 +312,7 @@ def _choices(
         rows += [
             Choice("directions", str(model.num_directions), reason("is_bidirectional")),
             choice("pooling", model.pooling),
+            Choice("n-grams", "on" if model.has_ngrams else "off", reason("has_ngrams")),
         ]
     rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
     matrix_rate = training.learning_rate * (training.matrix_share or 1.0)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gen.config import ModelConfig, TrainingConfig
 from gen.models.recurrent import RecurrentLM, cross_entropy_sum
-from gen.training.optimizer import PERIOD, Muon, optimizers, orthogonalised
+from gen.training.optimizer import PERIOD, Adagrad, Muon, optimizers, orthogonalised
 
 TOKENS = torch.randint(0, 11, (3, 8), generator=torch.Generator().manual_seed(2))
 
@@ -102,3 +102,17 @@ def test_muon_learns(cell: str) -> None:
     model = a_model(cell)
     before = float(loss_of(model).detach())
     assert train(model, TrainingConfig(matrix_share=7.0), 100) < before / 2
+
+
+def test_adagrad_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.ones(7, 3)) for _ in range(2))
+    adagrad, reference = Adagrad([ours]), torch.optim.Adagrad([theirs], lr=0.1)
+    for _ in range(5):
+        ours.grad = torch.randn(7, 3) * (torch.rand(7, 1) < 0.5)
+        theirs.grad = ours.grad.clone()
+        adagrad.param_groups[0]["lr"] = 0.1
+        adagrad.step()
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(adagrad.state[ours]["sum"], reference.state[theirs]["sum"])

@@ -137,8 +137,8 @@ def following(folder: Path, *, was_stopped: bool, task: TaskName = "write") -> s
     """Returns the next command after a training: one that resumes the run if it was stopped, or one that uses it."""
     if was_stopped:
         return shlex.join(["gen", "train", "--run", folder.name, *_out(folder), "--resume"])
-    if task == "classify":
-        return f"{shlex.join(['gen', 'classify', _as_source(folder)])} FILE"
+    if task in ("classify", "tag"):
+        return f"{shlex.join(['gen', task, _as_source(folder)])} FILE"
     return shlex.join(["gen", "sample", _as_source(folder)])
 
 

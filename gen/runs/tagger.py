@@ -14,7 +14,7 @@ from gen.analysis.tagging import Answers, read_tags
 from gen.codecs.text.forms import normalised
 from gen.codecs.text.tagged import TaggedCodec
 from gen.data.split import Excerpt, whole
-from gen.errors import CorpusError, SettingError
+from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.models.tagger import RecurrentTagger
 from gen.runs.header import recorded_corpus
 from gen.runs.prepared import Recorded, open_corpus
@@ -43,12 +43,16 @@ class Tagger:
 
     Args:
         run: that was trained to tag.
+
+    Raises CheckpointError if the tags of the run are not those of its codec.
     """
 
     def __init__(self, run: TrainedRun) -> None:
+        if not isinstance(run.codec, TaggedCodec) or run.codec.tags != run.label_names:
+            raise CheckpointError(f"{run.path}: its tags are not those of its codec ({len(run.label_names)} tags)")
         self.run = run
         self.tag_names = run.label_names
-        self._codec = cast(TaggedCodec, run.codec)
+        self._codec = run.codec
 
     def tag(self, sentences: Iterable[Sequence[str]]) -> Iterator[TaggedSentence]:
         """Returns the tags of sentences that are read side by side.

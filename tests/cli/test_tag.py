@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import gen as library
-from gen.runs.checkpoint import read_checkpoint
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
 from tests.cli.conftest import TINY, Gen, Outcome, spawn
 from tests.cli.test_given_again import Pipe, assert_refused, pipe  # noqa: F401 - a fixture
 
@@ -364,3 +364,46 @@ def test_a_tagger_is_trained_and_asked_from_python(here: Path) -> None:
     assert found.tags == ("DET", "ADJ", "NOUN", "VERB", "DET", "NOUN", ".")
     assert tagger.evaluate().accuracy == 1.0
     assert list(library.load_tagger(here / "words").tag([])) == []
+
+
+def test_a_validation_file_may_have_words_and_tags_of_its_own(gen: Gen, here: Path) -> None:
+    write_columns(here / "valid.txt", [[("the", "DET"), ("w\u00f6rd", "NOUN"), ("so", "ADV")]] * 5)
+    write_columns(here / "foreign.txt", [[("so", "ADV")]] * 5)
+
+    outcome = train(gen, "--valid-file", "valid.txt")
+
+    assert outcome.code == 0, outcome.err
+    assert json.loads(gen("eval", "words", "valid", "--json").out)["accuracy"] <= 2 / 3
+    refused = train(gen, "--valid-file", "foreign.txt", run="other")
+    assert_refused(refused, "foreign.txt: no tag of the corpus to validate on")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tagger_is_trained_on_standard_input(gen: Gen, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("words.txt").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+    assert gen("train", "-", "--task", "tag", "--run", "piped", *SMALL, "--steps", "3").code == 0
+    assert json.loads(gen("eval", "piped", "valid", "--json").out)["unknown_words"] == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_the_hint_for_a_change_that_needs_a_new_run_is_a_command_that_runs(gen: Gen) -> None:
+    train(gen, steps=3)
+
+    refused = gen("train", "--run", "words", "--resume", "--seed", "5", "--steps", "4")
+
+    (command,) = [line.partition("a new run: ")[2] for line in refused.err.splitlines() if "a new run" in line]
+    assert "--task tag" in command
+    assert gen(*split(command)[1:], "--steps", "3").code == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_file_whose_tags_are_not_those_of_its_codec_is_refused(gen: Gen) -> None:
+    train(gen, steps=3)
+    path = Path("checkpoints/words/model.safetensors")
+    tensors, header = read_checkpoint(path, "model")
+    header["labels"] = [*header["labels"][1:], "X"]
+    write_checkpoint(path, "model", tensors, header)
+
+    assert_refused(gen("tag", "words", "words.txt"), "its tags are not those of its codec")

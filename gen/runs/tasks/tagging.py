@@ -27,10 +27,13 @@ class Tagging:
     """The task of a tagger."""
 
     def check(self, corpus: PreparedCorpus) -> None:
-        """Raises CorpusError unless there are two tags."""
+        """Raises CorpusError unless there are two tags to learn, and one of them in the validation part, if any."""
         place, names = ", ".join(corpus.options.sources), corpus.label_names
         if len(names) < 2:
             raise CorpusError(f"{place}: no two tags to learn ({', '.join(names)})", hint=HINT)
+        first, valid = cast(TaggedCodec, corpus.codec).first_tag, corpus.valid
+        if valid.stretches and not any((part > first).any() for part in valid.stretches.read(valid.ids)):
+            raise CorpusError(f"{corpus.options.valid_file or place}: no tag of the corpus to validate on (0)")
 
     def words(self, corpus: PreparedCorpus) -> str:
         """Returns the share of the commonest tag."""

@@ -55,7 +55,8 @@ def train(gen: Gen, *options: str, run: str = "words", task: str = "tag", steps:
 
 def answers(out: str) -> list[Sentence]:
     """Returns the sentences of lines of a word, a tab and a tag."""
-    return [[tuple(line.split("\t")) for line in block.splitlines()] for block in out.split("\n\n")]  # type: ignore[misc]
+    lines = [[line.partition("\t") for line in block.splitlines()] for block in out.split("\n\n")]
+    return [[(word, tag) for word, _, tag in block] for block in lines]
 
 
 @pytest.mark.usefixtures("here")

@@ -16,10 +16,15 @@ from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec
+from gen.codecs.text.tagged import TaggedCodec
 
 HERE = Path(__file__).resolve().parent
 WIDTH = 100
 NOTE = "<!-- Written by docs/build.py: change the source, not this file. -->"
+
+TAGGED = """\
+Words whose tags are learnt (`--task tag`): a word is its characters and then its tag. Characters and tags that the
+corpus lacks are `Unknown` and `Tag`. Shown for a corpus of `a`, `b` and two tags."""
 
 BEAT = """\
 Metric music of up to 15 programs and drums. A quarter has 24 positions, so 32nds and triplets down to 16ths are on the
@@ -86,6 +91,7 @@ def vocabularies() -> str:
             "Every code point of the corpus is a symbol, in ascending order. Shown for a corpus of `a` and `b`.",
         ),
         ("byte", ByteCodec(), "Every byte is a symbol; a grammar keeps samples valid UTF-8."),
+        ("tagged", TaggedCodec("ab", ("DET", "NOUN")), TAGGED),
         (
             "performance",
             PerformanceCodec(),

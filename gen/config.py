@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CellName = Literal["rnn", "lstm", "gru"]  # those of gen.models.cells.CELLS, for a command line that imports no torch
 CELL_NAMES: tuple[str, ...] = get_args(CellName)
-TaskName = Literal["write", "classify"]
+TaskName = Literal["write", "classify", "tag"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DOCUMENTS = ("auto", "files", "lines", "blank")  # words for the documents of a text; any other word is a separator

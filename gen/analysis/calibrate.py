@@ -45,10 +45,16 @@ def evaluate_calibrated(
     for logits, targets in predictions(model, excerpt, context=context, vocab_size=len(units)):
         nats += nats_at_scales(logits, targets)
         counts += count_targets(targets, len(units))
+    best_nats, scale = best_scale(nats)
+    return summary(best_nats, counts, units, unit, context), scale
+
+
+def best_scale(nats: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the fewest nats of a polynomial through those at `SCALES`, and the factor of `FINE` that has them."""
     polynomial = np.polynomial.Polynomial.fit(SCALES, nats, len(SCALES) - 1)
     between = polynomial(FINE)
     best = int(between.argmin())
-    return summary(float(between[best]), counts, units, unit, context), float(FINE[best])
+    return float(between[best]), float(FINE[best])
 
 
 def nats_at_scales(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:

@@ -40,6 +40,15 @@ class PassageClassifier(Protocol):
     def eval(self) -> Any: ...
 
 
+class HasConfusion(Protocol):
+    """A measure of answers that has their confusion table."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]: ...
+
+
 class Certainty(NamedTuple):
     """Limits on how sure a classifier is, fitted to documents that it was not trained on."""
 
@@ -170,7 +179,7 @@ def classification(log_probs: NDArray[np.float64], labels: NDArray[np.int64], na
     return Classification(
         nats=nats,
         accuracy=float(np.trace(confusion) / len(labels)),
-        macro_f1=_macro_f1(confusion),
+        macro_f1=macro_f1(confusion),
         num_documents=len(labels),
         majority=float(counts.max() / len(labels)),
         labels=tuple(names),
@@ -178,7 +187,7 @@ def classification(log_probs: NDArray[np.float64], labels: NDArray[np.int64], na
     )
 
 
-def _macro_f1(confusion: NDArray[np.int64]) -> float:
-    """Returns the mean of 2 right / (wanted + answered) over the labels that occur."""
+def macro_f1(confusion: NDArray[np.int64]) -> float:
+    """Returns the mean of 2 right / (wanted + answered) over the labels that occur, from (K, K) counts."""
     right, wanted, answered = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     return float((2 * right / np.maximum(1, wanted + answered))[wanted > 0].mean())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gen.analysis.classification import Classification
+from gen.analysis.classification import HasConfusion
 from gen.files.pictures import write_picture
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ _LABELS, _MARGIN = 0.09, 0.5  # inches: of a letter of a label, and around all
 MAX_NUMBERS = 40  # labels, above which cells hold no numbers
 
 
-def write_confusion(path: Path, result: Classification) -> None:
+def write_confusion(path: Path, result: HasConfusion) -> None:
     """Writes the confusion table as .png or .svg: a row for each right label, a column for each answer.
 
     The darker a cell, the larger its share of its row. Labels that do not occur are left out.
@@ -26,7 +26,7 @@ def write_confusion(path: Path, result: Classification) -> None:
     write_picture(path, "a confusion table", lambda figure: _draw(figure, result))
 
 
-def _draw(figure: "Figure", result: Classification) -> None:
+def _draw(figure: "Figure", result: HasConfusion) -> None:
     table = np.array(result.confusion)
     occurs = np.flatnonzero(table.sum(0) + table.sum(1))
     table, names = table[np.ix_(occurs, occurs)], [result.labels[k] for k in occurs]

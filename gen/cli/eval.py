@@ -1,4 +1,4 @@
-"""`gen eval`: the loss of a run on a corpus, or how often it finds the right label."""
+"""`gen eval`: the loss of a run on a corpus, or how often it finds the right label or tag."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,20 +48,34 @@ def evaluate(
     ] = None,
     json: Annotated[bool, option("--json", help="Print the result as one JSON object on stdout")] = False,
 ) -> None:
-    """Measure how well a run predicts a corpus, or finds its labels.
+    """Measure how well a run predicts a corpus, or finds its labels or tags.
 
     Of a run that writes: nats per token, bits per token, and bits per unit: a character, a byte or a note. Of a run
     that classifies: the share of right labels, macro F1 (the mean over labels of the harmonic mean of precision and
-    recall), and which labels it confuses.
+    recall), and which labels it confuses. Of a run that tags likewise over words, over those that it has not seen in
+    training, and beside always the commonest tag of a word; of tags by the scheme IOB also precision and recall of
+    spans.
     """
     window = parse_context(context)
     from gen.cli.console import write_json
+    from gen.cli.tag import check_for_tags, evaluate_tags
     from gen.runs.trained import task_of
 
     source = corpus[0] if len(corpus) == 1 else corpus
     reading = given(
         encoding=encoding, errors=errors, normalize=normalize, text_column=text_column, label_column=label_column
     )
+    if task_of(run) == "tag":
+        check_for_tags(
+            context=(context, "carry"),
+            precision=(precision, "fp32"),
+            unknown=(unknown, "error"),
+            text_column=(text_column, None),
+            label_column=(label_column, None),
+            by_label=(by_label, False),
+        )
+        evaluate_tags(run, source, reading, picture=picture, as_json=json)
+        return
     if by_label or task_of(run) == "classify":
         _check_for_labels(context=context, precision=precision)
         _evaluate_labels(run, source, reading | {"unknown": unknown}, picture=picture, as_json=json)

@@ -26,6 +26,7 @@ from gen.cli.export import export
 from gen.cli.info import info
 from gen.cli.play import play
 from gen.cli.sample import sample
+from gen.cli.tag import tag
 from gen.cli.train import train
 from gen.cli.usage import usage_words
 from gen.errors import GenError
@@ -84,6 +85,7 @@ _add(
     "gen classify authors letter.txt",
     "gen classify authors letters.csv --text-column text --top 3",
 )
+_add(tag, "tag", "gen tag words novel.txt", "echo 'The old man the boat .' | gen tag words -")
 _add(evaluate, "eval", "gen eval plays valid", "gen eval plays shakespeare --context 256 --json")
 _add(info, "info", "gen info plays", "gen info checkpoints/plays/model.safetensors --json")
 _add(corpus, "corpus", "gen corpus", "gen corpus chorales --json")

@@ -39,7 +39,8 @@ def train(
         "checkpoints"
     ),
     task: Annotated[
-        TaskName | None, option("--task", help="Learn to write documents, or to find their labels  [default write]")
+        TaskName | None,
+        option("--task", help="Learn to write documents, to find their labels, or the tags of words  [default write]"),
     ] = None,
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
@@ -256,7 +257,8 @@ def summary(result: dict[str, Any], folder: Path, *, was_stopped: bool) -> str:
         in_bits = f", {bits:.3f} bits per {result['unit']}" if bits is not None else ""
         valid = f"validation {result['valid_nats']:.3f} nats per token{in_bits}"
     if (accuracy := result.get("valid_accuracy")) is not None:
-        valid = f"validation {100 * accuracy:.1f} % right, {result['valid_nats']:.3f} nats per document"
+        per = "word" if result["task"] == "tag" else "document"
+        valid = f"validation {100 * accuracy:.1f} % right, {result['valid_nats']:.3f} nats per {per}"
     done = "stopped and saved" if was_stopped else "done"
     spent = f"{result['steps']:,} steps, {result['tokens']:,} tokens in {result['seconds']:.0f} s"
     command = following(folder, was_stopped=was_stopped, task=result.get("task", "write"))

@@ -7,6 +7,7 @@ named and that cannot be used is an error.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from gen.codecs.beat import layout as beat_layout
 from gen.codecs.text import char
 from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec, UnknownCharacterError
+from gen.codecs.text.columns import TaggedWords, tagged_parts
 from gen.codecs.text.documents import document_parts
 from gen.codecs.text.files import LINE_END
 from gen.codecs.text.tables.parts import is_table
@@ -107,6 +109,32 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
                 seen[codes] = False
     seen[ord(LINE_END)] &= not are_lines
     return "".join(map(chr, np.flatnonzero(seen).tolist())), refused
+
+
+def survey_tagged(
+    read: Sequence[HashedFile], reading: Reading, progress: Progress
+) -> tuple[str, tuple[str, ...], dict[SourceFile, Refusal]]:
+    """Returns the characters of all words and all tags, both in ascending order, and the files without two columns."""
+    characters, tags, refused = set[str](), set[str](), dict[SourceFile, Refusal]()
+    for hashed in read:
+        words, found = set[str](), set[str]()
+        parts = map(partial(_noted_, words, found), tagged_parts(hashed.file.path, reading))
+        try:
+            for _ in _readable(hashed, parts, progress, progress.weights.survey):
+                pass
+        except _RefusedError as err:
+            refused[hashed.file] = err.refusal
+            continue
+        characters.update(*words)
+        tags |= found
+    return "".join(sorted(characters)), tuple(sorted(tags)), refused
+
+
+def _noted_(words: set[str], tags: set[str], part: TaggedWords) -> Part:
+    """Adds the words and tags of a part to both sets; returns a part with as many ids as it has characters."""
+    words.update(part.words)
+    tags.update(part.tags)
+    return Part(np.zeros(sum(map(len, part.words)) + len(part.tags), np.uint8), part.findings)
 
 
 class Encoder:

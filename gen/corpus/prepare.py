@@ -27,8 +27,10 @@ from gen.codecs.text.char import CharCodec
 from gen.codecs.text.forms import in_form_of
 from gen.codecs.text.tables.parts import VERSION as TABLES_VERSION
 from gen.codecs.text.tables.parts import is_table
+from gen.codecs.text.tagged import VERSION as TAGGED_VERSION
+from gen.codecs.text.tagged import TaggedCodec
 from gen.config import Reading
-from gen.corpus.encoding import Encoder, OnProgress, Progress, Refusal, Weights, survey
+from gen.corpus.encoding import Encoder, OnProgress, Progress, Refusal, Weights, survey, survey_tagged
 from gen.corpus.file_kinds import LookedAt, kind_of_most, left_out, look_at
 from gen.corpus.hashing import HashedFile, check_unchanged, hash_files
 from gen.corpus.sources import Skipped, SourceFile, StandardInput, find_sources
@@ -41,7 +43,7 @@ from gen.music.midi import rules
 
 MAX_BYTES_UNLIMITED = 1 << 20  # of a MIDI file that is read without limits, to choose a codec: always below a second
 MAX_CHARACTERS = 8192  # different characters; for more, `auto` chooses the codec `byte`
-_TEXT_CODECS = ("char", "byte")
+_TEXT_CODECS = ("char", "byte", "tagged")
 _REASON = "reason"  # the key of the reason for the codec, in the codec spec of a store
 
 
@@ -86,7 +88,7 @@ class _Recipe(NamedTuple):
     def of_whole_files(self) -> "_Recipe":
         """Returns the recipe of the time before tables were read by rows."""
         reading, codec = replace(self.reading, documents="files"), self.codec
-        codec = replace(codec, reading=reading) if isinstance(codec, CharCodec | ByteCodec) else codec
+        codec = replace(codec, reading=reading) if isinstance(codec, CharCodec | ByteCodec | TaggedCodec) else codec
         return self._replace(codec=codec, reading=reading)
 
 
@@ -108,12 +110,12 @@ def prepare(
         sources: files, folders, globs, "-" or names of built-in corpora.
         codec: "auto" takes `beat` or `performance` if most files are MIDI (`gen.corpus.file_kinds` counts them,
             `gen.codecs.choice` chooses, `codec_reason` says why), else `char`, or `byte` for a text of more than 8192
-            different characters. A codec given as an object keeps its vocabulary.
+            different characters; "tagged" reads words with tags. A codec given as an object keeps its vocabulary.
         reading: the options of reading files as documents; they also apply to a codec given as an object.
         on_progress: called with the bytes done and their total.
         num_workers: the number of processes that encode MIDI files, each file with limits of time and memory. None
             chooses the fastest number; 0 encodes in this process, without limits. The store does not depend on it.
-        alphabet: characters that the codec `char` has in addition to those of the corpus.
+        alphabet: characters that the codecs `char` and `tagged` have in addition to those of the corpus.
         known_key: the key of a store to use again if it holds the same files, even if newer rules would read them
             differently.
         auto_reads: the kind of files that "auto" reads, instead of that of most files; for a run that is resumed.
@@ -173,7 +175,7 @@ def _matched(codec: str | AnyCodec, reading: Reading) -> tuple[str | AnyCodec, R
     choices = ("auto", *codec_names())
     if isinstance(codec, str) and codec not in choices:
         raise SettingError(f"--codec: unknown ({codec})", hint=f"choose one of {', '.join(choices)}")
-    if not isinstance(codec, CharCodec | ByteCodec):
+    if not isinstance(codec, CharCodec | ByteCodec | TaggedCodec):
         return codec, reading
     reading = in_form_of(reading, codec.normalize)
     return replace(codec, reading=reading), reading
@@ -221,7 +223,7 @@ def _check_label_column(corpus: _Corpus, recipe: _Recipe) -> None:
 def _weights(recipe: _Recipe) -> Weights:
     if recipe.is_music:
         return Weights(hash=1, survey=0, encode=30)
-    return Weights(hash=1, survey=3 if recipe.codec in ("auto", "char") else 0, encode=3)
+    return Weights(hash=1, survey=3 if recipe.codec in ("auto", "char", "tagged") else 0, encode=3)
 
 
 def _keys(corpus: _Corpus, recipe: _Recipe) -> list[str]:
@@ -237,7 +239,7 @@ def _keys(corpus: _Corpus, recipe: _Recipe) -> list[str]:
     elif recipe.is_music:
         made_by = specs_before_choice(codec)
     else:
-        made_by = [codec, char.VERSION, BYTE_VERSION]
+        made_by = [codec, TAGGED_VERSION] if codec == "tagged" else [codec, char.VERSION, BYTE_VERSION]
     plain = [(hashed.file.label, hashed.file.is_given, hashed.sha256) for hashed in corpus.hashed]
     files = [(*known, *_read_anew(corpus, hashed)) for known, hashed in zip(plain, corpus.hashed, strict=True)]
     more: dict[str, Any] = {} if reading.documents in ("auto", "files") else {"documents": reading.documents}
@@ -307,11 +309,19 @@ def _choose(
         return *choose_music(small or [hashed.file.path for hashed in read], codec), {}
     if codec == "byte":
         return ByteCodec(reading, reading.normalize), None, {}
+    if codec == "tagged":
+        found, tags, refused = survey_tagged(read, reading, progress)
+        return TaggedCodec(_joined(found, known), tags, reading, reading.normalize), None, refused
     found, refused = survey(read, reading, progress)
-    alphabet = "".join(sorted({*found, *known}))
+    alphabet = _joined(found, known)
     if codec == "auto" and len(alphabet) > MAX_CHARACTERS:
         return ByteCodec(reading, reading.normalize), f"{len(alphabet):,} different characters", refused
     return CharCodec(alphabet, reading, reading.normalize), None, refused
+
+
+def _joined(found: str, known: str) -> str:
+    """Returns the characters of both in ascending order."""
+    return "".join(sorted({*found, *known}))
 
 
 def _as_found(store: Store, corpus: _Corpus) -> Store:

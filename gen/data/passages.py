@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gen.codec import IdArray
 from gen.data.epoch import cut
+from gen.data.indices import IndexArray
 from gen.data.mapped import let_go
 from gen.data.split import Excerpt
 from gen.data.stretches import Columns, Stretches
@@ -134,13 +135,24 @@ def padded(ids: IdArray, passages: Columns, *, begin: int) -> PaddedPassages:
 
 
 def _sorted(passages: Stretches, batch_size: int, rng: np.random.Generator) -> _Order:
-    """Sorts passages into batches: at random, but of similar length within a batch."""
-    order = np.full(-(-len(passages) // batch_size) * batch_size, -1)
-    order[: len(passages)] = rng.permutation(len(passages))
-    lengths = np.append(passages.lengths, 0)  # of index -1
+    return _Order(passages, batches_by_length(passages.lengths, batch_size, rng))
+
+
+def batches_by_length(lengths: IndexArray, batch_size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Sorts items into batches: at random, but of similar length within a batch.
+
+    Args:
+        lengths: (S,) of the items.
+
+    Returns:
+        (N * B,) indices of items, batch after batch; -1 for none.
+    """
+    order = np.full(-(-len(lengths) // batch_size) * batch_size, -1)
+    order[: len(lengths)] = rng.permutation(len(lengths))
+    lengths = np.append(lengths, 0)  # of index -1
     size = POOL * batch_size
     for start in range(0, len(order), size):
         pool = order[start : start + size]
         order[start : start + size] = pool[np.argsort(-lengths[pool], kind="stable")]
     batches = order.reshape(-1, batch_size)
-    return _Order(passages, batches[rng.permutation(len(batches))].flatten())
+    return batches[rng.permutation(len(batches))].flatten()

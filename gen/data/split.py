@@ -67,12 +67,13 @@ def split(
     seed: int,
     twins: IndexArray | None = None,
     is_stratified: bool = False,
+    whole_from: int = WHOLE_DOCUMENTS_FROM,
 ) -> Split:
     """Splits a corpus into training, validation and test.
 
-    Of fewer than 20 documents the last fractions of each are validation and then test; the former is cut at
-    int((1 - fraction) * length) as in nanoGPT. Of 20 or more, whole documents are drawn by the seed until they make up
-    the fraction (one at least), for the validation first, so that it does not depend on the test.
+    Of fewer documents than `whole_from` the last fractions of each are validation and then test; the former is cut at
+    int((1 - fraction) * length) as in nanoGPT. Of as many or more, whole documents are drawn by the seed until they
+    make up the fraction (one at least), for the validation first, so that it does not depend on the test.
 
     Args:
         starts: (D + 1,) where each document starts; the last is where the last one stops.
@@ -81,6 +82,7 @@ def split(
         twins: (D,) the first document of equal contents; equal documents then fall on the same side.
         is_stratified: the fractions hold for the documents of each label by themselves; of a label with one document
             that is trained on.
+        whole_from: the number of documents from which on none is cut.
 
     Raises:
         SettingError: a fraction is out of range.
@@ -89,7 +91,7 @@ def split(
     documents = whole(starts, labels)
     if valid_fraction == test_fraction == 0:
         return Split(documents, Stretches(), Stretches())
-    if len(documents) < WHOLE_DOCUMENTS_FROM:
+    if len(documents) < whole_from:
         return _split_each(documents, valid_fraction, test_fraction)
     kind = index_type(len(documents))
     firsts = np.arange(len(documents), dtype=kind) if twins is None else twins

@@ -75,8 +75,16 @@ class Stack(nn.ModuleList):
         return is_on_cpu and all(has_window(self.cell, dtype, size, self.hidden_size) for size in set(self.input_sizes))
 
 
-def run_both_ways(ahead: Stack, back: Stack | None, x: Tensor, lengths: Tensor, draws: Draws | None = None) -> Tensor:
-    """Runs whole sequences through all layers, in both directions, from a memory of zeros.
+def run_both_ways(
+    ahead: Stack,
+    back: Stack | None,
+    x: Tensor,
+    lengths: Tensor,
+    draws: Draws | None = None,
+    *,
+    layers: range | None = None,
+) -> Tensor:
+    """Runs whole sequences through layers, in both directions, from a memory of zeros.
 
     Args:
         ahead: the layers that read from the first token on.
@@ -84,6 +92,7 @@ def run_both_ways(ahead: Stack, back: Stack | None, x: Tensor, lengths: Tensor, 
         x: (T, B, E) inputs.
         lengths: (B,) the number of tokens of each row, at least 1; what follows them is padding.
         draws: the random numbers of the dropout masks; None for no dropout.
+        layers: those that are run, one after another; None for all.
 
     Returns:
         (T, B, H) outputs, or (T, B, 2H): those of `ahead`, then those of `back`. At padding they mean nothing.
@@ -91,7 +100,7 @@ def run_both_ways(ahead: Stack, back: Stack | None, x: Tensor, lengths: Tensor, 
     reversal = None if back is None else _reversal(lengths, len(x))
     num_rows, device = x.shape[1], x.device
     memories = [None if stack is None else stack.initial_memory(num_rows, device) for stack in (ahead, back)]
-    for n in range(len(ahead)):
+    for n in range(len(ahead)) if layers is None else layers:
         x = locked_dropout(x, rate_at(n, draws), draws)
         outputs = []
         for stack, memory in zip((ahead, back), memories, strict=True):
@@ -101,6 +110,8 @@ def run_both_ways(ahead: Stack, back: Stack | None, x: Tensor, lengths: Tensor, 
             ys, _ = stack.run(n, _reordered(x, order), tuple(m[n] for m in memory))
             outputs.append(_reordered(ys, order))
         x = torch.cat(outputs, 2) if len(outputs) > 1 else outputs[0]
+    if layers is not None and layers.stop < len(ahead):
+        return x  # the next layer drops units of its inputs
     return locked_dropout(x, rate_at(len(ahead), draws), draws)
 
 

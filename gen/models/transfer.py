@@ -1,6 +1,7 @@
 """Weights of one model for a model of another vocabulary or task, symbol by symbol: the start of fine-tuning.
 
-A model that reads both ways takes the weights of one that writes for its forward direction.
+A model that reads both ways takes the weights of one that writes for its forward direction; a tagger does so for the
+layer that reads characters.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from torch import Tensor
 from gen.codec import Vocab
 from gen.errors import SettingError
 from gen.models.sequence_model import SequenceModel
+from gen.models.tagger import RecurrentTagger
 
 VOCAB_ROWS = ("embedding.weight", "output.weight", "output.bias")
 LABEL_ROWS = ("label_embedding.weight",)  # row 0: no label
@@ -50,8 +52,9 @@ def transfer_(
         **dict.fromkeys(LABEL_ROWS, of_labels),
         **dict.fromkeys(ANSWER_ROWS, answers),
     }
+    of_words = () if "answer.weight" in tensors else _layers_of_words(model)
     for name, parameter in model.named_parameters():
-        if name not in tensors and name.startswith(FRESH):
+        if name.startswith(of_words) or (name not in tensors and name.startswith(FRESH)):
             continue
         if name not in tensors or not _fits(tensors[name], parameter, is_by_row=name in rows):
             raise SettingError(
@@ -65,6 +68,12 @@ def transfer_(
         else:
             parameter.copy_(tensors[name])
     return len(symbols)
+
+
+def _layers_of_words(model: SequenceModel) -> tuple[str, ...]:
+    """Returns the beginnings of the names of layers that read words, which a model that writes does not have."""
+    num_layers = model.config.num_layers if isinstance(model, RecurrentTagger) else 1
+    return tuple(f"layers.{n}." for n in range(1, num_layers))
 
 
 def _fits(old: Tensor, new: Tensor, *, is_by_row: bool) -> bool:

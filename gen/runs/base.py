@@ -12,6 +12,7 @@ from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
 from gen.codecs.text.char import CharCodec
 from gen.codecs.text.codec import normalize_of
+from gen.codecs.text.tagged import TaggedCodec
 from gen.config import Normalize, TaskName, to_json
 from gen.errors import SettingError
 
@@ -39,9 +40,9 @@ class Base:
 
     @property
     def alphabet(self) -> str:
-        """The characters in the vocabulary of a `char` codec; empty for other codecs."""
+        """The characters in the vocabulary of a `char` or `tagged` codec; empty for other codecs."""
         codec = load_codec(self.codec)
-        return codec.alphabet if isinstance(codec, CharCodec) else ""
+        return codec.alphabet if isinstance(codec, CharCodec | TaggedCodec) else ""
 
     @property
     def normalize(self) -> Normalize:
@@ -54,6 +55,8 @@ class Base:
         Raises SettingError if `asked` is another codec.
         """
         own = load_codec(self.codec).name
+        if asked == TaggedCodec.name and own == CharCodec.name:
+            return asked  # words are spelt in the characters of a text
         if asked not in ("auto", own):
             raise SettingError(
                 f"--codec: {asked} cannot go on from {run}, whose codec is {own}", hint="leave out --codec, or --from"

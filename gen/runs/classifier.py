@@ -131,6 +131,8 @@ def load_classifier(run: str | Path, *, device: str = "auto") -> Classifier:
         SettingError: it knows no labels.
     """
     path = find_model_file(run)
+    if task_of(path) == "tag":
+        raise SettingError(f"{run}: tags words, and finds no labels of documents", hint=f"gen tag {run} FILE")
     kind = Run if task_of(path) == "write" else TrainedRun
     return Classifier(kind(path, device=device))
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gen.codecs import load_codec
 from gen.codecs.controls import ordered_controls
-from gen.config import ModelConfig, TrainingConfig, TrainingSettings, from_json, to_json
+from gen.config import ModelConfig, TaskName, TrainingConfig, TrainingSettings, from_json, to_json
 from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import codec_reason
 from gen.corpus.sources import StandardInput, find_sources
@@ -38,6 +38,7 @@ from gen.runs.provenance import check_trained_on
 from gen.runs.resumption import Resumption
 from gen.runs.session import OpenRun, Session
 from gen.runs.tasks import TASKS
+from gen.runs.tasks.tagging import tagging_options
 from gen.runs.trained import RUNS, find_model_file
 from gen.training.distributed import Peers, join
 from gen.training.recipe import Choice, choose_recipe
@@ -45,6 +46,7 @@ from gen.training.speed import measured_speed
 from gen.training.trainer import Trainer
 
 ALL_CHOSEN = TrainingSettings()  # by the recipe
+DOES: dict[TaskName, str] = {"write": "writes", "classify": "classifies", "tag": "tags"}
 
 Checkpoint = tuple[Mapping[str, Tensor], RunHeader]
 
@@ -268,7 +270,12 @@ def _checked(options: CorpusOptions, *, num_processes: int) -> CorpusOptions:
         raise SettingError(
             f"--controls: only for a run that writes ({','.join(options.controls)})", hint="leave it out"
         )
-    return replace(options, controls=ordered_controls(options.controls))
+    options = replace(options, controls=ordered_controls(options.controls))
+    if options.task == "tag":
+        return tagging_options(options)
+    if options.codec == "tagged":
+        raise SettingError("--codec: only for a run that tags (tagged)", hint="--task tag")
+    return options
 
 
 def _check_rows(training: TrainingConfig, *, num_processes: int) -> None:
@@ -288,7 +295,8 @@ def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
     """
     if base.task not in ("write", options.task):
         raise SettingError(
-            f"--from: {run} classifies, and a run that writes cannot start from it", hint="--task classify"
+            f"--from: {run} {DOES[base.task]}, and a run that {DOES[options.task]} cannot start from it",
+            hint=f"--task {base.task}",
         )
     codec, reading = base.codec_name(options.codec, run), options.reading
     if reading.normalize == "none":
@@ -331,7 +339,8 @@ def _corpus_choices(corpus: PreparedCorpus) -> list[Choice]:
         rows.append(Choice("controls", ", ".join(codec.controls.names), "gen sample may set them"))
     if names := corpus.label_names:
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        rows.append(Choice("labels", str(len(names)), shown + TASKS[corpus.options.task].words(corpus)))
+        what = "tags" if corpus.options.task == "tag" else "labels"
+        rows.append(Choice(what, str(len(names)), shown + TASKS[corpus.options.task].words(corpus)))
     return rows
 
 

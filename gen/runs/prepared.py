@@ -16,10 +16,11 @@ from gen.codecs import load_codec
 from gen.codecs.music_codec import with_controls
 from gen.codecs.text.char import UnknownCharacterError
 from gen.codecs.text.tables.parts import has_table_suffix
+from gen.codecs.text.tagged import TaggedCodec
 from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
-from gen.data.split import Excerpt, split, whole
+from gen.data.split import WHOLE_DOCUMENTS_FROM, Excerpt, split, whole
 from gen.data.store import Store, open_store, stores_folder
 from gen.errors import CorpusError
 from gen.runs.options import CorpusOptions
@@ -196,6 +197,8 @@ def _learnt(options: CorpusOptions, store: Store, recorded: Recorded | None) -> 
     if recorded is not None and recorded.key in (store.key, *store.older_keys):
         return recorded.codec, recorded.label_names
     codec = load_codec(store.codec_spec).fitted(store.ids)
+    if isinstance(codec, TaggedCodec):
+        return codec, codec.tags
     if options.base is None:
         return codec, store.label_names
     is_labelled_alike = options.task == options.base.task
@@ -215,6 +218,7 @@ def _parts(
         seed=options.seed,
         twins=store.twins,
         is_stratified=options.task == "classify",
+        whole_from=1 if options.task == "tag" else WHOLE_DOCUMENTS_FROM,  # a sentence is not cut
     )
     begin, end, neutral = codec.vocab.begin, codec.vocab.end, neutral_ids(codec, store.ids)
     needs_labels = options.task == "classify"

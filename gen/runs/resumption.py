@@ -110,9 +110,13 @@ class Resumption:
         if not changed.keys() & set(OF_WEIGHTS):
             words += ["--from", _as_source(self._folder)]
         words += ["--run", name, *_out(self._folder)]
+        if (task := self._header.model.task) != "write" and "task" not in changed:
+            words += ["--task", task]
         default = CorpusOptions().to_json()
         reading = {name: value for name, value in self._options.to_json().items() if value != default.get(name)}
-        left_out = {"codec", "controls"}.union(*(INSTEAD_OF.get(name, ()) for name in changed))
+        left_out = {"codec", "controls", *(["labels"] if task == "tag" else [])}.union(
+            *(INSTEAD_OF.get(name, ()) for name in changed)
+        )
         kept = {name: reading[name] for name in READING_OPTIONS if name in reading and name not in left_out}
         return shlex.join(
             [*words, *(word for name, value in {**kept, **changed}.items() for word in _words(name, value))]
@@ -139,8 +143,8 @@ def following(folder: Path, *, was_stopped: bool, task: TaskName = "write") -> s
     """Returns the next command after a training: one that resumes the run if it was stopped, or one that uses it."""
     if was_stopped:
         return shlex.join(["gen", "train", "--run", folder.name, *_out(folder), "--resume"])
-    if task == "classify":
-        return f"{shlex.join(['gen', 'classify', _as_source(folder)])} FILE"
+    if task in ("classify", "tag"):
+        return f"{shlex.join(['gen', task, _as_source(folder)])} FILE"
     return shlex.join(["gen", "sample", _as_source(folder)])
 
 

@@ -45,7 +45,8 @@ class Run(TrainedRun):
     def __init__(self, path: Path, *, device: str = "auto") -> None:
         super().__init__(path, device=device)
         if self.config.task != "write":
-            raise SettingError(f"{self.name}: classifies, and does not write", hint=f"gen classify {self.name} FILE")
+            verb, command = {"classify": ("classifies", "classify"), "tag": ("tags words", "tag")}[self.config.task]
+            raise SettingError(f"{self.name}: {verb}, and does not write", hint=f"gen {command} {self.name} FILE")
         scale_logits_(self.model, self.header.logit_scale)
         self._steppers: dict[StepPrecision, PackedStepper] = {}
 

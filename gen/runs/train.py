@@ -10,6 +10,7 @@ from gen.runs.opening import train_session
 from gen.runs.options import READING_FIELDS, VALID_FRACTION, CorpusOptions
 from gen.runs.run import Run, load
 from gen.runs.session import StepReport
+from gen.runs.tagger import Tagger, load_tagger
 from gen.runs.trained import RUNS
 
 Corpus = str | Path | Sequence[str | Path]
@@ -74,6 +75,32 @@ def train_classifier(
     given = TrainingSettings(device=device, task="classify", **settings)
     folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
     return load_classifier(folder, device=device)
+
+
+def train_tagger(
+    corpus: Corpus,
+    *,
+    run: str,
+    out: str | Path = RUNS,
+    resume: bool = False,
+    from_run: str | None = None,
+    valid: float = VALID_FRACTION,
+    test: float = 0.0,
+    device: str = "auto",
+    on_report: Callable[[StepReport], None] | None = None,
+    **settings: Any,
+) -> Tagger:
+    """Trains a run that finds the tags of words and returns it; as `gen train --task tag`.
+
+    Arguments and errors as in `train`, but:
+
+    Args:
+        corpus: files with a token and its tag a line, and blank lines between sentences.
+    """
+    options = _options(corpus, settings, codec="auto", valid=valid, test=test)
+    given = TrainingSettings(device=device, task="tag", **settings)
+    folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
+    return load_tagger(folder, device=device)
 
 
 def _options(

@@ -19,6 +19,7 @@ from gen.kernels.library import has_bf16
 from gen.models.choice import new_model
 from gen.training.classifiers import classifier_choices, classifier_dropout, classifier_width
 from gen.training.dropout import choose_dropout
+from gen.training.taggers import tagger_choices, tagger_dropout, tagger_width
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
 LIMITS = ("steps", "epochs", "minutes")
@@ -33,6 +34,7 @@ MATRIX_SHARE = 10.0
 SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # decides the sizes of the weights
 AUGMENTED_EPOCHS = 3  # readings of a corpus from which on each is another variation
 MAX_ROWS_CPU, MAX_ROWS_GPU = 32, 128
+WIDTHS_OF_TASKS: dict[TaskName, Callable[[int], tuple[int, str]]] = {"classify": classifier_width, "tag": tagger_width}
 
 Measure = Callable[[ModelConfig, TrainingConfig], float]  # returns the tokens a second of training
 
@@ -101,7 +103,7 @@ def choose_recipe(
         SettingError: an option is out of range, or the corpus is shorter than one window.
     """
     by_user = settings.given()
-    inherited = {} if base is None else {name: getattr(base, name) for name in SHAPE}
+    inherited = {} if base is None else {name: getattr(base, name) for name in _shape(base, by_user)}
     given = inherited | by_user
     _configs(corpus, given)
     limits = {name: given[name] for name in LIMITS if name in given} or {"minutes": DEFAULT_MINUTES}
@@ -115,6 +117,8 @@ def choose_recipe(
     chosen["precision"] = _precision(device)
     if given.get("task") == "classify":
         chosen |= classifier_choices(corpus.typical_length)
+    if given.get("task") == "tag":
+        chosen |= tagger_choices(corpus.num_documents, corpus.typical_length)
 
     def values() -> dict[str, Any]:
         return limits | {name: value for name, (value, _) in chosen.items()} | given
@@ -123,12 +127,7 @@ def choose_recipe(
     chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
     chosen["augment"] = _augment(corpus, outlook, given.get("task", "write"))
     model, training = _configs(corpus, values())
-    rate = (
-        choose_dropout(outlook.readings, _num_parameters(model), is_varied=training.augment)
-        if model.task == "write"
-        else classifier_dropout(outlook.readings)
-    )
-    chosen["dropout"] = (rate, outlook.words())
+    chosen["dropout"] = (_dropout(model, outlook.readings, is_varied=training.augment), outlook.words())
     model, training = _configs(corpus, values())
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
@@ -158,9 +157,9 @@ def _check_task(model: ModelConfig, training: TrainingConfig) -> None:
     """Raises SettingError if an option does not go with the task."""
     if model.task == "write" and model.is_bidirectional:
         raise SettingError("--bidirectional: a run that writes has not read what follows", hint="--task classify")
-    if model.task == "write" and training.balance_labels:
+    if model.task != "classify" and training.balance_labels:
         raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
-    if model.task == "write" and model.has_ngrams:
+    if model.task != "classify" and model.has_ngrams:
         raise SettingError("--ngrams: only for a run that finds labels", hint="--task classify")
     if model.task != "write" and training.augment:
         raise SettingError("--augment: only for a run that writes", hint="leave it out")
@@ -176,8 +175,8 @@ def _width(
         speed = measure(model, training) if training.minutes else None
         return Outlook(_readings(corpus, training, speed), speed)
 
-    if values.get("task") == "classify" and "hidden_size" not in values:
-        width, reason = classifier_width(corpus.num_tokens)
+    if (width_of := WIDTHS_OF_TASKS.get(values.get("task", "write"))) and "hidden_size" not in values:
+        width, reason = width_of(corpus.num_tokens)
         return (width, reason), outlook(width)
     if "hidden_size" in values:
         return (values["hidden_size"], ""), outlook(values["hidden_size"])
@@ -187,6 +186,20 @@ def _width(
     at_usual = outlook(usual)
     width, reason = _hidden_size(corpus.num_tokens, device, at_usual)
     return (width, reason), at_usual if width == usual else outlook(width)
+
+
+def _shape(base: ModelConfig, by_user: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the fields of `SHAPE` that a run takes over; a tagger's layers do not read what those of others read."""
+    if by_user.get("task") == "tag" != base.task:
+        return tuple(name for name in SHAPE if name not in ("num_layers", "is_tied"))
+    return SHAPE
+
+
+def _dropout(model: ModelConfig, readings: float, *, is_varied: bool) -> float:
+    """Returns the rate of dropout of a run that reads its corpus so often."""
+    if model.task == "write":
+        return choose_dropout(readings, _num_parameters(model), is_varied=is_varied)
+    return tagger_dropout(readings) if model.task == "tag" else classifier_dropout(readings)
 
 
 def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | None) -> float:
@@ -309,18 +322,20 @@ def _choices(
     shown = ["cell", "num_layers", "hidden_size", "embedding_size", "dropout"]
     rows = [choice(name, getattr(model, name)) for name in shown]
     if model.task != "write":
-        rows += [
-            Choice("directions", str(model.num_directions), reason("is_bidirectional")),
-            choice("pooling", model.pooling),
-            Choice("n-grams", "on" if model.has_ngrams else "off", reason("has_ngrams")),
-        ]
+        rows.append(Choice("directions", str(model.num_directions), reason("is_bidirectional")))
+    if model.task == "classify":
+        rows += [choice("pooling", model.pooling), Choice("n-grams", _on(model.has_ngrams), reason("has_ngrams"))]
     rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
     matrix_rate = training.learning_rate * (training.matrix_share or 1.0)
     rows.append(Choice("matrix rate", f"{matrix_rate:g}", reason("matrix_share")))
     rows += [choice(name, getattr(training, name)) for name in ("precision", "seed")]
     if corpus.can_augment:
-        rows.append(choice("augment", "on" if training.augment else "off"))
+        rows.append(choice("augment", _on(training.augment)))
     rows += [
         choice(name, limit) for name in ("steps", "epochs", "minutes") if (limit := getattr(training, name)) is not None
     ]
     return tuple(rows)
+
+
+def _on(is_on: bool) -> str:
+    return "on" if is_on else "off"

@@ -243,3 +243,19 @@ def test_two_processes_train_a_classifier_as_one_does(tmp_path: Path) -> None:
 
     assert process.returncode == 0, messages
     assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_two_processes_train_a_tagger_as_one_does(tmp_path: Path) -> None:
+    corpus = tmp_path / "words.txt"
+    sentences = (
+        "".join(f"{'abc'[n % 3] * (1 + n % 4)}\t{'XYZ'[n % 3]}\n" for n in range(m, m + 3 + m % 5)) for m in range(90)
+    )
+    corpus.write_text("\n".join(sentences), encoding="utf-8")
+    command = ["train", corpus, "--task", "tag", "--out", tmp_path, *OPTIONS, "--steps", STEPS]
+    assert run_gen([*map(str, command), "--run", "one"]) == 0
+
+    process = torchrun(*command, "--name", "two")
+    _, messages = process.communicate(timeout=120)
+
+    assert process.returncode == 0, messages
+    assert_same_run(tmp_path / "one", tmp_path / "two")

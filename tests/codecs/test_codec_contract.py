@@ -15,11 +15,14 @@ from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec
+from gen.codecs.text.tagged import TaggedCodec
 from gen.errors import GenError
 from gen.music.score import Note, Score, Tempo, TimeSignature, Track
 
 # Czech, Russian and Chinese, and a horse beyond the first plane.
 POEM = "\u017dlut\u00fd k\u016f\u0148\n\t\u043f\u0435\u043b \u0434\u044c\u044f\u0432\u043e\u043b \u8a69 \U0001f40e\n"
+# A word, a tag a line.
+SENTENCE = "\u017dlut\u00fd\tA\nk\u016f\u0148\tB-C\n\U0001f40e\tA\n"
 # Two notes that overlap, and after a silence a soft one.
 TUNE = Score(
     (Track((Note(0, 100, 60, 64), Note(50, 100, 64, 80), Note(700, 10, 60, 3))),),
@@ -51,6 +54,7 @@ class Case(NamedTuple):
 CASES = [
     Case("char", lambda: CharCodec.build(POEM), POEM, len(POEM)),
     Case("byte", ByteCodec, POEM, len(POEM.encode())),
+    Case("tagged", lambda: TaggedCodec("".join(sorted({*SENTENCE} - {*"\t\n"})), ("A", "B-C")), SENTENCE, 3),
     Case("performance", PerformanceCodec, TUNE, 3),
     Case("performance", lambda: PerformanceCodec(control_names=("density", "key")), TUNE, 3),
     Case("beat", BeatCodec, BAND, 7),
@@ -63,6 +67,7 @@ OTHER_TUNE = Score(
 OTHERS: dict[str, AnyCodec] = {
     "char": CharCodec.build("other"),
     "byte": ByteCodec(),
+    "tagged": TaggedCodec("ehort", ("B-C", "D")),
     "performance": PerformanceCodec().fitted(PerformanceCodec().encode(OTHER_TUNE)),
     "beat": BeatCodec().fitted(BeatCodec().encode(OTHER_TUNE)),
 }

@@ -219,3 +219,14 @@ def test_equal_documents_of_a_label_stay_together_in_a_stratified_split() -> Non
     of_valid = {stretch.start % 8 for stretch in parts.valid}
     assert len(parts.valid) == 10
     assert of_valid.isdisjoint(stretch.start % 8 for stretch in parts.train)
+
+
+@pytest.mark.parametrize("num_documents", [1, 2, 3, 19])
+def test_few_documents_are_not_cut_where_that_is_asked_for(num_documents: int) -> None:
+    starts = np.arange(num_documents + 1) * 100
+    labels = np.zeros(num_documents, np.int32)
+
+    parts = split(starts, labels, valid_fraction=0.1, seed=0, whole_from=1)
+
+    assert len(parts.valid) == min(max(1, round(0.1 * num_documents)), num_documents - 1)
+    assert sorted([*parts.train, *parts.valid]) == list(whole(starts, labels))

@@ -1,0 +1,98 @@
+"""`gen tag`: the tag of each word, and how often a run finds the right one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from gen.cli.parameters import OtherBadBytes, OtherEncoding, RunName, argument, given, option
+from gen.errors import SettingError
+
+if TYPE_CHECKING:
+    from gen.analysis.tag_scores import Tagging
+    from gen.runs.tagger import TaggedSentence
+
+
+def tag(
+    run: RunName,
+    files: Annotated[
+        list[str], argument(metavar="FILE...", help="Read plain text, a sentence a line; - for stdin, as it comes")
+    ],
+    encoding: OtherEncoding = None,
+    errors: OtherBadBytes = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], option("--device", help="Read on this device  [default auto]")
+    ] = "auto",
+    json: Annotated[bool, option("--json", help="Print a JSON object a sentence, with probabilities")] = False,
+) -> None:
+    """Find the tag of each word.
+
+    Words are what stands between blanks, so punctuation is parted from them as in the file that the run has learnt
+    from. One line a word: the word, a tab and its tag, and a blank line between sentences. Characters that the model
+    has never seen are read as unknown.
+    """
+    from dataclasses import asdict, replace
+
+    from gen.cli.console import write_json
+    from gen.corpus.lines import read_lines
+    from gen.runs.tagger import load_tagger
+
+    tagger = load_tagger(run, device=device)
+    reading = replace(tagger.run.header.corpus.options.reading, **given(encoding=encoding, errors=errors))
+    is_first = True
+    for lines in read_lines(files, reading):
+        for sentence in tagger.tag(line.split() for line in lines):
+            if json:
+                write_json(asdict(sentence))
+            else:
+                print(("" if is_first else "\n") + columns(sentence), end="", flush=True)
+            is_first = False
+
+
+def check_for_tags(**options: tuple[object, object]) -> None:
+    """Raises SettingError if an option is given that has no meaning for tags; each has its value and its default."""
+    for name, (value, default) in options.items():
+        if value != default:
+            raise SettingError(f"--{name.replace('_', '-')}: not where tags are found ({value})", hint="leave it out")
+
+
+def evaluate_tags(
+    run: str, corpus: str | list[str], reading: dict[str, Any], *, picture: Path | None, as_json: bool
+) -> None:
+    """Prints how often a run finds the tag of a word, and draws the confusion table if asked."""
+    from gen.analysis.confusion import write_confusion
+    from gen.cli.console import write_json
+    from gen.cli.screen.confusion import confusion_lines
+    from gen.cli.screen.progress import counting_display
+    from gen.files.pictures import check_picture
+    from gen.runs.tagger import load_tagger
+
+    if picture is not None:
+        check_picture(picture)
+    tagger = load_tagger(run)
+    with counting_display("reading") as on_progress:
+        result = tagger.evaluate(corpus, on_progress=on_progress, **reading)
+    if picture is not None:
+        write_confusion(picture, result)
+    if as_json:
+        write_json(result.to_json())
+    else:
+        print("\n".join([*measures(result), *confusion_lines(result)]))
+
+
+def measures(result: "Tagging") -> Iterator[str]:
+    """Yields the measures of a tagger in words."""
+    yield f"{100 * result.accuracy:.2f} % right, macro F1 {result.macro_f1:.3f}, {result.nats:.4f} nats per word"
+    if result.num_unknown is None or result.baseline_accuracy is None:
+        yield f"{result.num_words:,} words; the training part is not here, so those that it lacks are not told apart"
+    else:
+        share = "" if result.unknown_accuracy is None else f", {100 * result.unknown_accuracy:.2f} % of them right"
+        yield f"{result.num_words:,} words, {result.num_unknown:,} of them not in the training part{share}"
+        yield f"always the commonest tag of the word would be {100 * result.baseline_accuracy:.2f} % right"
+    if result.spans is not None:
+        precision, recall, f1 = (100 * value for value in result.spans)
+        yield f"spans: precision {precision:.2f} %, recall {recall:.2f} %, F1 {f1:.2f} %"
+
+
+def columns(sentence: "TaggedSentence") -> str:
+    """Returns a sentence as lines of a word, a tab and its tag."""
+    return "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))

@@ -1,0 +1,40 @@
+"""The part of the recipe that is for taggers.
+
+It stands on runs of two and three minutes on the Brown corpus (docs/lab-notes.md).
+"""
+
+from typing import Any
+
+MAX_SENTENCE, MIN_SENTENCE = 512, 32  # symbols
+MAX_ROWS = 32
+STEPS_AN_EPOCH = 16  # at least, of a small corpus
+SMALL_CORPUS = 2_000_000  # symbols
+NARROW, WIDE = 128, 256  # units of a direction
+DROPOUT, FEW_READINGS = 0.2, 2  # of a corpus that is read more often than that
+
+
+def tagger_choices(num_documents: int, typical_length: int) -> dict[str, tuple[Any, str]]:
+    """Returns settings with the reasons for them.
+
+    Args:
+        num_documents: sentences that are trained on.
+        typical_length: three sentences of four are at most this long, in symbols.
+    """
+    rows = max(1, min(MAX_ROWS, num_documents // STEPS_AN_EPOCH))
+    return {
+        "num_layers": (2, "one reads characters, one reads words"),
+        "is_bidirectional": (True, "sentences are read from both ends"),
+        "bptt": (min(MAX_SENTENCE, max(MIN_SENTENCE, 2 * typical_length)), "symbols of the longest sentences"),
+        "batch_size": (rows, "sentences"),
+        "reset_rate": (0.0, "every sentence is read from its first character"),
+    }
+
+
+def tagger_width(num_tokens: int) -> tuple[int, str]:
+    """Returns the units of each direction, with the reason; num_tokens: of the training part."""
+    return (NARROW, "a small corpus") if num_tokens < SMALL_CORPUS else (WIDE, "units of each direction")
+
+
+def tagger_dropout(readings: float) -> float:
+    """Returns the rate of dropout of a tagger that reads its corpus so often."""
+    return DROPOUT if readings > FEW_READINGS else 0.0

@@ -1,0 +1,410 @@
+"""Tags of words, as a user trains, asks and measures them."""
+
+import io
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gen as library
+from gen.runs.checkpoint import read_checkpoint, write_checkpoint
+from tests.cli.conftest import TINY, Gen, Outcome, spawn
+from tests.cli.test_given_again import Pipe, assert_refused, pipe  # noqa: F401 - a fixture
+
+WORDS = {"DET": ("the", "a"), "ADJ": ("old", "red", "big"), "NOUN": ("man", "dog", "boat"), "VERB": ("sees", "mans")}
+SMALL = ("--hidden", "16", "--embedding", "8", "--batch-size", "8", "--lr", "0.01")
+Sentence = list[tuple[str, str]]
+split = str.split
+
+
+def sentences(count: int, *, seed: int = 0) -> list[Sentence]:
+    """Returns sentences in which "man" is a verb after a noun, and a noun elsewhere."""
+    draw = random.Random(seed)  # noqa: S311 - words, not secrets
+    found = []
+    for _ in range(count):
+        tags = ["DET", *["ADJ"] * draw.randrange(3), "NOUN", "VERB", "DET", "NOUN"]
+        words = [draw.choice(WORDS[tag]) for tag in tags]
+        words[tags.index("VERB")] = draw.choice(("man", "sees"))
+        found.append([*zip(words, tags, strict=True), (".", ".")])
+    return found
+
+
+def write_columns(path: Path, tagged: list[Sentence]) -> Path:
+    lines = ("".join(f"{word}\t{tag}\n" for word, tag in sentence) for sentence in tagged)
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file of 200 tagged sentences."""
+    monkeypatch.chdir(tmp_path)
+    write_columns(tmp_path / "words.txt", sentences(200))
+    return tmp_path
+
+
+def train(gen: Gen, *options: str, run: str = "words", task: str = "tag", steps: int = 150) -> Outcome:
+    return gen("train", "words.txt", "--task", task, "--run", run, *SMALL, "--steps", steps, *options)
+
+
+def answers(out: str) -> list[Sentence]:
+    """Returns the sentences of lines of a word, a tab and a tag."""
+    lines = [[line.partition("\t") for line in block.splitlines()] for block in out.split("\n\n")]
+    return [[(word, tag) for word, _, tag in block] for block in lines]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tagger_learns_the_tags_of_words_by_their_place(gen: Gen) -> None:
+    trained = train(gen)
+
+    assert trained.code == 0, trained.err
+    assert "5  ., ADJ, DET, NOUN, VERB; the commonest has " in trained.err
+    assert "(100.0 % right) best" in trained.err
+    assert "validation 100.0 % right" in trained.err
+    assert "next: gen tag words FILE" in trained.err
+    measured = gen("eval", "words", "valid")
+    assert measured.out.startswith("100.00 % right, macro F1 1.000")
+    assert "0 of them not in the training part" in measured.out
+    assert "always the commonest tag of the word would be " in measured.out
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("options", [("--one-direction",), ("--layers", "1"), ("--cell", "gru"), ("--layers", "3")])
+def test_every_shape_of_a_tagger_learns(gen: Gen, options: tuple[str, ...]) -> None:
+    trained = train(gen, *options)
+
+    assert trained.code == 0, trained.err
+    assert "validation 100.0 % right" in trained.err
+
+
+def test_gen_tag_answers_a_line_a_word(gen: Gen, here: Path) -> None:
+    train(gen)
+    (here / "a.txt").write_text("the old man man a boat .\n\na red dog sees the man .\n")
+    (here / "b.txt").write_text("a man sees the dog .")
+
+    outcome = gen("tag", "words", "a.txt", "b.txt")
+
+    assert answers(outcome.out) == [
+        [*zip(split("the old man man a boat ."), split("DET ADJ NOUN VERB DET NOUN ."), strict=True)],
+        [*zip(split("a red dog sees the man ."), split("DET ADJ NOUN VERB DET NOUN ."), strict=True)],
+        [*zip(split("a man sees the dog ."), split("DET NOUN VERB DET NOUN ."), strict=True)],
+    ]
+
+
+def test_gen_tag_gives_probabilities_in_json(gen: Gen, here: Path) -> None:
+    train(gen)
+    (here / "a.txt").write_text("the old man man a boat .\na dog\n")
+
+    first, second = map(json.loads, gen("tag", "words", "a.txt", "--json").out.splitlines())
+
+    assert first["tokens"] == split("the old man man a boat .")
+    assert first["tags"] == split("DET ADJ NOUN VERB DET NOUN .")
+    assert len(first["probabilities"]) == 7
+    assert all(0.5 < chance <= 1 for chance in first["probabilities"])
+    assert (second["tokens"], second["tags"]) == (["a", "dog"], ["DET", "NOUN"])
+
+
+def test_gen_tag_keeps_words_of_characters_that_the_model_has_never_seen(gen: Gen, here: Path) -> None:
+    train(gen)
+    (here / "a.txt").write_text("\u2603 \u0416\u0416\u0416 dog sees a m\u00e4n .\n")
+
+    (sentence,) = answers(gen("tag", "words", "a.txt").out)
+
+    assert [word for word, _ in sentence] == ["\u2603", "\u0416\u0416\u0416", "dog", "sees", "a", "m\u00e4n", "."]
+    assert dict(sentence)["sees"] == "VERB"
+
+
+def test_gen_tag_reads_a_sentence_longer_than_those_of_training_in_parts(gen: Gen, here: Path) -> None:
+    train(gen)
+    words = split("the old man sees a boat .") * 50
+    (here / "a.txt").write_text(" ".join([*words, "x" * 2000]))
+
+    (sentence,) = answers(gen("tag", "words", "a.txt").out)
+
+    assert [word for word, _ in sentence[:-1]] == words
+    assert sum(tag == "VERB" for word, tag in sentence if word == "sees") > 35
+
+
+@pytest.mark.usefixtures("here", "pipe")
+def test_gen_tag_reads_standard_input(gen: Gen, pipe: Pipe) -> None:  # noqa: F811 - the fixture
+    train(gen)
+    pipe("the dog sees a man .\r\na dog")
+
+    assert [[tag for _, tag in sentence] for sentence in answers(gen("tag", "words", "-").out)] == [
+        split("DET NOUN VERB DET NOUN ."),
+        split("DET NOUN"),
+    ]
+
+
+@pytest.mark.usefixtures("here")
+def test_gen_tag_answers_each_line_of_a_pipe_before_the_next_comes(gen: Gen) -> None:
+    train(gen)
+    command = [sys.executable, "-m", "gen", "tag", "words", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"a dog\n")
+        process.stdin.flush()
+        first = [process.stdout.readline() for _ in range(2)]  # the pipe is still open
+        process.stdin.write(b"the man\n")
+        process.stdin.close()
+        rest = process.stdout.read()
+
+    assert first == [b"a\tDET\n", b"dog\tNOUN\n"]
+    assert rest == b"\nthe\tDET\nman\tNOUN\n"
+
+
+def test_bytes_that_are_not_text_are_one_line(gen: Gen, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(gen, steps=3)
+    (here / "a.txt").write_bytes(b"a m\xe4n\n")
+    assert_refused(gen("tag", "words", "a.txt"), "a.txt: ")
+    for options, code in (((), 2), (("--encoding", "latin-1"), 0), (("--errors", "replace"), 0)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a m\xe4n\n")))
+        outcome = gen("tag", "words", "-", *options)
+        assert outcome.code == code
+        assert len(outcome.err.splitlines()) == (2 if code else 0)
+    assert_refused(gen("tag", "words", "missing.txt"), "missing.txt: ")
+
+
+def test_gen_eval_measures_words_that_training_lacks_and_the_baseline(gen: Gen, here: Path) -> None:
+    train(gen)
+    tagged = [[("the", "DET"), ("cat", "NOUN"), ("man", "VERB"), ("a", "DET"), ("dog", "NOUN"), (".", ".")]] * 4
+    write_columns(here / "new.txt", tagged)
+
+    found = json.loads(gen("eval", "words", "new.txt", "--json", "--picture", "confusion.png").out)
+
+    assert (found["words"], found["unknown_words"]) == (24, 4)
+    assert found["accuracy"] >= 20 / 24
+    assert found["baseline_accuracy"] < found["accuracy"]  # "man" is a noun more often
+    assert sum(map(sum, found["confusion"])) == 24
+    assert found["labels"] == [".", "ADJ", "DET", "NOUN", "VERB"]
+    assert (here / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_gen_eval_counts_spans_of_tags_by_the_scheme_iob(gen: Gen, here: Path) -> None:
+    names = {"DET": "O", "ADJ": "B-thing", "NOUN": "I-thing", "VERB": "O", ".": "O"}
+    write_columns(here / "words.txt", [[(word, names[tag]) for word, tag in each] for each in sentences(200)])
+    train(gen)
+
+    outcome = gen("eval", "words", "valid")
+
+    assert "spans: precision 100.00 %, recall 100.00 %, F1 100.00 %" in outcome.out
+    assert json.loads(gen("eval", "words", "words.txt", "--json").out)["span_f1"] == 1.0
+
+
+def test_a_tag_that_the_model_does_not_know_is_never_right(gen: Gen, here: Path) -> None:
+    train(gen)
+    write_columns(here / "new.txt", [[("the", "DET"), ("dog", "ANIMAL")]] * 3)
+
+    assert json.loads(gen("eval", "words", "new.txt", "--json").out)["accuracy"] == 0.5
+
+
+def test_a_model_file_alone_says_that_the_training_part_is_not_there(
+    gen: Gen, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(gen)
+    (here / "checkpoints" / "words" / "model.safetensors").rename(here / "model.safetensors")
+    monkeypatch.setenv("GEN_CACHE", str(here / "empty"))
+
+    outcome = gen("eval", "model.safetensors", "words.txt")
+
+    assert "the training part is not here" in outcome.out
+    assert json.loads(gen("eval", "model.safetensors", "words.txt", "--json").out)["unknown_accuracy"] is None
+
+
+@pytest.mark.usefixtures("here")
+def test_a_killed_tagger_is_resumed_bit_for_bit(gen: Gen, here: Path) -> None:
+    train(gen, run="whole", steps=250)
+    options = ("words.txt", "--task", "tag", "--run", "killed", *SMALL)
+    with spawn(["train", *options, "--steps", "250"]) as process:
+        while not (here / "checkpoints" / "killed" / "training.safetensors").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert gen("train", "--run", "killed", "--resume", "--steps", "250").code == 0
+
+    assert_same(here, "whole", "killed")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tagger_that_was_stopped_by_ctrl_c_is_resumed_bit_for_bit(gen: Gen, here: Path) -> None:
+    train(gen, run="whole", steps=250)
+    options = ("words.txt", "--task", "tag", "--run", "stopped", *SMALL)
+    with spawn(["train", *options, "--steps", "250"]) as process:
+        metrics = here / "checkpoints" / "stopped" / "metrics.jsonl"
+        while not metrics.exists() or not metrics.read_text():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    _, header = read_checkpoint(here / "checkpoints" / "stopped" / "training.safetensors", "training")
+    assert 25 <= header["place"]["step"] < 250
+    assert gen("train", "--run", "stopped", "--resume", "--task", "tag", "--steps", "250").code == 0
+
+    assert_same(here, "whole", "stopped")
+
+
+def assert_same(folder: Path, *runs: str) -> None:
+    """Asserts that two runs have the same training checkpoint, but for times."""
+    (first, one), (second, other) = (
+        read_checkpoint(folder / "checkpoints" / run / "training.safetensors", "training") for run in runs
+    )
+    assert one["place"]["step"] == other["place"]["step"]
+    assert first.keys() == second.keys()
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("the\tDET\ndog\n", "bad.txt: a token without a tag (dog, line 2)"),
+        ("It was a dark night\nand it rained\n", "bad.txt: not as many columns as on other lines"),
+        ("the\tX\ndog\tX\n\n" * 30, "bad.txt: no two tags to learn (X)"),
+        ("# nothing\n\n", "bad.txt: empty"),
+    ],
+)
+def test_a_file_that_cannot_be_learnt_is_one_line(gen: Gen, here: Path, text: str, what: str) -> None:
+    (here / "bad.txt").write_text(text)
+
+    assert_refused(gen("train", "bad.txt", "--task", "tag", "--run", "bad", *TINY), what)
+
+
+@pytest.mark.usefixtures("here")
+def test_options_of_other_tasks_are_refused_in_one_line(gen: Gen) -> None:
+    train(gen, steps=3)
+    tag = ("train", "words.txt", "--task", "tag", "--run", "x", *TINY)
+
+    for options, what in (
+        (("--codec", "char"), "--codec: not for a run that tags (char)"),
+        (("--documents", "lines"), "--documents: not for a run that tags (lines)"),
+        (("--label-column", "2"), "--label-column: not for a run that tags (2)"),
+        (("--balance-labels",), "--balance-labels: only for a run that finds labels"),
+        (("--controls", "key"), "--controls: only for a run that writes"),
+    ):
+        assert_refused(gen(*tag, *options), what)
+    for options, what in (
+        (("--context", "64"), "--context: not where tags are found (64)"),
+        (("--by-label",), "--by-label: not where tags are found"),
+        (("--unknown", "skip"), "--unknown: not where tags are found (skip)"),
+        (("--text-column", "2"), "--text-column: not where tags are found (2)"),
+    ):
+        assert_refused(gen("eval", "words", "valid", *options), what)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_of_another_task_is_refused_in_one_line(gen: Gen, here: Path) -> None:
+    train(gen, steps=3)
+    gen("train", "words.txt", "--run", "writer", *TINY)
+
+    assert_refused(gen("tag", "writer", "words.txt"), "writer: was trained to write, not to tag")
+    assert_refused(gen("sample", "words"), "words: tags words, and does not write")
+    assert_refused(gen("classify", "words", "words.txt"), "words: tags words, and finds no labels of documents")
+    assert_refused(gen("train", "words.txt", "--from", "words", "--run", "x", "--steps", "3"), "words tags, and a run")
+    assert_refused(gen("train", "--run", "words", "--resume", "--task", "write"), "task cannot change")
+    assert not (here / "checkpoints" / "x").exists()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("layers", ["1", "2"])
+def test_a_tagger_starts_from_a_run_that_writes(gen: Gen, layers: str) -> None:
+    train(gen, "--bptt", "32", "--layers", layers, run="writer", task="write", steps=50)
+
+    outcome = gen("train", "words.txt", "--task", "tag", "--run", "tagger", "--from", "writer", "--steps", "0")
+
+    assert outcome.code == 0, outcome.err
+    assert "hidden size  16  as in the run that it starts from" in outcome.err
+    assert "layers  2  one reads characters, one reads words" in outcome.err
+    (old, _), (new, _) = (
+        read_checkpoint(Path("checkpoints") / run / "model.safetensors", "model") for run in ("writer", "tagger")
+    )
+    assert all((old[name] == new[name]).all() for name in old if name.startswith("layers.0."))
+    assert (
+        old.get("layers.1.weight_hh_l0") is None or (old["layers.1.weight_hh_l0"] != new["layers.1.weight_hh_l0"]).any()
+    )
+
+
+def test_a_tagger_starts_from_another_with_more_tags(gen: Gen, here: Path) -> None:
+    train(gen)
+    write_columns(here / "more.txt", [[*sentence, ("so", "ADV")] for sentence in sentences(100, seed=1)])
+
+    outcome = gen("train", "more.txt", "--task", "tag", "--run", "more", "--from", "words", "--steps", "150")
+
+    assert outcome.code == 0, outcome.err
+    assert "validation 100.0 % right" in outcome.err
+
+
+def test_a_file_named_like_a_table_is_read_by_lines(gen: Gen, here: Path) -> None:
+    (here / "words.txt").rename(here / "words.tsv")
+
+    outcome = gen("train", "words.tsv", "--task", "tag", "--run", "words", *SMALL, "--steps", "3")
+
+    assert outcome.code == 0, outcome.err
+    assert "in 200 documents" in outcome.err
+    assert gen("eval", "words", "words.tsv").code == 0
+
+
+def test_a_few_sentences_are_enough_and_are_not_cut(gen: Gen, here: Path) -> None:
+    write_columns(here / "words.txt", sentences(3))
+
+    trained = train(gen, steps=3)
+
+    assert trained.code == 0, trained.err
+    assert json.loads(gen("eval", "words", "valid", "--json").out)["words"] >= 6
+
+
+def test_a_tagger_is_trained_and_asked_from_python(here: Path) -> None:
+    sizes: dict[str, Any] = {"hidden_size": 16, "embedding_size": 8, "batch_size": 8, "learning_rate": 0.01}
+    tagger = library.train_tagger("words.txt", run="words", out=here, steps=150, **sizes)
+
+    (found,) = tagger.tag([split("the old man sees a boat ."), []])
+
+    assert found.tags == ("DET", "ADJ", "NOUN", "VERB", "DET", "NOUN", ".")
+    assert tagger.evaluate().accuracy == 1.0
+    assert list(library.load_tagger(here / "words").tag([])) == []
+
+
+def test_a_validation_file_may_have_words_and_tags_of_its_own(gen: Gen, here: Path) -> None:
+    write_columns(here / "valid.txt", [[("the", "DET"), ("w\u00f6rd", "NOUN"), ("so", "ADV")]] * 5)
+    write_columns(here / "foreign.txt", [[("so", "ADV")]] * 5)
+
+    outcome = train(gen, "--valid-file", "valid.txt")
+
+    assert outcome.code == 0, outcome.err
+    assert json.loads(gen("eval", "words", "valid", "--json").out)["accuracy"] <= 2 / 3
+    refused = train(gen, "--valid-file", "foreign.txt", run="other")
+    assert_refused(refused, "foreign.txt: no tag of the corpus to validate on")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_tagger_is_trained_on_standard_input(gen: Gen, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("words.txt").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+    assert gen("train", "-", "--task", "tag", "--run", "piped", *SMALL, "--steps", "3").code == 0
+    assert json.loads(gen("eval", "piped", "valid", "--json").out)["unknown_words"] == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_the_hint_for_a_change_that_needs_a_new_run_is_a_command_that_runs(gen: Gen) -> None:
+    train(gen, steps=3)
+
+    refused = gen("train", "--run", "words", "--resume", "--seed", "5", "--steps", "4")
+
+    (command,) = [line.partition("a new run: ")[2] for line in refused.err.splitlines() if "a new run" in line]
+    assert "--task tag" in command
+    assert gen(*split(command)[1:], "--steps", "3").code == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_file_whose_tags_are_not_those_of_its_codec_is_refused(gen: Gen) -> None:
+    train(gen, steps=3)
+    path = Path("checkpoints/words/model.safetensors")
+    tensors, header = read_checkpoint(path, "model")
+    header["labels"] = [*header["labels"][1:], "X"]
+    write_checkpoint(path, "model", tensors, header)
+
+    assert_refused(gen("tag", "words", "words.txt"), "its tags are not those of its codec")

@@ -1,9 +1,9 @@
 """Codecs: everything that turns a domain into token ids and back.
 
-text/ has `char` and `byte`, performance/ and beat/ the two codecs of music. Begin with text/char.py for text, and with
-codec.py in performance/ and beat/. Beside them stand the parts that both codecs of music share (music_codec.py,
-controls.py, envelope.py, variation.py, unknown.py), the choice between the two (choice.py) and the formats of files
-(export.py).
+text/ has `char`, `byte` and `pairs`, performance/ and beat/ the two codecs of music. Begin with text/char.py for text,
+and with codec.py in performance/ and beat/. Beside them stand the parts that both codecs of music share
+(music_codec.py, controls.py, envelope.py, variation.py, unknown.py), the choice between the two (choice.py) and the
+formats of files (export.py).
 
 This module knows all codecs by name and imports each when it is first needed.
 """
@@ -18,6 +18,7 @@ from gen.errors import CheckpointError
 _CODECS = {
     "char": ("gen.codecs.text.char", "CharCodec"),
     "byte": ("gen.codecs.text.byte", "ByteCodec"),
+    "pairs": ("gen.codecs.text.pairs", "PairsCodec"),
     "performance": ("gen.codecs.performance.codec", "PerformanceCodec"),
     "beat": ("gen.codecs.beat.codec", "BeatCodec"),
 }

@@ -8,10 +8,12 @@ from gen.config import ModelConfig, TaskName
 from gen.models.classifier import RecurrentClassifier
 from gen.models.recurrent import RecurrentLM
 from gen.models.sequence_model import SequenceModel
+from gen.models.translator import RecurrentTranslator
 
 MODELS: dict[TaskName, Callable[[ModelConfig, torch.Generator | None], SequenceModel]] = {
     "write": RecurrentLM,
     "classify": RecurrentClassifier,
+    "pairs": RecurrentTranslator,
 }
 
 

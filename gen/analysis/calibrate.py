@@ -36,7 +36,7 @@ def evaluate_calibrated(
     """Measures a model as `evaluate` does, but with the best factor on all its logits; returns that factor too.
 
     The nats of a text are a smooth, convex function of the factor: they are measured at five and interpolated by the
-    polynomial through them, good to 1e-4 nats a token. The factor is one of `FINE`.
+    polynomial through them, good to 1e-4 nats a token.
 
     Raises as `evaluate` does.
     """
@@ -45,10 +45,20 @@ def evaluate_calibrated(
     for logits, targets in predictions(model, excerpt, context=context, vocab_size=len(units)):
         nats += nats_at_scales(logits, targets)
         counts += count_targets(targets, len(units))
+    least, scale = best_scale(nats)
+    return summary(least, counts, units, unit, context), scale
+
+
+def best_scale(nats: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the fewest nats and the factor, one of `FINE`, that has them.
+
+    Args:
+        nats: at each of `SCALES`, as `nats_at_scales` returns them.
+    """
     polynomial = np.polynomial.Polynomial.fit(SCALES, nats, len(SCALES) - 1)
     between = polynomial(FINE)
     best = int(between.argmin())
-    return summary(float(between[best]), counts, units, unit, context), float(FINE[best])
+    return float(between[best]), float(FINE[best])
 
 
 def nats_at_scales(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:

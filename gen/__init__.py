@@ -17,6 +17,7 @@ from gen.version import __version__
 if TYPE_CHECKING:
     from gen.analysis.classification import Classification
     from gen.analysis.evaluate import Evaluation
+    from gen.analysis.translation import Translation
     from gen.config import ModelConfig, SamplingConfig, TrainingConfig
     from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
     from gen.generation.generate import Sampled
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from gen.runs.classifier import Answer, Classifier, load_classifier
     from gen.runs.run import Run, load
     from gen.runs.session import Session, StepReport
-    from gen.runs.train import train, train_classifier
+    from gen.runs.train import train, train_classifier, train_translator
+    from gen.runs.translator import Translator, load_translator
 
 __all__ = [
     "Answer",
@@ -48,16 +50,21 @@ __all__ = [
     "Track",
     "TrainingConfig",
     "TrainingError",
+    "Translation",
+    "Translator",
     "__version__",
     "load",
     "load_classifier",
+    "load_translator",
     "train",
     "train_classifier",
+    "train_translator",
 ]
 
 _HOMES = {
     "gen.analysis.classification": ("Classification",),
     "gen.analysis.evaluate": ("Evaluation",),
+    "gen.analysis.translation": ("Translation",),
     "gen.config": ("ModelConfig", "SamplingConfig", "TrainingConfig"),
     "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
     "gen.generation.generate": ("Sampled",),
@@ -65,7 +72,8 @@ _HOMES = {
     "gen.runs.run": ("Run", "load"),
     "gen.runs.session": ("Session", "StepReport"),
     "gen.runs.classifier": ("Answer", "Classifier", "load_classifier"),
-    "gen.runs.train": ("train", "train_classifier"),
+    "gen.runs.train": ("train", "train_classifier", "train_translator"),
+    "gen.runs.translator": ("Translator", "load_translator"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from gen.cli.parameters import LabelColumn, OtherBadBytes, OtherEncoding, RunName, TextColumn, argument, given, option
+from gen.cli.parameters import (
+    Beam,
+    LabelColumn,
+    OtherBadBytes,
+    OtherEncoding,
+    RunName,
+    TargetColumn,
+    TextColumn,
+    argument,
+    given,
+    option,
+)
 from gen.errors import SettingError
 
 MAX_SHOWN = 5  # unknown characters
@@ -40,6 +51,8 @@ def evaluate(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
+    target_column: TargetColumn = None,
+    beam: Beam = None,
     by_label: Annotated[
         bool, option("--by-label", help="Measure how often a run that writes finds the label of a document")
     ] = False,
@@ -52,17 +65,25 @@ def evaluate(
 
     Of a run that writes: nats per token, bits per token, and bits per unit: a character, a byte or a note. Of a run
     that classifies: the share of right labels, macro F1 (the mean over labels of the harmonic mean of precision and
-    recall), and which labels it confuses.
+    recall), and which labels it confuses. Of a run of pairs: the share of sources that are answered with one of their
+    targets, errors in symbols and words, and nats per symbol.
     """
     window = parse_context(context)
     from gen.cli.console import write_json
+    from gen.cli.translating import evaluate_pairs, refuse
     from gen.runs.trained import task_of
 
     source = corpus[0] if len(corpus) == 1 else corpus
     reading = given(
         encoding=encoding, errors=errors, normalize=normalize, text_column=text_column, label_column=label_column
     )
-    if by_label or task_of(run) == "classify":
+    if (task := task_of(run)) == "pairs":
+        unsuited = {"context": window, "label-column": label_column, "by-label": by_label, "picture": picture}
+        refuse(unsuited | {"precision": precision != "fp32" and precision, "unknown": unknown != "error" and unknown})
+        evaluate_pairs(run, source, reading | given(target_column=target_column), beam=beam, as_json=json)
+        return
+    refuse({"beam": beam, "target-column": target_column}, "only for a run of pairs")
+    if by_label or task == "classify":
         _check_for_labels(context=context, precision=precision)
         _evaluate_labels(run, source, reading | {"unknown": unknown}, picture=picture, as_json=json)
         return

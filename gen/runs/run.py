@@ -44,6 +44,8 @@ class Run(TrainedRun):
 
     def __init__(self, path: Path, *, device: str = "auto") -> None:
         super().__init__(path, device=device)
+        if self.config.task == "pairs":
+            raise SettingError(f"{self.name}: was trained on pairs", hint=f"gen sample {self.name} --prompt SOURCE")
         if self.config.task != "write":
             raise SettingError(f"{self.name}: classifies, and does not write", hint=f"gen classify {self.name} FILE")
         scale_logits_(self.model, self.header.logit_scale)

@@ -11,6 +11,7 @@ from gen.runs.options import READING_FIELDS, VALID_FRACTION, CorpusOptions
 from gen.runs.run import Run, load
 from gen.runs.session import StepReport
 from gen.runs.trained import RUNS
+from gen.runs.translator import Translator, load_translator
 
 Corpus = str | Path | Sequence[str | Path]
 
@@ -74,6 +75,32 @@ def train_classifier(
     given = TrainingSettings(device=device, task="classify", **settings)
     folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
     return load_classifier(folder, device=device)
+
+
+def train_translator(
+    corpus: Corpus,
+    *,
+    run: str,
+    out: str | Path = RUNS,
+    resume: bool = False,
+    from_run: str | None = None,
+    valid: float = VALID_FRACTION,
+    test: float = 0.0,
+    device: str = "auto",
+    on_report: Callable[[StepReport], None] | None = None,
+    **settings: Any,
+) -> Translator:
+    """Trains a run of pairs and returns it; as `gen train --task pairs`.
+
+    Arguments and errors as in `train`, but:
+
+    Args:
+        corpus: tables with a column of sources (text_column="...") and one of targets (target_column="...").
+    """
+    options = _options(corpus, settings, codec="auto", valid=valid, test=test)
+    given = TrainingSettings(device=device, task="pairs", **settings)
+    folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
+    return load_translator(folder, device=device)
 
 
 def _options(

@@ -19,6 +19,7 @@ from gen.kernels.library import has_bf16
 from gen.models.choice import new_model
 from gen.training.classifiers import classifier_choices, classifier_dropout, classifier_width
 from gen.training.dropout import choose_dropout
+from gen.training.translators import translator_choices, translator_dropout, translator_width
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
 LIMITS = ("steps", "epochs", "minutes")
@@ -45,6 +46,7 @@ class CorpusSummary(NamedTuple):
     typical_length: int  # three documents of four are at most this long, in tokens
     vocab_size: int
     num_labels: int
+    longest: int = 0  # document, in tokens
     can_augment: bool = False  # whether its codec has variations
     unused: str = ""  # words on the files that are not used, for errors
 
@@ -115,6 +117,8 @@ def choose_recipe(
     chosen["precision"] = _precision(device)
     if given.get("task") == "classify":
         chosen |= classifier_choices(corpus.typical_length)
+    if given.get("task") == "pairs":
+        chosen |= translator_choices(corpus.longest, corpus.num_documents)
 
     def values() -> dict[str, Any]:
         return limits | {name: value for name, (value, _) in chosen.items()} | given
@@ -123,16 +127,18 @@ def choose_recipe(
     chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
     chosen["augment"] = _augment(corpus, outlook, given.get("task", "write"))
     model, training = _configs(corpus, values())
-    rate = (
-        choose_dropout(outlook.readings, _num_parameters(model), is_varied=training.augment)
-        if model.task == "write"
-        else classifier_dropout(outlook.readings)
-    )
-    chosen["dropout"] = (rate, outlook.words())
+    chosen["dropout"] = (_dropout(model, training, outlook.readings), outlook.words())
     model, training = _configs(corpus, values())
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
     return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
+
+
+def _dropout(model: ModelConfig, training: TrainingConfig, readings: float) -> float:
+    """Returns the rate of dropout for a run that reads its corpus so often."""
+    if model.task == "write":
+        return choose_dropout(readings, _num_parameters(model), is_varied=training.augment)
+    return classifier_dropout(readings) if model.task == "classify" else translator_dropout(readings)
 
 
 def _configs(corpus: CorpusSummary, values: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
@@ -158,8 +164,10 @@ def _check_task(model: ModelConfig, training: TrainingConfig) -> None:
     """Raises SettingError if an option does not go with the task."""
     if model.task == "write" and model.is_bidirectional:
         raise SettingError("--bidirectional: a run that writes has not read what follows", hint="--task classify")
-    if model.task == "write" and training.balance_labels:
+    if model.task != "classify" and training.balance_labels:
         raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
+    if model.task != "pairs" and model.has_attention:
+        raise SettingError("--attention: only for a run that learns pairs", hint="--task pairs")
     if model.task != "write" and training.augment:
         raise SettingError("--augment: only for a run that writes", hint="leave it out")
 
@@ -172,10 +180,11 @@ def _width(
     def outlook(hidden_size: int) -> Outlook:
         model, training = _configs(corpus, {**values, "hidden_size": hidden_size})
         speed = measure(model, training) if training.minutes else None
-        return Outlook(_readings(corpus, training, speed), speed)
+        return Outlook(_readings(corpus, training, speed, model.task), speed)
 
-    if values.get("task") == "classify" and "hidden_size" not in values:
-        width, reason = classifier_width(corpus.num_tokens)
+    if values.get("task", "write") != "write" and "hidden_size" not in values:
+        by_size = classifier_width if values["task"] == "classify" else translator_width
+        width, reason = by_size(corpus.num_tokens)
         return (width, reason), outlook(width)
     if "hidden_size" in values:
         return (values["hidden_size"], ""), outlook(values["hidden_size"])
@@ -187,13 +196,14 @@ def _width(
     return (width, reason), at_usual if width == usual else outlook(width)
 
 
-def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | None) -> float:
+def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | None, task: TaskName) -> float:
     """Returns how often a run will read its corpus, by the nearest of its limits."""
     expected = [math.inf if training.epochs is None else training.epochs]
+    tokens_a_row = corpus.num_tokens / corpus.num_documents if task == "pairs" else training.bptt
     if training.minutes is not None:
         expected.append(training.minutes * 60 * (speed or 0.0) / corpus.num_tokens)
     if training.steps is not None:
-        expected.append(training.steps * training.batch_size * training.bptt / corpus.num_tokens)
+        expected.append(training.steps * training.batch_size * tokens_a_row / corpus.num_tokens)
     return min(expected)
 
 
@@ -307,10 +317,11 @@ def _choices(
     shown = ["cell", "num_layers", "hidden_size", "embedding_size", "dropout"]
     rows = [choice(name, getattr(model, name)) for name in shown]
     if model.task != "write":
-        rows += [
-            Choice("directions", str(model.num_directions), reason("is_bidirectional")),
-            choice("pooling", model.pooling),
-        ]
+        rows.append(Choice("directions", str(model.num_directions), reason("is_bidirectional")))
+    if model.task == "classify":
+        rows.append(choice("pooling", model.pooling))
+    if model.task == "pairs":
+        rows.append(Choice("attention", "on" if model.has_attention else "off", reason("has_attention")))
     rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
     matrix_rate = training.learning_rate * (training.matrix_share or 1.0)
     rows.append(Choice("matrix rate", f"{matrix_rate:g}", reason("matrix_share")))

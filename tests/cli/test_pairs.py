@@ -211,6 +211,43 @@ def test_a_run_starts_from_another_of_pairs(gen: Gen, here: Path) -> None:
     assert gen("sample", "more", "--prompt", "abe").code == 0
 
 
+def test_a_validation_file_may_have_characters_of_its_own(gen: Gen, here: Path) -> None:
+    (here / "other.csv").write_text("source,target\nzebra,Z\nab,B A\n")
+
+    outcome = train(gen, "--valid-file", "other.csv", steps=3)
+
+    assert outcome.code == 0, outcome.err
+    assert json.loads(gen("eval", "turn", "valid", "--json").out)["pairs"] == 2
+    assert gen("sample", "turn", "--prompt", "zebra").code == 0
+
+
+def test_a_part_for_tests_is_kept(gen: Gen, here: Path) -> None:
+    assert train(gen, "--test", "0.2", steps=3).code == 0
+    assert json.loads(gen("eval", "turn", "test", "--json").out)["pairs"] == 120
+
+    write_table(here / "turn.csv", sources(300, seed=1))
+    assert_refused(gen("eval", "turn", "test"), "no longer what turn was trained on")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_refused_change_names_a_command_that_runs(gen: Gen) -> None:
+    train(gen, steps=3)
+
+    outcome = gen("train", "--run", "turn", "--resume", "--lr", "0.5")
+
+    assert_refused(outcome, "learning rate cannot change")
+    command = outcome.err.splitlines()[1].split("a new run: gen ")[1].split()
+    assert gen(*command, "--steps", "3").code == 0
+    assert gen("sample", "turn-2", "--prompt", "ab").code == 0
+
+
+def test_a_prepared_corpus_is_enough_to_measure(gen: Gen, here: Path) -> None:
+    train(gen, steps=3)
+    (here / "turn.csv").unlink()
+
+    assert json.loads(gen("eval", "turn", "valid", "--json").out)["pairs"] == 60
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

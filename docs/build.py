@@ -16,6 +16,8 @@ from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec
+from gen.codecs.text.pairs import PairsCodec
+from gen.codecs.text.tables.pairs import SEPARATOR
 
 HERE = Path(__file__).resolve().parent
 WIDTH = 100
@@ -86,6 +88,11 @@ def vocabularies() -> str:
             "Every code point of the corpus is a symbol, in ascending order. Shown for a corpus of `a` and `b`.",
         ),
         ("byte", ByteCodec(), "Every byte is a symbol; a grammar keeps samples valid UTF-8."),
+        (
+            "pairs",
+            PairsCodec(SEPARATOR + "ab"),
+            "`Separator` stands between a source and a target; the other symbols are those of `char`.",
+        ),
         (
             "performance",
             PerformanceCodec(),

@@ -33,7 +33,7 @@ def score_of(model: RecurrentTranslator, source: list[int], target: tuple[int, .
     logits = model(inputs, model.encode(torch.tensor([source]), torch.tensor([len(source)])))[0]
     logits[:, [SYMBOLS.separator, SYMBOLS.begin]] = -torch.inf
     log_probs = logits.double().log_softmax(1)
-    summed = sum(log_probs[n, token].item() for n, token in enumerate((*target, SYMBOLS.end)))
+    summed: float = sum(log_probs[n, token].item() for n, token in enumerate((*target, SYMBOLS.end)))
     return summed / length_penalty(len(target) + 1)
 
 

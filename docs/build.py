@@ -16,6 +16,8 @@ from gen.codecs.beat.codec import BeatCodec
 from gen.codecs.performance.codec import PerformanceCodec
 from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec
+from gen.codecs.text.pairs import PairsCodec
+from gen.codecs.text.tables.pairs import SEPARATOR
 from gen.codecs.text.tagged import TaggedCodec
 
 HERE = Path(__file__).resolve().parent
@@ -92,6 +94,11 @@ def vocabularies() -> str:
         ),
         ("byte", ByteCodec(), "Every byte is a symbol; a grammar keeps samples valid UTF-8."),
         ("tagged", TaggedCodec("ab", ("DET", "NOUN")), TAGGED),
+        (
+            "pairs",
+            PairsCodec(SEPARATOR + "ab"),
+            "`Separator` stands between a source and a target; the other symbols are those of `char`.",
+        ),
         (
             "performance",
             PerformanceCodec(),

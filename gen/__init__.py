@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gen.analysis.classification import Classification
     from gen.analysis.evaluate import Evaluation
     from gen.analysis.tag_scores import Tagging
+    from gen.analysis.translation import Translation
     from gen.config import ModelConfig, SamplingConfig, TrainingConfig
     from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
     from gen.generation.generate import Sampled
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from gen.runs.run import Run, load
     from gen.runs.session import Session, StepReport
     from gen.runs.tagger import TaggedSentence, Tagger, load_tagger
-    from gen.runs.train import train, train_classifier, train_tagger
+    from gen.runs.train import train, train_classifier, train_tagger, train_translator
+    from gen.runs.translator import Translator, load_translator
 
 __all__ = [
     "Answer",
@@ -53,19 +55,24 @@ __all__ = [
     "Track",
     "TrainingConfig",
     "TrainingError",
+    "Translation",
+    "Translator",
     "__version__",
     "load",
     "load_classifier",
     "load_tagger",
+    "load_translator",
     "train",
     "train_classifier",
     "train_tagger",
+    "train_translator",
 ]
 
 _HOMES = {
     "gen.analysis.classification": ("Classification",),
     "gen.analysis.evaluate": ("Evaluation",),
     "gen.analysis.tag_scores": ("Tagging",),
+    "gen.analysis.translation": ("Translation",),
     "gen.config": ("ModelConfig", "SamplingConfig", "TrainingConfig"),
     "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
     "gen.generation.generate": ("Sampled",),
@@ -74,7 +81,8 @@ _HOMES = {
     "gen.runs.session": ("Session", "StepReport"),
     "gen.runs.classifier": ("Answer", "Classifier", "load_classifier"),
     "gen.runs.tagger": ("TaggedSentence", "Tagger", "load_tagger"),
-    "gen.runs.train": ("train", "train_classifier", "train_tagger"),
+    "gen.runs.train": ("train", "train_classifier", "train_tagger", "train_translator"),
+    "gen.runs.translator": ("Translator", "load_translator"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CellName = Literal["rnn", "lstm", "gru"]  # those of gen.models.cells.CELLS, for a command line that imports no torch
 CELL_NAMES: tuple[str, ...] = get_args(CellName)
-TaskName = Literal["write", "classify", "tag"]
+TaskName = Literal["write", "classify", "tag", "pairs"]
 PoolingName = Literal["last", "mean", "max", "attention"]
 Precision = Literal["fp32", "bf16", "fp16"]
 DOCUMENTS = ("auto", "files", "lines", "blank")  # words for the documents of a text; any other word is a separator
@@ -37,6 +37,7 @@ class Reading:
             separators equal to it.
         text_column: the column of texts in tables, by its name or its number from 1; None to find it by usual names.
         label_column: the column of labels, likewise; None for no labels. Numbers may be integers.
+        target_column: of pairs, the column of targets, likewise; `text_column` then is that of sources.
         errors: bytes that are not in the encoding are an error, become U+FFFD, or are left out.
         normalize: the normal form of Unicode into which texts are brought.
         unknown: characters that are missing in a codec's fixed alphabet are an error, or are left out.
@@ -47,6 +48,7 @@ class Reading:
     documents: str = "auto"
     text_column: str | None = None
     label_column: str | None = None
+    target_column: str | None = None
     errors: Literal["strict", "replace", "skip"] = "strict"
     normalize: Normalize = "none"
     unknown: Literal["error", "skip"] = "error"
@@ -55,7 +57,7 @@ class Reading:
         _check_encoding(self.encoding)
         _check_choice("labels", self.labels, ("folders", "none"))
         _check_documents(self.documents)
-        for name in ("text_column", "label_column"):
+        for name in ("text_column", "label_column", "target_column"):
             column = getattr(self, name)
             if isinstance(column, int):
                 object.__setattr__(self, name, str(column))
@@ -86,6 +88,7 @@ class ModelConfig:
     is_bidirectional: bool = False  # of a model that reads
     pooling: PoolingName = "max"  # of a classifier
     has_ngrams: bool = False  # of a classifier: n-grams answer beside the layers
+    has_attention: bool = False  # of a translator
 
     def __post_init__(self) -> None:
         _check_choice("cell", self.cell, CELL_NAMES)
@@ -94,7 +97,7 @@ class ModelConfig:
         _check_range("layers", self.num_layers, least=1, most=64)
         _check_range("embedding", self.embedding_size, least=1, most=65536)
         _check_range("dropout", self.dropout, least=0.0, below=1.0)
-        _check_range("labels", self.num_labels, least=0 if self.task == "write" else 2)
+        _check_range("labels", self.num_labels, least=2 if self.task == "classify" else 0)
         _check_choice("task", self.task, get_args(TaskName))
         _check_choice("pooling", self.pooling, get_args(PoolingName))
 
@@ -163,6 +166,7 @@ class TrainingSettings:
     is_bidirectional: bool | None = None
     pooling: PoolingName | None = None
     has_ngrams: bool | None = None
+    has_attention: bool | None = None
     batch_size: int | None = None
     accumulate: int | None = None
     bptt: int | None = None

@@ -84,6 +84,8 @@ def write_corpora(folder: Path) -> None:
     for name in ("novel.txt", "other.txt"):
         (folder / name).write_text(" ".join(words * 20), encoding="utf-8")
     (folder / "names.txt").write_text("\n".join(words), encoding="utf-8")
+    pairs = (f"{word},{word[::-1]}" for word in words)
+    (folder / "words.csv").write_text("source,target\n" + "\n".join(pairs), encoding="utf-8")
     rows = (f"{word} {word},{number % 5}" for number, word in enumerate(words))
     (folder / "tagged.tsv").write_text("".join(f"{word}\t{word[0]}\n\n" for word in words), encoding="utf-8")
     (folder / "reviews.csv").write_text("text,stars\n" + "\n".join(rows), encoding="utf-8")

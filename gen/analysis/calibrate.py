@@ -36,7 +36,7 @@ def evaluate_calibrated(
     """Measures a model as `evaluate` does, but with the best factor on all its logits; returns that factor too.
 
     The nats of a text are a smooth, convex function of the factor: they are measured at five and interpolated by the
-    polynomial through them, good to 1e-4 nats a token. The factor is one of `FINE`.
+    polynomial through them, good to 1e-4 nats a token.
 
     Raises as `evaluate` does.
     """
@@ -45,12 +45,16 @@ def evaluate_calibrated(
     for logits, targets in predictions(model, excerpt, context=context, vocab_size=len(units)):
         nats += nats_at_scales(logits, targets)
         counts += count_targets(targets, len(units))
-    best_nats, scale = best_scale(nats)
-    return summary(best_nats, counts, units, unit, context), scale
+    least, scale = best_scale(nats)
+    return summary(least, counts, units, unit, context), scale
 
 
 def best_scale(nats: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns the fewest nats of a polynomial through those at `SCALES`, and the factor of `FINE` that has them."""
+    """Returns the fewest nats and the factor, one of `FINE`, that has them.
+
+    Args:
+        nats: at each of `SCALES`, as `nats_at_scales` returns them.
+    """
     polynomial = np.polynomial.Polynomial.fit(SCALES, nats, len(SCALES) - 1)
     between = polynomial(FINE)
     best = int(between.argmin())

@@ -4,7 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from gen.cli.parameters import LabelColumn, OtherBadBytes, OtherEncoding, RunName, TextColumn, argument, given, option
+from gen.cli.parameters import (
+    Beam,
+    LabelColumn,
+    OtherBadBytes,
+    OtherEncoding,
+    RunName,
+    TargetColumn,
+    TextColumn,
+    argument,
+    given,
+    option,
+    refuse,
+)
 from gen.errors import SettingError
 
 MAX_SHOWN = 5  # unknown characters
@@ -40,6 +52,8 @@ def evaluate(
     ] = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
+    target_column: TargetColumn = None,
+    beam: Beam = None,
     by_label: Annotated[
         bool, option("--by-label", help="Measure how often a run that writes finds the label of a document")
     ] = False,
@@ -54,30 +68,38 @@ def evaluate(
     that classifies: the share of right labels, macro F1 (the mean over labels of the harmonic mean of precision and
     recall), and which labels it confuses. Of a run that tags likewise over words, over those that it has not seen in
     training, and beside always the commonest tag of a word; of tags by the scheme IOB also precision and recall of
-    spans.
+    spans. Of a run of pairs: the share of sources that are answered with one of their targets, errors in symbols and
+    words, and nats per symbol.
     """
     window = parse_context(context)
     from gen.cli.console import write_json
-    from gen.cli.tag import check_for_tags, evaluate_tags
+    from gen.cli.tag import evaluate_tags
+    from gen.cli.translating import evaluate_pairs
     from gen.runs.trained import task_of
 
     source = corpus[0] if len(corpus) == 1 else corpus
     reading = given(
         encoding=encoding, errors=errors, normalize=normalize, text_column=text_column, label_column=label_column
     )
-    if task_of(run) == "tag":
-        check_for_tags(
-            context=(context, "carry"),
-            precision=(precision, "fp32"),
-            unknown=(unknown, "error"),
-            text_column=(text_column, None),
-            label_column=(label_column, None),
-            by_label=(by_label, False),
+    task, of_writing = task_of(run), {"context": window, "precision": precision != "fp32" and precision}
+    if task != "pairs":
+        refuse({"beam": beam, "target-column": target_column}, "only for a run of pairs")
+    if task in ("tag", "pairs"):
+        refuse(
+            of_writing
+            | {"unknown": unknown != "error" and unknown, "label-column": label_column, "by-label": by_label},
+            "not where tags are found" if task == "tag" else "not for a run of pairs",
         )
+    if task == "tag":
+        refuse({"text-column": text_column}, "not where tags are found")
         evaluate_tags(run, source, reading, picture=picture, as_json=json)
         return
-    if by_label or task_of(run) == "classify":
-        _check_for_labels(context=context, precision=precision)
+    if task == "pairs":
+        refuse({"picture": picture})
+        evaluate_pairs(run, source, reading | given(target_column=target_column), beam=beam, as_json=json)
+        return
+    if by_label or task == "classify":
+        refuse(of_writing, "not where labels are found")
         _evaluate_labels(run, source, reading | {"unknown": unknown}, picture=picture, as_json=json)
         return
     if picture is not None:
@@ -93,13 +115,6 @@ def evaluate(
         f"{result.bits_per_unit:.4f} bits per {result.unit}\n"
         f"{result.tokens:,} tokens, {result.units:,} {result.unit}s, context {context}{left_out(result.unknown)}"
     )
-
-
-def _check_for_labels(*, context: str, precision: str) -> None:
-    """Raises SettingError if an option is given that has no meaning for labels."""
-    for name, value, default in (("context", context, "carry"), ("precision", precision, "fp32")):
-        if value != default:
-            raise SettingError(f"--{name}: not where labels are found ({value})", hint="leave it out")
 
 
 def _evaluate_labels(

@@ -4,6 +4,7 @@ The help line itself names range and default.
 """
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,6 +56,14 @@ LabelColumn = Annotated[
     str | None,
     option("--label-column", metavar="NAME|N", help="Label rows by this column of tables  [default by sub-folder]"),
 ]
+TargetColumn = Annotated[
+    str | None,
+    option(
+        "--target-column",
+        metavar="NAME|N",
+        help="Of pairs, read the targets of this column of tables  [default the second, or one with a usual name]",
+    ),
+]
 BadBytes = Annotated[
     Literal["strict", "replace", "skip"],
     option("--errors", help="Refuse, replace or skip bytes that are not in the encoding  [default strict]"),
@@ -74,6 +83,14 @@ OtherBadBytes = Annotated[
 ]
 
 # Of `gen sample` and `gen play`.
+OptionalTemperature = Annotated[
+    float | None,
+    option(
+        "--temperature",
+        metavar="T",
+        help="Randomness of sampling; 0 takes the likeliest token  [0-100, default 1, of pairs 0]",
+    ),
+]
 Temperature = Annotated[
     float,
     option(
@@ -87,6 +104,11 @@ TopP = Annotated[
 ]
 MinP = Annotated[
     float | None, option("--min-p", metavar="P", help="Keep tokens at least this likely beside the likeliest  [0-1]")
+]
+
+Beam = Annotated[
+    int | None,
+    option("--beam", metavar="N", help="Of pairs, search with N hypotheses for the likeliest target  [1-256]"),
 ]
 
 Key = Annotated[
@@ -113,3 +135,11 @@ def parse_length(text: str) -> int | None:
         return int(text)
     except ValueError as err:
         raise SettingError(f"--length: neither a whole number nor inf ({text})") from err
+
+
+def refuse(unsuited: Mapping[str, Any], why: str = "not for a run of pairs") -> None:
+    """Raises SettingError if one of these options is given, so that it is neither None, False nor ()."""
+    for name, value in unsuited.items():
+        if value not in (None, False, ()):
+            shown = "" if value is True else f" ({', '.join(value) if isinstance(value, tuple) else value})"
+            raise SettingError(f"--{name}: {why}{shown}", hint="leave it out")

@@ -3,13 +3,28 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gen.cli.parameters import Key, MinP, RunName, SoundFont, Temperature, TopK, TopP, given, option, parse_length
+from gen.cli.parameters import (
+    Beam,
+    Key,
+    MinP,
+    OptionalTemperature,
+    RunName,
+    SoundFont,
+    TopK,
+    TopP,
+    given,
+    option,
+    parse_length,
+    refuse,
+)
 from gen.config import SamplingConfig
 
 
 def sample(
     run: RunName,
-    prompt: Annotated[str | None, option("--prompt", metavar="TEXT", help="Go on from this text")] = None,
+    prompt: Annotated[
+        str | None, option("--prompt", metavar="TEXT", help="Go on from this text; of pairs, the source")
+    ] = None,
     prompt_file: Annotated[
         Path | None,
         option("--prompt-file", metavar="FILE", help="Go on from a file, - for stdin: text, or MIDI for a music model"),
@@ -18,13 +33,13 @@ def sample(
         int | None, option("--from-bar", metavar="N", help="Go on where bar N of the .mid begins  [1 or more]")
     ] = None,
     length: Annotated[
-        str,
+        str | None,
         option(
             "--length",
             metavar="N",
             help="Draw at most this many tokens; inf: one endless stream  [0 or more, default 1000]",
         ),
-    ] = "1000",
+    ] = None,
     min_length: Annotated[
         int,
         option(
@@ -33,7 +48,7 @@ def sample(
             help="Let a sample end by itself only after this many tokens  [0 to --length, default 0]",
         ),
     ] = 0,
-    temperature: Temperature = 1.0,
+    temperature: OptionalTemperature = None,
     top_k: TopK = None,
     top_p: TopP = None,
     min_p: MinP = None,
@@ -57,6 +72,7 @@ def sample(
             help="Compute in this precision; int8 is faster, and gen eval measures its loss  [default fp32]",
         ),
     ] = "fp32",
+    beam: Beam = None,
     label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
     density: Annotated[
         str | None,
@@ -88,18 +104,41 @@ def sample(
 
     Each piece is printed as it is drawn, the prompt first. Several samples are drawn side by side and printed one
     after the other; with --out they get -1, -2, ... before the suffix. In a .mid, .wav or picture a primer stays as it
-    is, note for note, in its own tracks.
+    is, note for note, in its own tracks. A run of pairs writes the target of the prompt, the source.
     """
     from gen.cli.prompt import PromptOptions
     from gen.cli.sampling import Output, write_samples
-    from gen.runs.request import SampleSettings
+    from gen.cli.translating import TargetOptions, is_of_pairs, write_targets
+    from gen.runs.request import DEFAULT_LENGTH, SampleSettings
 
+    if is_of_pairs(run):
+        unsuited = {
+            "prompt-file": prompt_file,
+            "from-bar": from_bar,
+            "precision": precision if precision != "fp32" else None,
+            "label": label,
+            "density": density,
+            "key": key,
+            "stop": tuple(stop or ()),
+            "no-prompt": no_prompt,
+            "out": out,
+            "soundfont": soundfont,
+            "roll": roll,
+        }
+        refuse(unsuited)
+        most = None if length is None else parse_length(length)
+        of_draws = (temperature, top_k, top_p, min_p, repetition_penalty, most, min_length, seed, num_samples)
+        write_targets(run, prompt, TargetOptions(*of_draws, beam, stats))
+        return
+    refuse({"beam": beam}, "only for a run of pairs")
     write_samples(
         run,
         PromptOptions(prompt, prompt_file, from_bar),
         SampleSettings(
-            length=parse_length(length),
-            sampling=SamplingConfig(temperature, top_k, top_p, min_p, repetition_penalty),
+            length=parse_length(length or str(DEFAULT_LENGTH)),
+            sampling=SamplingConfig(
+                1.0 if temperature is None else temperature, top_k, top_p, min_p, repetition_penalty
+            ),
             seed=seed,
             label=label,
             num_samples=num_samples,

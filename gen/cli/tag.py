@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gen.cli.parameters import OtherBadBytes, OtherEncoding, RunName, argument, given, option
-from gen.errors import SettingError
 
 if TYPE_CHECKING:
     from gen.analysis.tag_scores import Tagging
@@ -46,13 +45,6 @@ def tag(
             else:
                 print(("" if is_first else "\n") + columns(sentence), end="", flush=True)
             is_first = False
-
-
-def check_for_tags(**options: tuple[object, object]) -> None:
-    """Raises SettingError if an option is given that has no meaning for tags; each has its value and its default."""
-    for name, (value, default) in options.items():
-        if value != default:
-            raise SettingError(f"--{name.replace('_', '-')}: not where tags are found ({value})", hint="leave it out")
 
 
 def evaluate_tags(

@@ -15,6 +15,7 @@ from gen.cli.parameters import (
     LabelColumn,
     Labels,
     Normalize,
+    TargetColumn,
     TextColumn,
     argument,
     option,
@@ -40,7 +41,7 @@ def train(
     ),
     task: Annotated[
         TaskName | None,
-        option("--task", help="Learn to write documents, to find their labels, or the tags of words  [default write]"),
+        option("--task", help="Learn to write, to find labels, to find the tags of words, or pairs  [default write]"),
     ] = None,
     codec: CodecName = "auto",
     encoding: Encoding = "utf-8",
@@ -50,6 +51,7 @@ def train(
     documents: Documents = "auto",
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
+    target_column: TargetColumn = None,
     cell: Annotated[CellName | None, option("--cell", help="Choose the recurrent cell  [default lstm]")] = None,
     layers: Annotated[
         int | None, option("--layers", metavar="N", help="Stack this many layers  [1-64, default by size]")
@@ -67,6 +69,10 @@ def train(
     ngrams: Annotated[
         bool | None,
         option("--ngrams/--no-ngrams", help="Let n-grams answer beside the layers of a classifier  [default on]"),
+    ] = None,
+    attention: Annotated[
+        bool | None,
+        option("--attention/--no-attention", help="Look back at the source while a target is written  [default look]"),
     ] = None,
     balance_labels: Annotated[
         bool, option("--balance-labels", help="Let rare labels weigh as much as common ones in training")
@@ -167,6 +173,7 @@ def train(
             documents=separator(documents),
             text_column=text_column,
             label_column=label_column,
+            target_column=target_column,
         ),
         valid_fraction=VALID_FRACTION if valid is None else valid,
         test_fraction=test or 0.0,
@@ -178,6 +185,7 @@ def train(
         task=task,
         cell=cell,
         is_bidirectional=bidirectional,
+        has_attention=attention,
         balance_labels=balance_labels or None,
         has_ngrams=ngrams,
         num_layers=layers,
@@ -256,6 +264,8 @@ def summary(result: dict[str, Any], folder: Path, *, was_stopped: bool) -> str:
         bits = result["valid_bits_per_unit"]
         in_bits = f", {bits:.3f} bits per {result['unit']}" if bits is not None else ""
         valid = f"validation {result['valid_nats']:.3f} nats per token{in_bits}"
+    if (exact := result.get("valid_exact")) is not None:
+        valid = f"validation {100 * exact:.1f} % exact, {result['valid_nats']:.3f} nats per symbol"
     if (accuracy := result.get("valid_accuracy")) is not None:
         per = "word" if result["task"] == "tag" else "document"
         valid = f"validation {100 * accuracy:.1f} % right, {result['valid_nats']:.3f} nats per {per}"

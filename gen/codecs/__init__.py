@@ -1,7 +1,7 @@
 """Codecs: everything that turns a domain into token ids and back.
 
-text/ has `char`, `byte` and `tagged`, performance/ and beat/ the two codecs of music. Begin with text/char.py for text,
-and with codec.py in performance/ and beat/. Beside them stand the parts that both codecs of music share
+text/ has `char`, `byte`, `tagged` and `pairs`, performance/ and beat/ the two codecs of music. Begin with text/char.py
+for text, and with codec.py in performance/ and beat/. Beside them stand the parts that both codecs of music share
 (music_codec.py, controls.py, envelope.py, variation.py, unknown.py), the choice between the two (choice.py) and the
 formats of files (export.py).
 
@@ -19,6 +19,7 @@ _CODECS = {
     "char": ("gen.codecs.text.char", "CharCodec"),
     "byte": ("gen.codecs.text.byte", "ByteCodec"),
     "tagged": ("gen.codecs.text.tagged", "TaggedCodec"),
+    "pairs": ("gen.codecs.text.pairs", "PairsCodec"),
     "performance": ("gen.codecs.performance.codec", "PerformanceCodec"),
     "beat": ("gen.codecs.beat.codec", "BeatCodec"),
 }

@@ -17,13 +17,11 @@ import numpy as np
 from gen.codec import AnyCodec, Part
 from gen.codecs.beat import layout as beat_layout
 from gen.codecs.text import char
-from gen.codecs.text.byte import ByteCodec
-from gen.codecs.text.char import CharCodec, UnknownCharacterError
+from gen.codecs.text.char import UnknownCharacterError
+from gen.codecs.text.codec import TextCodec
 from gen.codecs.text.columns import TaggedWords, tagged_parts
 from gen.codecs.text.documents import document_parts
-from gen.codecs.text.files import LINE_END
-from gen.codecs.text.tables.parts import is_table
-from gen.codecs.text.tables.rows import look_at_table
+from gen.codecs.text.files import LINE_END, TextPart
 from gen.config import Reading
 from gen.corpus.hashing import HashedFile, check_unchanged
 from gen.corpus.sources import STDIN_NAME, SourceFile
@@ -34,6 +32,7 @@ from gen.errors import CorpusError, MidiError
 from gen.music.midi import rules
 
 OnProgress = Callable[[int, int], None]
+PartsOf = Callable[[Path, Reading], Iterator[TextPart]]
 
 EMPTY_DOCUMENTS = "empty documents left out"
 _REPAIRS = rules.REPAIRS | beat_layout.REPAIRS  # findings that mean a repair; the others only count
@@ -87,8 +86,14 @@ class Progress:
             self.on_progress(self.total, self.total)
 
 
-def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> tuple[str, dict[SourceFile, Refusal]]:
-    """Returns the characters of all texts in ascending order, and the files that are no text."""
+def survey(
+    read: Sequence[HashedFile], reading: Reading, progress: Progress, *, parts_of: PartsOf = document_parts
+) -> tuple[str, dict[SourceFile, Refusal]]:
+    """Returns the characters of all texts in ascending order, and the files that are no text.
+
+    Args:
+        parts_of: reads a file as the codec will.
+    """
     seen = np.zeros(char.NUM_CODE_POINTS, np.bool_)
     refused: dict[SourceFile, Refusal] = {}
     are_lines = reading.documents == "lines"
@@ -97,7 +102,7 @@ def survey(read: Sequence[HashedFile], reading: Reading, progress: Progress) -> 
     for hashed in read:
         added = []
         try:
-            parts = _as_code_points(hashed.file.path, reading)
+            parts = _as_code_points(parts_of(hashed.file.path, reading))
             for part in _readable(hashed, parts, progress, progress.weights.survey):
                 is_seen = seen.take(part.ids)
                 if not is_seen.all():  # the check is twice as fast as marking, which is seldom needed
@@ -156,7 +161,7 @@ class Encoder:
     ) -> None:
         self.hint: str | None = None  # that of the first refused file with a hint
         self._encode_file = encode_file
-        self._reading = codec.reading if isinstance(codec, CharCodec | ByteCodec) else None
+        self._text_codec = codec if isinstance(codec, TextCodec) else None
         self._refused = refused
         self._writer = writer
         self._progress = progress
@@ -188,13 +193,8 @@ class Encoder:
         found = dict(+findings)
         is_repaired = not _REPAIRS.isdisjoint(found)
         status: Status = "repaired" if is_repaired else "kept"
-        return FileReport(name, status, None, tokens, num_units, found, written.num_documents, self._way(hashed))
-
-    def _way(self, hashed: HashedFile) -> str | None:
-        """Returns the way in which a file was divided into documents, if the options do not determine it."""
-        path = hashed.file.path
-        is_read_by_rows = self._reading is not None and is_table(path, self._reading)
-        return look_at_table(path, self._reading).describe() if self._reading and is_read_by_rows else None
+        way = None if self._text_codec is None else self._text_codec.way(hashed.file.path)
+        return FileReport(name, status, None, tokens, num_units, found, written.num_documents, way)
 
     def _refuse(self, name: str, refusal: Refusal) -> FileReport:
         self.hint = self.hint or refusal.hint
@@ -206,8 +206,8 @@ class Encoder:
         return int(self._units[part.ids].sum())
 
 
-def _as_code_points(path: Path, reading: Reading) -> Iterator[Part]:
-    for part in document_parts(path, reading):
+def _as_code_points(parts: Iterator[TextPart]) -> Iterator[Part]:
+    for part in parts:
         yield Part(char.code_points(part.text), part.findings)
 
 

@@ -24,7 +24,11 @@ from gen.codecs.text import char
 from gen.codecs.text.byte import VERSION as BYTE_VERSION
 from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec
+from gen.codecs.text.documents import document_parts
 from gen.codecs.text.forms import in_form_of
+from gen.codecs.text.pairs import PairsCodec
+from gen.codecs.text.tables.pairs import VERSION as PAIRS_VERSION
+from gen.codecs.text.tables.pairs import pair_parts
 from gen.codecs.text.tables.parts import VERSION as TABLES_VERSION
 from gen.codecs.text.tables.parts import is_table
 from gen.codecs.text.tagged import VERSION as TAGGED_VERSION
@@ -43,7 +47,7 @@ from gen.music.midi import rules
 
 MAX_BYTES_UNLIMITED = 1 << 20  # of a MIDI file that is read without limits, to choose a codec: always below a second
 MAX_CHARACTERS = 8192  # different characters; for more, `auto` chooses the codec `byte`
-_TEXT_CODECS = ("char", "byte", "tagged")
+_TEXT_CODECS = ("char", "byte", "tagged", "pairs")
 _REASON = "reason"  # the key of the reason for the codec, in the codec spec of a store
 
 
@@ -78,6 +82,11 @@ class _Recipe(NamedTuple):
     codec: str | AnyCodec  # AUTO_MUSIC for an "auto" that reads MIDI
     reading: Reading
     alphabet: str  # added to that of the corpus
+
+    @property
+    def are_pairs(self) -> bool:
+        """True if the documents are the pairs of tables."""
+        return self.codec == "pairs" or isinstance(self.codec, PairsCodec)
 
     @property
     def is_music(self) -> bool:
@@ -223,7 +232,8 @@ def _check_label_column(corpus: _Corpus, recipe: _Recipe) -> None:
 def _weights(recipe: _Recipe) -> Weights:
     if recipe.is_music:
         return Weights(hash=1, survey=0, encode=30)
-    return Weights(hash=1, survey=3 if recipe.codec in ("auto", "char", "tagged") else 0, encode=3)
+    has_survey = recipe.codec in ("auto", "char", "tagged", "pairs")
+    return Weights(hash=1, survey=3 if has_survey else 0, encode=3)
 
 
 def _keys(corpus: _Corpus, recipe: _Recipe) -> list[str]:
@@ -247,6 +257,9 @@ def _keys(corpus: _Corpus, recipe: _Recipe) -> list[str]:
         if (value := getattr(reading, name)) != getattr(Reading(), name):
             more[name] = value
     more |= {"alphabet": alphabet} if alphabet else {}
+    if recipe.are_pairs:
+        more["pairs"] = [PAIRS_VERSION, reading.text_column, reading.target_column]
+        return [_hash_of([made_by, reading.encoding, files, more])]
     if recipe.is_music:
         versions = (rules.VERSION, *range(rules.VERSION - 1, 0, -1))
         return [_hash_of([made_by, reading.encoding, files, more, version]) for version in versions]
@@ -312,8 +325,10 @@ def _choose(
     if codec == "tagged":
         found, tags, refused = survey_tagged(read, reading, progress)
         return TaggedCodec(_joined(found, known), tags, reading, reading.normalize), None, refused
-    found, refused = survey(read, reading, progress)
+    found, refused = survey(read, reading, progress, parts_of=pair_parts if codec == "pairs" else document_parts)
     alphabet = _joined(found, known)
+    if codec == "pairs":
+        return PairsCodec(alphabet, reading, reading.normalize), None, refused
     if codec == "auto" and len(alphabet) > MAX_CHARACTERS:
         return ByteCodec(reading, reading.normalize), f"{len(alphabet):,} different characters", refused
     return CharCodec(alphabet, reading, reading.normalize), None, refused

@@ -67,7 +67,7 @@ def split(
     seed: int,
     twins: IndexArray | None = None,
     is_stratified: bool = False,
-    whole_from: int = WHOLE_DOCUMENTS_FROM,
+    is_of_whole_documents: bool = False,
 ) -> Split:
     """Splits a corpus into training, validation and test.
 
@@ -82,7 +82,7 @@ def split(
         twins: (D,) the first document of equal contents; equal documents then fall on the same side.
         is_stratified: the fractions hold for the documents of each label by themselves; of a label with one document
             that is trained on.
-        whole_from: the number of documents from which on none is cut.
+        is_of_whole_documents: documents are never cut, however few there are.
 
     Raises:
         SettingError: a fraction is out of range.
@@ -91,7 +91,7 @@ def split(
     documents = whole(starts, labels)
     if valid_fraction == test_fraction == 0:
         return Split(documents, Stretches(), Stretches())
-    if len(documents) < whole_from:
+    if len(documents) < WHOLE_DOCUMENTS_FROM and not is_of_whole_documents:
         return _split_each(documents, valid_fraction, test_fraction)
     kind = index_type(len(documents))
     firsts = np.arange(len(documents), dtype=kind) if twins is None else twins

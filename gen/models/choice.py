@@ -9,11 +9,13 @@ from gen.models.classifier import RecurrentClassifier
 from gen.models.recurrent import RecurrentLM
 from gen.models.sequence_model import SequenceModel
 from gen.models.tagger import RecurrentTagger
+from gen.models.translator import RecurrentTranslator
 
 MODELS: dict[TaskName, Callable[[ModelConfig, torch.Generator | None], SequenceModel]] = {
     "write": RecurrentLM,
     "classify": RecurrentClassifier,
     "tag": RecurrentTagger,
+    "pairs": RecurrentTranslator,
 }
 
 

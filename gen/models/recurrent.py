@@ -8,7 +8,7 @@ another key. The module keeps no state: `forward` takes a `State` and returns th
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,12 @@ class State(NamedTuple):
 
     memory: Memory  # LSTM (h, c), GRU and RNN (h,); each (L, B, H)
     condition: Tensor  # (B, E) vector added to every input: the label, and whether the row is varied
+
+
+class HasOutput(Protocol):
+    """The part of a model that makes logits of features."""
+
+    output: nn.Linear
 
 
 class RecurrentLM(SequenceModel):
@@ -161,7 +167,7 @@ class RecurrentLM(SequenceModel):
 
 
 @torch.no_grad()
-def scale_logits_(model: RecurrentLM, scale: float) -> None:
+def scale_logits_(model: HasOutput, scale: float) -> None:
     """Multiplies the output layer by a factor, and so all logits; a tied output layer gets weights of its own."""
     weight, bias = model.output.weight * scale, model.output.bias * scale
     model.output.weight, model.output.bias = nn.Parameter(weight), nn.Parameter(bias)

@@ -33,7 +33,13 @@ FILES = ("sources", "valid_file", "test_file")
 NOT_SHARED = (*FILES, "base")
 # Settings and figures that are younger than the first checkpoints: written only if they differ from these.
 TRAINING_LEFT_OUT: dict[str, Any] = {"measured_speed": None, "follows_speed": False, "balance_labels": False}
-MODEL_LEFT_OUT: dict[str, Any] = {"task": "write", "is_bidirectional": False, "pooling": "max", "has_ngrams": False}
+MODEL_LEFT_OUT: dict[str, Any] = {
+    "task": "write",
+    "is_bidirectional": False,
+    "pooling": "max",
+    "has_ngrams": False,
+    "has_attention": False,
+}
 PLACE_LEFT_OUT: dict[str, Any] = {"dropout": None}
 
 

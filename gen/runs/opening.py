@@ -46,7 +46,7 @@ from gen.training.speed import measured_speed
 from gen.training.trainer import Trainer
 
 ALL_CHOSEN = TrainingSettings()  # by the recipe
-DOES: dict[TaskName, str] = {"write": "writes", "classify": "classifies", "tag": "tags"}
+DOES: dict[TaskName, str] = {"write": "writes", "classify": "classifies", "tag": "tags", "pairs": "learns pairs"}
 
 Checkpoint = tuple[Mapping[str, Tensor], RunHeader]
 
@@ -147,7 +147,7 @@ def _lead(start: _Start) -> tuple[OpenRun, dict[str, Any], Mapping[str, Tensor]]
         to_json(trainer.config),
         None if header is None else header.to_json(),
     )
-    choices = [*_corpus_choices(corpus), *_lock_choices(lock), *run.choices]
+    choices = [*_corpus_choices(corpus, trainer.config), *_lock_choices(lock), *run.choices]
     return run._replace(choices=choices, files=files, lock=lock), asdict(opening), tensors
 
 
@@ -156,6 +156,10 @@ def _new(start: _Start) -> OpenRun:
     options, source, task = start.options, None, TASKS[start.options.task]
     if not options.sources:
         raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
+    if options.task == "pairs":
+        options = _of_pairs(options)
+    elif options.reading.target_column is not None:
+        raise SettingError(f"--target-column: only for pairs ({options.reading.target_column})", hint="--task pairs")
     if start.from_run is not None:
         source = read_run_file(find_model_file(start.from_run), "model")
         options = _based(options, source[1].base, start.from_run)
@@ -278,6 +282,20 @@ def _checked(options: CorpusOptions, *, num_processes: int) -> CorpusOptions:
     return options
 
 
+def _of_pairs(options: CorpusOptions) -> CorpusOptions:
+    """Returns options with which pairs are read, without labels. Raises SettingError if one has no meaning for them."""
+    reading = options.reading
+    given = (
+        ("codec", options.codec, "auto"),
+        ("documents", reading.documents, "auto"),
+        ("label-column", reading.label_column, None),
+    )
+    for name, value, default in given:
+        if value != default:
+            raise SettingError(f"--{name}: not for pairs ({value})", hint="leave it out")
+    return replace(options, reading=replace(reading, labels="none"))
+
+
 def _check_rows(training: TrainingConfig, *, num_processes: int) -> None:
     """Raises SettingError if a process would have fewer rows than parts to run them in."""
     if training.batch_size < num_processes * training.accumulate:
@@ -293,7 +311,8 @@ def _based(options: CorpusOptions, base: Base, run: str) -> CorpusOptions:
 
     Raises SettingError if the other was trained for a task from which this one cannot start.
     """
-    if base.task not in ("write", options.task):
+    is_allowed = base.task == options.task or (base.task == "write" and options.task != "pairs")
+    if not is_allowed:
         raise SettingError(
             f"--from: {run} {DOES[base.task]}, and a run that {DOES[options.task]} cannot start from it",
             hint=f"--task {base.task}",
@@ -318,7 +337,7 @@ def _transfer_(model: SequenceModel, corpus: PreparedCorpus, source: Checkpoint,
     return Choice("from", name, f"it knows {known} of the {len(corpus.codec.vocab)} symbols")
 
 
-def _corpus_choices(corpus: PreparedCorpus) -> list[Choice]:
+def _corpus_choices(corpus: PreparedCorpus, training: TrainingConfig) -> list[Choice]:
     store, codec = corpus.store, corpus.codec
     units = (
         f"{store.units:,} {codec.unit}s in {store.num_documents:,} document{'s' if store.num_documents != 1 else ''}"
@@ -337,10 +356,13 @@ def _corpus_choices(corpus: PreparedCorpus) -> list[Choice]:
     rows.append(Choice("codec", codec.name, f"{len(codec.vocab)} symbols{f'; {reason}' if reason else ''}"))
     if codec.controls:
         rows.append(Choice("controls", ", ".join(codec.controls.names), "gen sample may set them"))
+    words = TASKS[corpus.options.task].words(corpus, training)
     if names := corpus.label_names:
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
         what = "tags" if corpus.options.task == "tag" else "labels"
-        rows.append(Choice(what, str(len(names)), shown + TASKS[corpus.options.task].words(corpus)))
+        rows.append(Choice(what, str(len(names)), shown + words))
+    elif words:
+        rows.append(Choice(corpus.options.task, "", words))
     return rows
 
 

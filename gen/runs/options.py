@@ -19,6 +19,7 @@ LEFT_OUT_AT_DEFAULT: dict[str, Any] = {
     "documents": "auto",
     "text_column": None,
     "label_column": None,
+    "target_column": None,
     "errors": "strict",
     "normalize": "none",
     "unknown": "error",
@@ -55,6 +56,11 @@ class CorpusOptions:
     def valid_share(self) -> float:
         """The share of the corpus that is its validation part; 0 if a file is."""
         return self.valid_fraction if self.valid_file is None else 0.0
+
+    @property
+    def codec_name(self) -> str:
+        """The codec to prepare with: pairs have one of their own."""
+        return "pairs" if self.task == "pairs" else self.codec
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options as flat JSON data, with those of `Reading`, without `LEFT_OUT_AT_DEFAULT`."""

@@ -15,12 +15,14 @@ from gen.codec import AnyCodec, Codec, IdArray, decode
 from gen.codecs import load_codec
 from gen.codecs.music_codec import with_controls
 from gen.codecs.text.char import UnknownCharacterError
+from gen.codecs.text.pairs import PairsCodec
 from gen.codecs.text.tables.parts import has_table_suffix
 from gen.codecs.text.tagged import TaggedCodec
 from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
-from gen.data.split import WHOLE_DOCUMENTS_FROM, Excerpt, split, whole
+from gen.data.pairs import source_twins
+from gen.data.split import Excerpt, split, whole
 from gen.data.store import Store, open_store, stores_folder
 from gen.errors import CorpusError
 from gen.runs.options import CorpusOptions
@@ -147,8 +149,10 @@ def other_excerpt(
 
     The columns of the model's own corpus apply to tables, and to sources that may hold tables.
     """
-    reading = options.reading
-    if not any(source == "-" or Path(source).is_dir() or has_table_suffix(Path(source)) for source in sources):
+    reading, are_pairs = options.reading, isinstance(codec, PairsCodec)
+    if not are_pairs and not any(
+        source == "-" or Path(source).is_dir() or has_table_suffix(Path(source)) for source in sources
+    ):
         reading = replace(reading, text_column=None, label_column=None)
     return _excerpt(prepare(sources, codec=codec, reading=reading), codec, label_names)
 
@@ -178,7 +182,7 @@ def neutral_ids(codec: AnyCodec, ids: IdArray) -> IdArray:
 def _prepared(options: CorpusOptions, recorded: Recorded | None, read: Prepare, *, alphabet: str = "") -> Store:
     """Prepares the corpus; where controls are asked for, once more with them, when the codec that suits it is known."""
     read = partial(read, options.sources, reading=options.reading, auto_reads=recorded and recorded.codec.kind)
-    codec: str | AnyCodec = options.codec
+    codec: str | AnyCodec = options.codec_name
     if options.controls:
         codec = with_controls(load_codec(read(codec=codec).codec_spec), options.controls)
     known = options.base.alphabet if options.base is not None else ""
@@ -188,7 +192,8 @@ def _prepared(options: CorpusOptions, recorded: Recorded | None, read: Prepare, 
 
 def _alphabet_of_validation(options: CorpusOptions, read: Prepare) -> str:
     """Returns the characters of the validation file, which a model must know to be measured on it."""
-    alphabet: str = read([str(options.valid_file)], codec="char", reading=options.reading).codec_spec["alphabet"]
+    codec = "pairs" if options.task == "pairs" else "char"
+    alphabet: str = read([str(options.valid_file)], codec=codec, reading=options.reading).codec_spec["alphabet"]
     return alphabet
 
 
@@ -216,9 +221,9 @@ def _parts(
         valid_fraction=options.valid_share,
         test_fraction=options.test_fraction,
         seed=options.seed,
-        twins=store.twins,
+        twins=source_twins(store, codec.separator) if isinstance(codec, PairsCodec) else store.twins,
         is_stratified=options.task == "classify",
-        whole_from=1 if options.task == "tag" else WHOLE_DOCUMENTS_FROM,  # a sentence is not cut
+        is_of_whole_documents=options.task in ("tag", "pairs"),
     )
     begin, end, neutral = codec.vocab.begin, codec.vocab.end, neutral_ids(codec, store.ids)
     needs_labels = options.task == "classify"
@@ -273,6 +278,7 @@ def summary(corpus: PreparedCorpus) -> CorpusSummary:
         num_tokens=corpus.train.num_targets,
         num_documents=len(stretches),
         typical_length=int(np.quantile(stretches.lengths, 0.75)),
+        longest=int(stretches.lengths.max()),
         vocab_size=len(corpus.codec.vocab),
         num_labels=len(corpus.label_names),
         can_augment=corpus.codec.variation(is_augmented=True) is not None,

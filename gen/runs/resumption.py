@@ -27,6 +27,7 @@ READING_OPTIONS = {
     "documents": "documents",
     "text_column": "text column",
     "label_column": "label column",
+    "target_column": "target column",
     "errors": "errors",
     "normalize": "normalize",
     "valid_fraction": "valid",
@@ -41,6 +42,7 @@ OPTIONS = {
     "num_layers": "layers",
     "hidden_size": "hidden",
     "is_bidirectional": "bidirectional",
+    "has_attention": "attention",
     "balance_labels": "balance labels",
     "has_ngrams": "ngrams",
     "embedding_size": "embedding",
@@ -59,6 +61,7 @@ INSTEAD_OF = {
     "documents": ("text_column", "label_column"),
     "text_column": ("documents",),
     "label_column": ("documents",),
+    "target_column": ("documents",),
     "test_fraction": ("test_file",),
     "test_file": ("test_fraction",),
 }
@@ -117,7 +120,7 @@ class Resumption:
         left_out = {"codec", "controls", *(["labels"] if task == "tag" else [])}.union(
             *(INSTEAD_OF.get(name, ()) for name in changed)
         )
-        kept = {name: reading[name] for name in READING_OPTIONS if name in reading and name not in left_out}
+        kept = {name: reading[name] for name in ("task", *READING_OPTIONS) if name in reading and name not in left_out}
         return shlex.join(
             [*words, *(word for name, value in {**kept, **changed}.items() for word in _words(name, value))]
         )
@@ -145,6 +148,8 @@ def following(folder: Path, *, was_stopped: bool, task: TaskName = "write") -> s
         return shlex.join(["gen", "train", "--run", folder.name, *_out(folder), "--resume"])
     if task in ("classify", "tag"):
         return f"{shlex.join(['gen', task, _as_source(folder)])} FILE"
+    if task == "pairs":
+        return f"{shlex.join(['gen', 'sample', _as_source(folder)])} --prompt SOURCE"
     return shlex.join(["gen", "sample", _as_source(folder)])
 
 

@@ -44,6 +44,8 @@ class Run(TrainedRun):
 
     def __init__(self, path: Path, *, device: str = "auto") -> None:
         super().__init__(path, device=device)
+        if self.config.task == "pairs":
+            raise SettingError(f"{self.name}: was trained on pairs", hint=f"gen sample {self.name} --prompt SOURCE")
         if self.config.task != "write":
             verb, command = {"classify": ("classifies", "classify"), "tag": ("tags words", "tag")}[self.config.task]
             raise SettingError(f"{self.name}: {verb}, and does not write", hint=f"gen {command} {self.name} FILE")

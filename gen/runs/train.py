@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gen.config import Reading, TrainingSettings
+from gen.config import Reading, TaskName, TrainingSettings
 from gen.runs.classifier import Classifier, load_classifier
 from gen.runs.opening import train_session
 from gen.runs.options import READING_FIELDS, VALID_FRACTION, CorpusOptions
@@ -12,6 +12,7 @@ from gen.runs.run import Run, load
 from gen.runs.session import StepReport
 from gen.runs.tagger import Tagger, load_tagger
 from gen.runs.trained import RUNS
+from gen.runs.translator import Translator, load_translator
 
 Corpus = str | Path | Sequence[str | Path]
 
@@ -44,13 +45,59 @@ def train(
     Raises:
         GenError: an option, the corpus or a checkpoint cannot be used.
     """
-    options = _options(corpus, settings, codec=codec, valid=valid, test=test, controls=controls)
-    given = TrainingSettings(device=device, **settings)
-    folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
+    folder = _trained(
+        None,
+        corpus,
+        run=run,
+        out=out,
+        resume=resume,
+        from_run=from_run,
+        codec=codec,
+        valid=valid,
+        test=test,
+        controls=controls,
+        device=device,
+        on_report=on_report,
+        **settings,
+    )
     return load(folder, device=device)
 
 
-def train_classifier(
+def train_classifier(corpus: Corpus, *, device: str = "auto", **settings: Any) -> Classifier:
+    """Trains a run that finds labels and returns it; as `gen train --task classify`.
+
+    Arguments and errors as in `train`, without controls.
+
+    Args:
+        corpus: with labels: sub-folders of files, or a table with label_column="...".
+    """
+    return load_classifier(_trained("classify", corpus, device=device, **settings), device=device)
+
+
+def train_tagger(corpus: Corpus, *, device: str = "auto", **settings: Any) -> Tagger:
+    """Trains a run that finds the tags of words and returns it; as `gen train --task tag`.
+
+    Arguments and errors as in `train`, without codec and controls.
+
+    Args:
+        corpus: files with a token and its tag a line, and blank lines between sentences.
+    """
+    return load_tagger(_trained("tag", corpus, device=device, **settings), device=device)
+
+
+def train_translator(corpus: Corpus, *, device: str = "auto", **settings: Any) -> Translator:
+    """Trains a run of pairs and returns it; as `gen train --task pairs`.
+
+    Arguments and errors as in `train`, without codec and controls.
+
+    Args:
+        corpus: tables with a column of sources (text_column="...") and one of targets (target_column="...").
+    """
+    return load_translator(_trained("pairs", corpus, device=device, **settings), device=device)
+
+
+def _trained(
+    task: TaskName | None,
     corpus: Corpus,
     *,
     run: str,
@@ -60,61 +107,14 @@ def train_classifier(
     codec: str = "auto",
     valid: float = VALID_FRACTION,
     test: float = 0.0,
-    device: str = "auto",
-    on_report: Callable[[StepReport], None] | None = None,
-    **settings: Any,
-) -> Classifier:
-    """Trains a run that finds labels and returns it; as `gen train --task classify`.
-
-    Arguments and errors as in `train`, but:
-
-    Args:
-        corpus: with labels: sub-folders of files, or a table with label_column="...".
-    """
-    options = _options(corpus, settings, codec=codec, valid=valid, test=test)
-    given = TrainingSettings(device=device, task="classify", **settings)
-    folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
-    return load_classifier(folder, device=device)
-
-
-def train_tagger(
-    corpus: Corpus,
-    *,
-    run: str,
-    out: str | Path = RUNS,
-    resume: bool = False,
-    from_run: str | None = None,
-    valid: float = VALID_FRACTION,
-    test: float = 0.0,
-    device: str = "auto",
-    on_report: Callable[[StepReport], None] | None = None,
-    **settings: Any,
-) -> Tagger:
-    """Trains a run that finds the tags of words and returns it; as `gen train --task tag`.
-
-    Arguments and errors as in `train`, but:
-
-    Args:
-        corpus: files with a token and its tag a line, and blank lines between sentences.
-    """
-    options = _options(corpus, settings, codec="auto", valid=valid, test=test)
-    given = TrainingSettings(device=device, task="tag", **settings)
-    folder = _trained(options, given, on_report, run=run, out=Path(out), resume=resume, from_run=from_run)
-    return load_tagger(folder, device=device)
-
-
-def _options(
-    corpus: Corpus,
-    settings: dict[str, Any],
-    *,
-    codec: str,
-    valid: float,
-    test: float,
     controls: Sequence[str] = (),
-) -> CorpusOptions:
-    """Returns the options of a corpus; takes those of reading out of the settings."""
+    device: str = "auto",
+    on_report: Callable[[StepReport], None] | None = None,
+    **settings: Any,
+) -> Path:
+    """Trains a run to its end; returns its folder."""
     sources = [corpus] if isinstance(corpus, str | Path) else corpus
-    return CorpusOptions(
+    options = CorpusOptions(
         tuple(str(source) for source in sources),
         codec=codec,
         reading=Reading(**{name: settings.pop(name) for name in READING_FIELDS if name in settings}),
@@ -122,16 +122,8 @@ def _options(
         test_fraction=test,
         controls=tuple(controls),
     )
-
-
-def _trained(
-    options: CorpusOptions,
-    settings: TrainingSettings,
-    on_report: Callable[[StepReport], None] | None,
-    **opening: Any,
-) -> Path:
-    """Trains a run to its end; returns its folder."""
-    with train_session(options, settings, **opening) as session:
+    given = TrainingSettings(device=device, task=task, **settings)
+    with train_session(options, given, run=run, out=Path(out), resume=resume, from_run=from_run) as session:
         for report in session.reports():
             if on_report is not None:
                 on_report(report)

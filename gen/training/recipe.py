@@ -20,6 +20,7 @@ from gen.models.choice import new_model
 from gen.training.classifiers import classifier_choices, classifier_dropout, classifier_width
 from gen.training.dropout import choose_dropout
 from gen.training.taggers import tagger_choices, tagger_dropout, tagger_width
+from gen.training.translators import translator_choices, translator_dropout, translator_width
 
 DEFAULT_MINUTES = 10.0  # when no limit is given
 LIMITS = ("steps", "epochs", "minutes")
@@ -34,7 +35,18 @@ MATRIX_SHARE = 10.0
 SHAPE = ("cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # decides the sizes of the weights
 AUGMENTED_EPOCHS = 3  # readings of a corpus from which on each is another variation
 MAX_ROWS_CPU, MAX_ROWS_GPU = 32, 128
-WIDTHS_OF_TASKS: dict[TaskName, Callable[[int], tuple[int, str]]] = {"classify": classifier_width, "tag": tagger_width}
+# By task, but for writing: the units of a layer with the reason, by the tokens of the corpus; and the rate of dropout,
+# by the readings of it.
+WIDTHS_OF_TASKS: dict[TaskName, Callable[[int], tuple[int, str]]] = {
+    "classify": classifier_width,
+    "tag": tagger_width,
+    "pairs": translator_width,
+}
+DROPOUTS_OF_TASKS: dict[TaskName, Callable[[float], float]] = {
+    "classify": classifier_dropout,
+    "tag": tagger_dropout,
+    "pairs": translator_dropout,
+}
 
 Measure = Callable[[ModelConfig, TrainingConfig], float]  # returns the tokens a second of training
 
@@ -47,6 +59,7 @@ class CorpusSummary(NamedTuple):
     typical_length: int  # three documents of four are at most this long, in tokens
     vocab_size: int
     num_labels: int
+    longest: int = 0  # document, in tokens
     can_augment: bool = False  # whether its codec has variations
     unused: str = ""  # words on the files that are not used, for errors
 
@@ -119,6 +132,8 @@ def choose_recipe(
         chosen |= classifier_choices(corpus.typical_length)
     if given.get("task") == "tag":
         chosen |= tagger_choices(corpus.num_documents, corpus.typical_length)
+    if given.get("task") == "pairs":
+        chosen |= translator_choices(corpus.longest, corpus.num_documents)
 
     def values() -> dict[str, Any]:
         return limits | {name: value for name, (value, _) in chosen.items()} | given
@@ -132,6 +147,13 @@ def choose_recipe(
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
     return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
+
+
+def _dropout(model: ModelConfig, readings: float, *, is_varied: bool) -> float:
+    """Returns the rate of dropout of a run that reads its corpus so often."""
+    if (rate_of := DROPOUTS_OF_TASKS.get(model.task)) is not None:
+        return rate_of(readings)
+    return choose_dropout(readings, _num_parameters(model), is_varied=is_varied)
 
 
 def _configs(corpus: CorpusSummary, values: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
@@ -161,6 +183,8 @@ def _check_task(model: ModelConfig, training: TrainingConfig) -> None:
         raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
     if model.task != "classify" and model.has_ngrams:
         raise SettingError("--ngrams: only for a run that finds labels", hint="--task classify")
+    if model.task != "pairs" and model.has_attention:
+        raise SettingError("--attention: only for a run that learns pairs", hint="--task pairs")
     if model.task != "write" and training.augment:
         raise SettingError("--augment: only for a run that writes", hint="leave it out")
 
@@ -173,7 +197,7 @@ def _width(
     def outlook(hidden_size: int) -> Outlook:
         model, training = _configs(corpus, {**values, "hidden_size": hidden_size})
         speed = measure(model, training) if training.minutes else None
-        return Outlook(_readings(corpus, training, speed), speed)
+        return Outlook(_readings(corpus, training, speed, model.task), speed)
 
     if (width_of := WIDTHS_OF_TASKS.get(values.get("task", "write"))) and "hidden_size" not in values:
         width, reason = width_of(corpus.num_tokens)
@@ -195,20 +219,14 @@ def _shape(base: ModelConfig, by_user: Mapping[str, Any]) -> tuple[str, ...]:
     return SHAPE
 
 
-def _dropout(model: ModelConfig, readings: float, *, is_varied: bool) -> float:
-    """Returns the rate of dropout of a run that reads its corpus so often."""
-    if model.task == "write":
-        return choose_dropout(readings, _num_parameters(model), is_varied=is_varied)
-    return tagger_dropout(readings) if model.task == "tag" else classifier_dropout(readings)
-
-
-def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | None) -> float:
+def _readings(corpus: CorpusSummary, training: TrainingConfig, speed: float | None, task: TaskName) -> float:
     """Returns how often a run will read its corpus, by the nearest of its limits."""
     expected = [math.inf if training.epochs is None else training.epochs]
+    tokens_a_row = corpus.num_tokens / corpus.num_documents if task == "pairs" else training.bptt
     if training.minutes is not None:
         expected.append(training.minutes * 60 * (speed or 0.0) / corpus.num_tokens)
     if training.steps is not None:
-        expected.append(training.steps * training.batch_size * training.bptt / corpus.num_tokens)
+        expected.append(training.steps * training.batch_size * tokens_a_row / corpus.num_tokens)
     return min(expected)
 
 
@@ -325,6 +343,8 @@ def _choices(
         rows.append(Choice("directions", str(model.num_directions), reason("is_bidirectional")))
     if model.task == "classify":
         rows += [choice("pooling", model.pooling), Choice("n-grams", _on(model.has_ngrams), reason("has_ngrams"))]
+    if model.task == "pairs":
+        rows.append(Choice("attention", _on(model.has_attention), reason("has_attention")))
     rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
     matrix_rate = training.learning_rate * (training.matrix_share or 1.0)
     rows.append(Choice("matrix rate", f"{matrix_rate:g}", reason("matrix_share")))

@@ -259,3 +259,17 @@ def test_two_processes_train_a_tagger_as_one_does(tmp_path: Path) -> None:
 
     assert process.returncode == 0, messages
     assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+def test_two_processes_train_a_translator_as_one_does(tmp_path: Path) -> None:
+    table = tmp_path / "turned.csv"
+    words = [f"{'ab'[n % 2] * (1 + n % 4)}{'cd'[n % 3 == 0] * (1 + n % 5)}" for n in range(90)]
+    table.write_text("\n".join(("source,target", *(f"{word},{word[::-1]}" for word in words), "")), encoding="utf-8")
+    command = ["train", table, "--task", "pairs", "--out", tmp_path, *OPTIONS, "--steps", STEPS]
+    assert run_gen([*map(str, command), "--run", "one"]) == 0
+
+    process = torchrun(*command, "--name", "two")
+    _, messages = process.communicate(timeout=120)
+
+    assert process.returncode == 0, messages
+    assert_same_run(tmp_path / "one", tmp_path / "two")

@@ -226,7 +226,7 @@ def test_few_documents_are_not_cut_where_that_is_asked_for(num_documents: int) -
     starts = np.arange(num_documents + 1) * 100
     labels = np.zeros(num_documents, np.int32)
 
-    parts = split(starts, labels, valid_fraction=0.1, seed=0, whole_from=1)
+    parts = split(starts, labels, valid_fraction=0.1, seed=0, is_of_whole_documents=True)
 
     assert len(parts.valid) == min(max(1, round(0.1 * num_documents)), num_documents - 1)
     assert sorted([*parts.train, *parts.valid]) == list(whole(starts, labels))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gen.codec import BEGIN, END, NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Vocab
 from gen.codecs.text.codec import TextCodec, normalize_of, normalize_spec
 from gen.codecs.text.documents import document_parts
-from gen.codecs.text.files import line_of
+from gen.codecs.text.files import TextPart, line_of
 from gen.codecs.text.forms import Form, MixedForms, in_form_of, normalised
 from gen.config import Normalize, Reading
 from gen.errors import CheckpointError, CorpusError, SettingError
@@ -78,6 +78,11 @@ class CharCodec(TextCodec):
         table[code_points(self.alphabet)] = np.arange(size)
         return table
 
+    @property
+    def characters(self) -> str:
+        """The characters that texts may hold."""
+        return self.alphabet
+
     def merged_with(self, spec: Mapping[str, Any]) -> Self:
         """Returns the codec whose alphabet has the other's characters as well."""
         alphabet = {*self.alphabet, *self.from_spec(dict(spec)).alphabet}
@@ -117,7 +122,7 @@ class CharCodec(TextCodec):
         reading = in_form_of(self.reading, self.normalize)
         forms = MixedForms(self.alphabet)
         num_known = num_unknown = 0
-        for part in document_parts(path, reading):
+        for part in self.parts(path, reading):
             ids, unknown = self._lookup(part.text)
             findings, ends = Counter(part.findings), part.ends
             if unknown is not None and reading.unknown == "error":
@@ -138,6 +143,10 @@ class CharCodec(TextCodec):
             yield Part(np.zeros(0, self._id_type), found)
         if num_unknown and not num_known:
             raise CorpusError(f"{path}: no character of it is in the model's vocabulary", hint=self._hint())
+
+    def parts(self, path: Path, reading: Reading) -> Iterator[TextPart]:
+        """Reads a file of a corpus as text, with the ends of its documents. Raises CorpusError."""
+        return document_parts(path, reading)
 
     def decoder(self) -> "CharDecoder":
         """Returns a decoder that returns the character of each id at once."""
@@ -177,7 +186,7 @@ class CharCodec(TextCodec):
         return f"--unknown skip leaves it out; {self._hint()}"
 
     def _hint(self) -> str:
-        return f"the alphabet has {len(self.alphabet)} characters: {_ranges(self.alphabet)}"
+        return f"the alphabet has {len(self.characters)} characters: {_ranges(self.characters)}"
 
 
 class CharDecoder:

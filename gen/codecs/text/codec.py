@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from gen.codec import Adapted, Codec, IdArray, Kind, decode
 from gen.codecs.text.files import read_text, write_text
 from gen.codecs.text.forms import in_form_of
+from gen.codecs.text.tables.parts import is_table
+from gen.codecs.text.tables.rows import look_at_table
 from gen.config import Normalize, Reading
 from gen.errors import CheckpointError
 
@@ -27,6 +29,10 @@ class TextCodec:
     def read(self, path: Path) -> str:
         """Reads a text file. Raises CorpusError."""
         return read_text(path, in_form_of(self.reading, self.normalize))
+
+    def way(self, path: Path) -> str | None:
+        """Returns the way in which a file is divided into documents, if the options do not determine it."""
+        return look_at_table(path, self.reading).describe() if is_table(path, self.reading) else None
 
     def write(self, path: Path, whole: str) -> None:
         """Writes a text file in UTF-8, whole or not at all."""

@@ -33,7 +33,7 @@ class Classifying:
         if len(corpus.label_names) < 2:
             raise CorpusError(f"{place}: no two labels to learn", hint=HINT)
 
-    def words(self, corpus: PreparedCorpus) -> str:
+    def words(self, corpus: PreparedCorpus, _training: TrainingConfig) -> str:
         """Returns the share of the commonest label, the documents without one, and the labels of one document."""
         store = corpus.store
         num_without, *counts = np.bincount(store.labels, minlength=len(store.label_names) + 1).tolist()

@@ -21,7 +21,7 @@ class Validation(NamedTuple):
     @property
     def accuracy(self) -> float | None:
         """The share of answers that are right, of a task that answers."""
-        return self.figures.get("valid_accuracy")
+        return self.figures.get("valid_accuracy", self.figures.get("valid_exact"))
 
 
 class Task(Protocol):
@@ -30,8 +30,8 @@ class Task(Protocol):
     def check(self, corpus: PreparedCorpus) -> None:
         """Raises CorpusError if the corpus does not suit the task."""
 
-    def words(self, corpus: PreparedCorpus) -> str:
-        """Returns what is worth saying of the labels of a corpus; "" for nothing."""
+    def words(self, corpus: PreparedCorpus, training: TrainingConfig) -> str:
+        """Returns what is worth saying of the labels of a corpus, or of its documents; "" for nothing."""
 
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> TrainingBatches:
         """Returns the order in which a run reads its corpus."""

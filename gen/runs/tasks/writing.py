@@ -31,7 +31,7 @@ class Writing:
     def check(self, corpus: PreparedCorpus) -> None:
         """Accepts every corpus."""
 
-    def words(self, corpus: PreparedCorpus) -> str:  # noqa: ARG002 - nothing of any corpus
+    def words(self, _corpus: PreparedCorpus, _training: TrainingConfig) -> str:
         """Returns nothing."""
         return ""
 

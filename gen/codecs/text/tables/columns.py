@@ -38,8 +38,8 @@ class Columns(NamedTuple):
 
     def describe(self) -> str:
         """Returns in a few words what is read."""
-        label = "" if self.label is None else f", labels of column {_shown(self.names[self.label])}"
-        return f"column {_shown(self.names[self.text])}{label}"
+        label = "" if self.label is None else f", labels of column {shown(self.names[self.label])}"
+        return f"column {shown(self.names[self.text])}{label}"
 
 
 def has_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
@@ -91,9 +91,9 @@ def choose_columns(path: Path, names: Sequence[str], reading: Reading, *, has_he
     """Returns the columns to read. Raises CorpusError if one that is asked for is missing, or it is not clear which."""
     label = None
     if reading.label_column is not None and reading.labels != "none":
-        label = _index_of(path, names, reading.label_column, "--label-column")
+        label = index_of(path, names, reading.label_column, "--label-column")
     if reading.text_column is not None:
-        text = _index_of(path, names, reading.text_column, "--text-column")
+        text = index_of(path, names, reading.text_column, "--text-column")
     else:
         text = _likely_text(path, names, label)
     if text == label:
@@ -103,8 +103,8 @@ def choose_columns(path: Path, names: Sequence[str], reading: Reading, *, has_he
     return Columns(tuple(names), has_header, text, label)
 
 
-def _index_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
-    """Returns the index of a column by its name, or else by its number from 1."""
+def index_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
+    """Returns the index of a column by its name, or else by its number from 1. Raises CorpusError."""
     if names.count(asked) == 1:
         return names.index(asked)
     folded = [index for index, name in enumerate(names) if name.casefold() == asked.casefold()]
@@ -112,11 +112,11 @@ def _index_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
         return folded[0]
     if folded:
         raise CorpusError(
-            f"{path}: several columns {asked} (columns: {_listed(names)})", hint=f"{option} takes a number, too"
+            f"{path}: several columns {asked} (columns: {listed(names)})", hint=f"{option} takes a number, too"
         )
     if asked.isascii() and asked.isdecimal() and 1 <= int(asked) <= len(names):
         return int(asked) - 1
-    raise CorpusError(f"{path}: no column {asked} (columns: {_listed(names)})", hint=f"{option} NAME, or a number")
+    raise CorpusError(f"{path}: no column {asked} (columns: {listed(names)})", hint=f"{option} NAME, or a number")
 
 
 def _likely_text(path: Path, names: Sequence[str], label: int | None) -> int:
@@ -128,15 +128,17 @@ def _likely_text(path: Path, names: Sequence[str], label: int | None) -> int:
         if name in folded and folded.index(name) != label:
             return folded.index(name)
     raise CorpusError(
-        f"{path}: a table, but not clear which column holds the texts (columns: {_listed(names)})",
+        f"{path}: a table, but not clear which column holds the texts (columns: {listed(names)})",
         hint="--text-column NAME, or its number; --documents files reads the file as plain text",
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Returns the names of columns for an error."""
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(_shown, names[:_SHOWN])) + more
+    return ", ".join(map(shown, names[:_SHOWN])) + more
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """Returns the name of a column in printable characters."""
     return name if name.isprintable() else repr(name)[1:-1]

@@ -5,7 +5,8 @@ in parts of many, so that a table of millions takes no more memory than its long
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -41,27 +42,52 @@ def table_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
     """Reads the texts of a table, many rows a part. Raises CorpusError."""
     table = look_at_table(path, reading)
     has_labels = table.columns.label is not None
-    rows: list[Row] = []
+    for rows in many_rows(rows_of(path, reading, table)):
+        found = Counter({UNLABELLED: sum(row.label is None for row in rows)} if has_labels else {})
+        yield part_of(path, rows, [(row.text or "",) for row in rows], found, has_labels=has_labels)
+
+
+def many_rows(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yields rows in lists of about `_PART` characters."""
+    held: list[Row] = []
     size = 0
-    for row in rows_of(path, reading, table):
-        rows.append(row)
+    for row in rows:
+        held.append(row)
         size += len(row.text or "")
-        if size >= _PART or len(rows) >= _PART:
-            yield _part(path, rows, has_labels=has_labels)
-            rows, size = [], 0
-    if rows:
-        yield _part(path, rows, has_labels=has_labels)
+        if size >= _PART or len(held) >= _PART:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
-def _part(path: Path, rows: list[Row], *, has_labels: bool) -> TextPart:
-    texts = [row.text or "" for row in rows]
-    found = Counter({SHORT: sum(row.is_short for row in rows)})
-    if has_labels:
-        found[UNLABELLED] = sum(row.label is None for row in rows)
-    joined = "".join(texts)
+def part_of(
+    path: Path,
+    rows: Sequence[Row],
+    fields: Sequence[tuple[str, ...]],
+    findings: Mapping[str, int],
+    *,
+    has_labels: bool = False,
+    separator: str = "",
+) -> TextPart:
+    """Returns a part whose documents are rows. Raises CorpusError if a field holds a NUL.
+
+    Args:
+        fields: of each row, which make up its text, with the separator between them.
+        findings: to which those of this function are added.
+        has_labels: whether the rows' labels are those of the documents.
+    """
+    found = Counter(findings)
+    found[SHORT] = sum(row.is_short for row in rows)
+    joined = "".join(chain.from_iterable(fields))
     if "\r" in joined or "\0" in joined:  # which only JSON can hold
-        texts = [_plain_line_ends(path, row, text) for row, text in zip(rows, texts, strict=True)]
-        found[LINE_ENDS], joined = joined.count("\r"), "".join(texts)
+        found[LINE_ENDS] = joined.count("\r")
+        fields = [
+            tuple(_plain_line_ends(path, row, field) for field in of_row)
+            for row, of_row in zip(rows, fields, strict=True)
+        ]
+    texts = [separator.join(of_row) for of_row in fields]
+    joined = "".join(texts)
     ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
     labels = [row.label for row in rows] if has_labels else None
     return TextPart(joined, 0, +found, ends, NO_ENDS, labels, np.array([row.line for row in rows], np.int64))

@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +53,13 @@ class CsvFormat(NamedTuple):
         )
 
 
+class ColumnRules(NamedTuple):
+    """The rules by which the columns of a table are found: the functions of `columns`, or others like them."""
+
+    has_header: Callable[[Sequence[Sequence[str]], Reading], bool]
+    choose: Callable[[Path, Sequence[str], Reading, bool], Columns]
+
+
 class Table(NamedTuple):
     """The format and the columns of a file, found at its beginning."""
 
@@ -66,7 +73,13 @@ class Table(NamedTuple):
         )
 
 
-def look_at_table(path: Path, reading: Reading) -> Table:
+TEXT_ROWS = ColumnRules(
+    has_header,
+    lambda path, names, reading, is_named: choose_columns(path, names, reading, has_header=is_named),
+)
+
+
+def look_at_table(path: Path, reading: Reading, rules: ColumnRules = TEXT_ROWS) -> Table:
     """Returns the format and the columns of a table. Raises CorpusError if it is none, or it is not clear which."""
     head, is_whole = _head(path, reading)
     beginning = head.lstrip()[:1]
@@ -77,14 +90,14 @@ def look_at_table(path: Path, reading: Reading) -> Table:
         for number, line in enumerate(head.split(LINE_END)[: None if is_whole else -1], 1):
             if line.strip():
                 names |= dict.fromkeys(_object(path, line, number))
-        return Table(choose_columns(path, [*names], reading, has_header=True), None)
+        return Table(rules.choose(path, [*names], reading, True), None)
     form, records = _csv_format(head, reading, is_whole=is_whole)
-    is_named = has_header(records, reading)
+    is_named = rules.has_header(records, reading)
     width = len(records[0]) if records else 0
     names_found = [field.strip() for field in records[0]] if is_named else [str(n) for n in range(1, width + 1)]
     if not names_found:
         raise CorpusError(f"{path}: empty")
-    return Table(choose_columns(path, names_found, reading, has_header=is_named), form)
+    return Table(rules.choose(path, names_found, reading, is_named), form)
 
 
 def rows_of(path: Path, reading: Reading, table: Table) -> Iterator[Row]:
@@ -231,4 +244,4 @@ def _lines(path: Path, reading: Reading) -> Iterator[str]:
 
 
 def _plain(reading: Reading) -> Reading:
-    return replace(reading, documents="files", text_column=None, label_column=None)
+    return replace(reading, documents="files", text_column=None, label_column=None, target_column=None)

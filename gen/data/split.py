@@ -71,8 +71,8 @@ def split(
 ) -> Split:
     """Splits a corpus into training, validation and test.
 
-    Of fewer documents than `whole_from` the last fractions of each are validation and then test; the former is cut at
-    int((1 - fraction) * length) as in nanoGPT. Of as many or more, whole documents are drawn by the seed until they
+    Of fewer than 20 documents the last fractions of each are validation and then test; the former is cut at
+    int((1 - fraction) * length) as in nanoGPT. Of 20 or more, whole documents are drawn by the seed until they
     make up the fraction (one at least), for the validation first, so that it does not depend on the test.
 
     Args:

@@ -113,11 +113,9 @@ class Resumption:
         if not changed.keys() & set(OF_WEIGHTS):
             words += ["--from", _as_source(self._folder)]
         words += ["--run", name, *_out(self._folder)]
-        if (task := self._header.model.task) != "write" and "task" not in changed:
-            words += ["--task", task]
         default = CorpusOptions().to_json()
         reading = {name: value for name, value in self._options.to_json().items() if value != default.get(name)}
-        left_out = {"codec", "controls", *(["labels"] if task == "tag" else [])}.union(
+        left_out = {"codec", "controls", *(["labels"] if self._options.task == "tag" else [])}.union(
             *(INSTEAD_OF.get(name, ()) for name in changed)
         )
         kept = {name: reading[name] for name in ("task", *READING_OPTIONS) if name in reading and name not in left_out}

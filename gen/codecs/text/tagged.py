@@ -102,6 +102,9 @@ class TaggedCodec(TextCodec):
             found[UNKNOWN_TAGS] = int(np.count_nonzero(ids == self.first_tag))
             yield Part(ids, Counter(part.findings) + found, self._ends(part))
 
+    def way(self, path: Path) -> None:
+        """Returns nothing: sentences always stand between blank lines."""
+
     def decoder(self) -> "TaggedDecoder":
         """Returns a decoder that returns the character or the tag of each id at once."""
         return TaggedDecoder(self.alphabet, self.tags)

@@ -35,7 +35,7 @@ class Tagging:
         if valid.stretches and not any((part > first).any() for part in valid.stretches.read(valid.ids)):
             raise CorpusError(f"{corpus.options.valid_file or place}: no tag of the corpus to validate on (0)")
 
-    def words(self, corpus: PreparedCorpus) -> str:
+    def words(self, corpus: PreparedCorpus, training: TrainingConfig) -> str:  # noqa: ARG002 - of the corpus alone
         """Returns the share of the commonest tag."""
         codec, ids = cast(TaggedCodec, corpus.codec), corpus.store.ids
         counts = np.zeros(len(codec.vocab), np.int64)

@@ -97,13 +97,13 @@ def choose_recipe(
         device: where it is trained.
         settings: those that the user gave; they win over every choice.
         measure: returns the tokens a second at which a model is trained; called where the time limits the run.
-        base: the model of the run that this one starts from; its `SHAPE` is taken over where none is given.
+        base: the model of the run that this one starts from; its `_shape` is taken over where none is given.
 
     Raises:
         SettingError: an option is out of range, or the corpus is shorter than one window.
     """
     by_user = settings.given()
-    inherited = {} if base is None else {name: getattr(base, name) for name in SHAPE}
+    inherited = {} if base is None else {name: getattr(base, name) for name in _shape(base)}
     given = inherited | by_user
     _configs(corpus, given)
     limits = {name: given[name] for name in LIMITS if name in given} or {"minutes": DEFAULT_MINUTES}
@@ -132,6 +132,11 @@ def choose_recipe(
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
     return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
+
+
+def _shape(base: ModelConfig) -> tuple[str, ...]:
+    """Returns the fields of a config that a run which starts from this model takes over."""
+    return (*SHAPE, "is_bidirectional", "has_attention") if base.task == "pairs" else SHAPE
 
 
 def _dropout(model: ModelConfig, training: TrainingConfig, readings: float) -> float:

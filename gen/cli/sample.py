@@ -135,7 +135,7 @@ def sample(
         run,
         PromptOptions(prompt, prompt_file, from_bar),
         SampleSettings(
-            length=parse_length(length or str(DEFAULT_LENGTH)),
+            length=DEFAULT_LENGTH if length is None else parse_length(length),
             sampling=SamplingConfig(
                 1.0 if temperature is None else temperature, top_k, top_p, min_p, repetition_penalty
             ),

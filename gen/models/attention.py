@@ -78,7 +78,8 @@ class _AdditiveScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
         ctx.save_for_backward(queries, keys, vector)
-        scores = queries.new_empty(len(queries), *keys.shape[:2], dtype=_wide(keys.dtype))
+        with torch.inference_mode(False):  # the threads of the kernels are not in that mode, and write here too
+            scores = torch.empty(len(queries), *keys.shape[:2], dtype=_wide(keys.dtype), device=keys.device)
 
         pieces = _chunks(queries, keys)
 

@@ -17,8 +17,8 @@ from gen.models.tagger import RecurrentTagger
 VOCAB_ROWS = ("embedding.weight", "output.weight", "output.bias")
 LABEL_ROWS = ("label_embedding.weight",)  # row 0: no label
 ANSWER_ROWS = ("answer.weight", "answer.bias")
-# Parameters that the old model may lack, which then start afresh: another task, no labels or no variations.
-FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.", "ngrams.")
+# Parameters that the old model may lack, which then start afresh: another task, no labels, variations or attention.
+FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.", "ngrams.", "attention.", "joint.")
 
 
 @torch.no_grad()

@@ -274,11 +274,12 @@ def summary(corpus: PreparedCorpus) -> CorpusSummary:
             f"{place}: too many different labels ({len(corpus.label_names)}; at most {MAX_LABELS})",
             hint="another --label-column, or --labels none",
         )
+    lengths = stretches.lengths
     return CorpusSummary(
         num_tokens=corpus.train.num_targets,
         num_documents=len(stretches),
-        typical_length=int(np.quantile(stretches.lengths, 0.75)),
-        longest=int(stretches.lengths.max()),
+        typical_length=int(np.quantile(lengths, 0.75)),
+        longest=int(lengths.max()),
         vocab_size=len(corpus.codec.vocab),
         num_labels=len(corpus.label_names),
         can_augment=corpus.codec.variation(is_augmented=True) is not None,

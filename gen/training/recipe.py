@@ -110,7 +110,7 @@ def choose_recipe(
         device: where it is trained.
         settings: those that the user gave; they win over every choice.
         measure: returns the tokens a second at which a model is trained; called where the time limits the run.
-        base: the model of the run that this one starts from; its `SHAPE` is taken over where none is given.
+        base: the model of the run that this one starts from; its `_shape` is taken over where none is given.
 
     Raises:
         SettingError: an option is out of range, or the corpus is shorter than one window.
@@ -213,7 +213,9 @@ def _width(
 
 
 def _shape(base: ModelConfig, by_user: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the fields of `SHAPE` that a run takes over; a tagger's layers do not read what those of others read."""
+    """Returns the fields that a run takes over from its base; a tagger's layers do not read what those of others do."""
+    if base.task == "pairs":
+        return (*SHAPE, "is_bidirectional", "has_attention")
     if by_user.get("task") == "tag" != base.task:
         return tuple(name for name in SHAPE if name not in ("num_layers", "is_tied"))
     return SHAPE

@@ -1,9 +1,14 @@
-"""The part of the recipe that is for translators of pairs."""
+"""The part of the recipe that is for translators of pairs.
+
+Rows, rate, width and depth stand on a few runs of some minutes on one corpus, spelling and pronunciation
+(docs/lab-notes.md); the dropout is that of classifiers, and not tried.
+"""
 
 from typing import Any
 
 MAX_LENGTH, MIN_LENGTH = 256, 8  # tokens of a source or a target
-MAX_ROWS, MIN_BATCHES = 128, 50  # of an epoch, before there are more rows
+MAX_ROWS, MIN_BATCHES = 64, 50  # pairs of a batch, and batches of an epoch
+LEARNING_RATE = 4e-3
 WIDTH, SMALL_WIDTH, SMALL_CORPUS = 256, 128, 500_000  # units, units, tokens
 DROPOUT, FEW_READINGS = 0.2, 4  # of a corpus that is read more often than that
 
@@ -23,6 +28,7 @@ def translator_choices(longest: int, num_pairs: int) -> dict[str, tuple[Any, str
         "has_attention": (True, "the decoder looks back at the source"),
         "bptt": (length, reason),
         "batch_size": (rows, "pairs side by side"),
+        "learning_rate": (LEARNING_RATE, ""),
         "reset_rate": (0.0, "every pair is read from its first token"),
     }
 

@@ -248,6 +248,28 @@ def test_a_prepared_corpus_is_enough_to_measure(gen: Gen, here: Path) -> None:
     assert json.loads(gen("eval", "turn", "valid", "--json").out)["pairs"] == 60
 
 
+@pytest.mark.usefixtures("here")
+def test_a_run_takes_over_directions_and_attention_of_the_run_that_it_starts_from(gen: Gen) -> None:
+    train(gen, "--no-attention", "--one-direction", steps=3)
+    options = ("turn.csv", "--task", "pairs", "--from", "turn", "--steps", "3")
+
+    outcome = gen("train", *options, "--run", "same")
+
+    assert outcome.code == 0, outcome.err
+    assert "directions  1  as in the run that it starts from" in outcome.err
+    assert "attention  off  as in the run that it starts from" in outcome.err
+    assert gen("train", *options, "--run", "more", "--attention").code == 0
+
+
+def test_an_unknown_character_of_a_table_is_one_line(gen: Gen, learnt: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("source,target\nab,B A\na\u2603,A\n")
+
+    outcome = gen("eval", learnt, tmp_path / "new.csv")
+
+    assert_refused(outcome, "character not in the model's vocabulary ('\u2603', U+2603, line 3)")
+    assert "hint: the alphabet has 9 characters: space A-D a-d" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -1,5 +1,8 @@
 """Additive attention against the formula, pair by pair, and against torch's own gradients."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 from torch import Tensor
@@ -53,3 +56,36 @@ def test_gradients_equal_those_of_torch_for_any_chunk(monkeypatch: pytest.Monkey
     context = torch.einsum("tsb,sbf->tbf", weights, values)
     for our, wanted in zip(ours, torch.autograd.grad((context * outputs).sum(), inputs), strict=True):
         torch.testing.assert_close(our, wanted)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_change_nothing() -> None:
+    layer, queries, values = new_attention()
+    found = {}
+    for num_threads in (1, 2):
+        torch.set_num_threads(num_threads)
+        context, _ = layer(queries, layer.remember(values, PADDING))
+        found[num_threads] = torch.autograd.grad(context.sum(), list(layer.parameters()))
+
+    assert B > attention.ROWS  # two pieces of work
+    assert all(torch.equal(one, two) for one, two in zip(found[1], found[2], strict=True))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_threads_work_where_no_gradients_are_kept(mode: Callable[[], AbstractContextManager[None]]) -> None:
+    layer, queries, values = new_attention()
+    wanted, _ = layer(queries, layer.remember(values, PADDING))
+
+    with mode():
+        for _ in range(20):  # whichever thread takes which piece
+            found, _ = layer(queries, layer.remember(values, PADDING))
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0)

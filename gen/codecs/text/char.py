@@ -51,6 +51,7 @@ class CharCodec(TextCodec):
 
     name: ClassVar[str] = "char"
     unit: ClassVar[str] = "char"
+    skipping: ClassVar[str] = "--unknown skip leaves it out; "  # of the hint for an unknown character in a file
 
     @classmethod
     def build(cls, text: str, reading: Reading = Reading()) -> Self:
@@ -183,7 +184,7 @@ class CharCodec(TextCodec):
         known, form = self.in_known_form(text)
         if form == "NFC" and set(known) <= self._known:
             return "--normalize nfc brings it into the form of the model's alphabet"
-        return f"--unknown skip leaves it out; {self._hint()}"
+        return f"{self.skipping}{self._hint()}"
 
     def _hint(self) -> str:
         return f"the alphabet has {len(self.characters)} characters: {_ranges(self.characters)}"

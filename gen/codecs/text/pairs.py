@@ -33,6 +33,7 @@ class PairsCodec(CharCodec):
     """
 
     name: ClassVar[str] = "pairs"
+    skipping: ClassVar[str] = ""  # a target without one of its characters would be another target
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Self:

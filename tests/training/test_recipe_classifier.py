@@ -28,8 +28,11 @@ def test_a_classifier_reads_passages_from_both_ends() -> None:
     assert ("directions", "2") in [(choice.name, choice.value) for choice in recipe.choices]
 
 
-def test_a_larger_corpus_gets_wider_layers() -> None:
-    assert chosen(REVIEWS).model.hidden_size < chosen(BOOKS).model.hidden_size
+def test_ngrams_answer_beside_the_layers_unless_they_are_left_out() -> None:
+    assert chosen(REVIEWS).model.has_ngrams
+    without = chosen(REVIEWS, has_ngrams=False)
+    assert not without.model.has_ngrams
+    assert ("n-grams", "off") in [(choice.name, choice.value) for choice in without.choices]
 
 
 def test_dropout_is_for_a_corpus_that_is_read_again_and_stays() -> None:
@@ -50,6 +53,7 @@ def test_given_settings_of_a_classifier_win() -> None:
     [
         ({"task": "write", "is_bidirectional": True}, "--bidirectional: a run that writes"),
         ({"task": "write", "balance_labels": True}, "--balance-labels: only for a run that finds labels"),
+        ({"task": "write", "has_ngrams": True}, "--ngrams: only for a run that finds labels"),
         ({"augment": True}, "--augment: only for a run that writes"),
     ],
 )

@@ -40,6 +40,7 @@ class RecurrentClassifier(SequenceModel):
         self.ngrams = NGrams(config.num_labels) if config.has_ngrams else None
         if generator is not None:
             initialise_(self, generator)
+        self.mix = nn.Parameter(torch.zeros(2)) if config.has_ngrams else None  # logarithms of the weights of answers
 
     def stacks(self) -> tuple[Stack, ...]:
         """Returns the layers of each direction."""
@@ -62,9 +63,13 @@ class RecurrentClassifier(SequenceModel):
             draws: the random numbers of the dropout masks; None for no dropout.
 
         Returns:
-            (B, num_labels) logits: those of the layers and those of the n-grams, added up.
+            (B, num_labels) logits: those of the layers and those of the n-grams, weighted and added up.
         """
-        return torch.stack(self._answers(tokens, lengths, draws)).sum(0)
+        return self._mixed(self._answers(tokens, lengths, draws))
+
+    def _mixed(self, answers: Sequence[Tensor]) -> Tensor:
+        """Returns the weighted sum of logits."""
+        return answers[0] if self.mix is None else (torch.stack(list(answers)) * self.mix.exp()[:, None, None]).sum(0)
 
     def _answers(self, tokens: Tensor, lengths: Tensor, draws: Draws | None) -> list[Tensor]:
         """Returns the logits of the layers, and those of the n-grams if there are any; each (B, num_labels)."""
@@ -76,8 +81,9 @@ class RecurrentClassifier(SequenceModel):
     def loss(self, batch: Sequence[Tensor], memory: Memory, draws: Draws | None = None) -> tuple[Tensor, Memory]:
         """Returns the summed nats of the labels, each with the weight of its row, and no memory.
 
-        The layers and the n-grams learn by themselves; the loss is the mean of both. Together, the n-grams would soon
-        know all labels by heart, and leave the layers nothing to learn.
+        The layers and the n-grams learn by themselves: together, the n-grams would soon know all labels by heart, and
+        leave the layers nothing to learn. Their weights learn from the mixed answer, which sends them alone a gradient.
+        The loss is the mean of all three.
 
         Args:
             batch: tokens (B, T), lengths, labels and weights (B,), as in `gen.data.passages.PassageBatch`.
@@ -86,5 +92,7 @@ class RecurrentClassifier(SequenceModel):
         """
         tokens, lengths, labels, weights = batch
         answers = self._answers(tokens, lengths, draws)
+        if self.mix is not None:
+            answers.append(self._mixed([each.detach() for each in answers]))
         nats = [(functional.cross_entropy(each.float(), labels, reduction="none") * weights).sum() for each in answers]
         return torch.stack(nats).mean(), memory

@@ -18,7 +18,7 @@ VOCAB_ROWS = ("embedding.weight", "output.weight", "output.bias")
 LABEL_ROWS = ("label_embedding.weight",)  # row 0: no label
 ANSWER_ROWS = ("answer.weight", "answer.bias")
 # Parameters that the old model may lack, which then start afresh: another task, no labels, variations or attention.
-FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.", "ngrams.", "attention.", "joint.")
+FRESH = ("label_", "variation_", "reverse_layers.", "pooling.", "answer.", "ngrams.", "mix", "attention.", "joint.")
 
 
 @torch.no_grad()

@@ -86,6 +86,22 @@ def test_a_classifier_answers_with_both_and_each_learns_by_itself(has_ngrams: bo
     parts = [logits]
     if model.ngrams is not None:
         of_ngrams = model.ngrams(tokens, lengths)
-        parts = [logits - of_ngrams, of_ngrams]
+        parts = [logits - of_ngrams, of_ngrams, logits]
     nats = [torch.nn.functional.cross_entropy(part, labels, reduction="sum") for part in parts]
     torch.testing.assert_close(loss, sum(nats) / len(nats))
+
+
+def test_the_weights_of_both_answers_learn_which_one_is_right() -> None:
+    config = ModelConfig(20, hidden_size=16, embedding_size=8, num_labels=2, task="classify", has_ngrams=True)
+    model = RecurrentClassifier(config, torch.Generator().manual_seed(0))
+    assert model.mix is not None
+    labels = torch.tensor([0, 1] * 8)
+    right = torch.nn.functional.one_hot(labels, 2).float()
+    optimizer = torch.optim.SGD([model.mix], lr=0.5)
+    for _ in range(50):
+        optimizer.zero_grad()
+        mixed = model._mixed([torch.randn(16, 2), 3 * right])
+        torch.autograd.backward(torch.nn.functional.cross_entropy(mixed, labels))
+        optimizer.step()
+    of_layers, of_ngrams = model.mix.tolist()
+    assert of_ngrams > 0 > of_layers

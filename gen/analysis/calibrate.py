@@ -22,6 +22,7 @@ from gen.data.split import Excerpt
 MIN_SCALE, SCALE_STEP = 0.5, 0.2
 SCALES = MIN_SCALE + SCALE_STEP * np.arange(5)  # that are tried
 FINE = np.linspace(SCALES[0], SCALES[-1], 801)  # among which the best is looked for
+SURE = 4.0  # times as many nats at the worst of SCALES as at the best, from which on their logarithms are interpolated
 CHUNK_LOGITS = 1 << 20  # 4 MB in float32, which stay in the cache
 
 
@@ -52,13 +53,17 @@ def evaluate_calibrated(
 def best_scale(nats: NDArray[np.float64]) -> tuple[float, float]:
     """Returns the fewest nats and the factor, one of `FINE`, that has them.
 
+    The nats of a model that is nearly always right fall by orders of magnitude with the factor. A polynomial through
+    them would go below zero; one through their logarithms does not.
+
     Args:
         nats: at each of `SCALES`, as `nats_at_scales` returns them.
     """
-    polynomial = np.polynomial.Polynomial.fit(SCALES, nats, len(SCALES) - 1)
-    between = polynomial(FINE)
+    is_sure = nats.max() > SURE * nats.min()
+    interpolated = np.log(np.maximum(nats, np.finfo(np.float64).tiny)) if is_sure else nats
+    between = np.polynomial.Polynomial.fit(SCALES, interpolated, len(SCALES) - 1)(FINE)
     best = int(between.argmin())
-    return float(between[best]), float(FINE[best])
+    return float(np.exp(between[best]) if is_sure else between[best]), float(FINE[best])
 
 
 def nats_at_scales(logits: Tensor, targets: Tensor) -> NDArray[np.float64]:

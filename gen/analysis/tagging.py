@@ -54,7 +54,7 @@ class Answers(NamedTuple):
     def calibrated(self) -> tuple[float, float]:
         """Returns the mean nats of the right tags with the best factor on all logits, and that factor."""
         nats, scale = best_scale(self.nats_at_scales)
-        return max(0.0, nats) / self._num_known, scale
+        return nats / self._num_known, scale
 
 
 def read_tags(

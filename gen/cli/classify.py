@@ -53,5 +53,7 @@ def classify(
 
 def line(answer: "Answer", *, top: int) -> str:
     """Returns an answer as fields between tabs: the document, then labels, each with its probability."""
+    from gen.corpus.sources import printable
+
     labels = list(answer.probabilities.items())[:top]
-    return "\t".join([answer.document, *(f"{label}\t{probability:.3f}" for label, probability in labels)])
+    return "\t".join([answer.document, *(f"{printable(label)}\t{probability:.3f}" for label, probability in labels)])

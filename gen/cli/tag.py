@@ -87,4 +87,7 @@ def measures(result: "Tagging") -> Iterator[str]:
 
 def columns(sentence: "TaggedSentence") -> str:
     """Returns a sentence as lines of a word, a tab and its tag."""
-    return "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))
+    from gen.corpus.sources import printable
+
+    pairs = zip(map(printable, sentence.tokens), map(printable, sentence.tags), strict=True)
+    return "".join(f"{token}\t{tag}\n" for token, tag in pairs)

@@ -20,17 +20,21 @@ def read_lines(names: Sequence[str], reading: Reading) -> Iterator[list[str]]:
         names: of files; "-" for standard input.
         reading: the encoding, and what is done with bytes that are not in it.
 
-    Raises CorpusError if a file cannot be read.
+    Raises CorpusError if a file cannot be read, or is empty.
     """
     for name in names:
+        is_empty = True
         texts = _of_stdin(reading) if name == "-" else (part.text for part in text_parts(Path(name), reading))
         held = ""
         for text in texts:
+            is_empty = is_empty and not text
             *lines, held = (held + text).split(LINE_END)
             if lines:
                 yield lines
         if held:
             yield [held]
+        if is_empty:
+            raise CorpusError(f"{STDIN_NAME if name == '-' else name}: empty")
 
 
 def _of_stdin(reading: Reading) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Pictures that matplotlib draws, as .png or .svg; equal contents give equal bytes."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -44,5 +45,6 @@ def write_picture(path: Path, what: str, draw: Callable[["Figure"], None]) -> No
     figure, suffix = Figure(dpi=DOTS_PER_INCH), path.suffix.lower()
     FigureCanvasAgg(figure)
     draw(figure)
-    with mpl.rc_context({"svg.hashsalt": "gen", "svg.fonttype": "none"}):
+    with mpl.rc_context({"svg.hashsalt": "gen", "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a letter that the font lacks is drawn as a box
         write_atomically(path, partial(figure.savefig, format=suffix.removeprefix("."), metadata=_NO_STAMP[suffix]))

@@ -58,7 +58,8 @@ def transfer_(
             continue
         if name not in tensors or not _fits(tensors[name], parameter, is_by_row=name in rows):
             raise SettingError(
-                f"--from: the model's shape differs ({name})", hint="leave out --cell, --layers, --hidden, --embedding"
+                f"--from: the model's shape differs ({name})",
+                hint="leave out --cell, --layers, --hidden, --embedding and --one-direction",
             )
         if name in rows:
             new, old = (torch.tensor(column, dtype=torch.long) for column in zip(*rows[name], strict=True))

@@ -20,7 +20,7 @@ from gen.data.split import Excerpt
 from gen.errors import SettingError
 from gen.models.classifier import RecurrentClassifier
 from gen.runs.run import Run
-from gen.runs.trained import TrainedRun, find_model_file, task_of
+from gen.runs.trained import TrainedRun, as_argument, find_model_file, task_of
 
 Sources = str | Path | Sequence[str | Path]
 
@@ -132,7 +132,9 @@ def load_classifier(run: str | Path, *, device: str = "auto") -> Classifier:
     """
     path = find_model_file(run)
     if task_of(path) == "tag":
-        raise SettingError(f"{run}: tags words, and finds no labels of documents", hint=f"gen tag {run} FILE")
+        raise SettingError(
+            f"{run}: tags words, and finds no labels of documents", hint=f"gen tag {as_argument(path)} FILE"
+        )
     kind = Run if task_of(path) == "write" else TrainedRun
     return Classifier(kind(path, device=device))
 

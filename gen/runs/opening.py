@@ -20,14 +20,14 @@ from gen.codecs.controls import ordered_controls
 from gen.config import ModelConfig, TaskName, TrainingConfig, TrainingSettings, from_json, to_json
 from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import codec_reason
-from gen.corpus.sources import StandardInput, find_sources
+from gen.corpus.sources import StandardInput, find_sources, printable
 from gen.errors import CheckpointError, CorpusError, SettingError
 from gen.files.disk import FolderLock
 from gen.models.choice import new_model
 from gen.models.sequence_model import SequenceModel
 from gen.models.transfer import transfer_
 from gen.runs.base import Base
-from gen.runs.checkpoint import TRAINING_FILE
+from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE
 from gen.runs.files import RunFiles
 from gen.runs.folder import claimed
 from gen.runs.header import RunHeader, read_run_file
@@ -133,7 +133,13 @@ def _lead(start: _Start) -> tuple[OpenRun, dict[str, Any], Mapping[str, Tensor]]
     training_file, header = start.folder / TRAINING_FILE, None
     if start.resume and training_file.exists():  # a run that was killed early has saved nothing
         tensors, header = read_run_file(training_file, "training")
+        _check_model_file(start.folder / MODEL_FILE)
         run = _resumed(start, tensors, header)
+    elif start.resume and (start.folder / MODEL_FILE).exists():
+        raise CheckpointError(
+            f"{start.folder}: nothing to resume ({TRAINING_FILE} is missing)",
+            hint=f"--from {start.folder} starts another run from its weights",
+        )
     else:
         run = _new(start)
         tensors = dict(run.trainer.model.named_parameters())
@@ -149,6 +155,15 @@ def _lead(start: _Start) -> tuple[OpenRun, dict[str, Any], Mapping[str, Tensor]]
     )
     choices = [*_corpus_choices(corpus, trainer.config), *_lock_choices(lock), *run.choices]
     return run._replace(choices=choices, files=files, lock=lock), asdict(opening), tensors
+
+
+def _check_model_file(path: Path) -> None:
+    """Raises CheckpointError if a run has a model file that is damaged: its best weights would be read at the end."""
+    try:
+        if path.exists():
+            read_run_file(path, "model")
+    except CheckpointError as err:
+        raise CheckpointError(str(err), hint=f"move it away: --resume goes on without it ({path})") from err
 
 
 def _new(start: _Start) -> OpenRun:
@@ -358,7 +373,7 @@ def _corpus_choices(corpus: PreparedCorpus, training: TrainingConfig) -> list[Ch
         rows.append(Choice("controls", ", ".join(codec.controls.names), "gen sample may set them"))
     words = TASKS[corpus.options.task].words(corpus, training)
     if names := corpus.label_names:
-        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        shown = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
         what = "tags" if corpus.options.task == "tag" else "labels"
         rows.append(Choice(what, str(len(names)), shown + words))
     elif words:

@@ -55,7 +55,7 @@ OPTIONS = {
     "precision": "precision",
 }
 NEGATIVES = {"is_bidirectional": "--one-direction"}  # where it is not --no- and the option
-OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied")  # --from takes them over
+OF_WEIGHTS = ("codec", "cell", "num_layers", "hidden_size", "embedding_size", "is_tied", "is_bidirectional")
 # The options that each of these replaces, since the two exclude each other.
 INSTEAD_OF = {
     "documents": ("text_column", "label_column"),
@@ -110,6 +110,8 @@ class Resumption:
         names = (f"{self._folder.name}-{number}" for number in count(2))
         name = next(name for name in names if not self._folder.with_name(name).exists())
         words = ["gen", "train", *self._options.sources]
+        if "task" in changed:  # which has other options and weights
+            return shlex.join([*words, "--run", name, *_out(self._folder), "--task", str(changed["task"])])
         if not changed.keys() & set(OF_WEIGHTS):
             words += ["--from", _as_source(self._folder)]
         words += ["--run", name, *_out(self._folder)]

@@ -23,9 +23,16 @@ from gen.generation.stop import stop_at
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import PackedStepper, SteppedModel, Stepper, StepPrecision
 from gen.runs.request import DEFAULT_LENGTH, ControlValues, SampleRequest, SampleSettings, StreamSettings, new_seed
-from gen.runs.trained import TrainedRun, find_model_file
+from gen.runs.trained import TrainedRun, as_argument, find_model_file
 
 _ESCAPE = re.compile(r"\\(?:[abefnrtv\\]|[0-7]{1,3}|x[0-9a-fA-F]{1,2}|[uU][0-9a-fA-F]{1,8})")  # of $'...' in a shell
+
+# What is said of runs of other tasks, and the command that they are for.
+OTHER_TASKS = {
+    "classify": ("classifies, and does not write", "gen classify {} FILE"),
+    "tag": ("tags words, and does not write", "gen tag {} FILE"),
+    "pairs": ("was trained on pairs", "gen sample {} --prompt SOURCE"),
+}
 
 
 class Run(TrainedRun):
@@ -44,11 +51,9 @@ class Run(TrainedRun):
 
     def __init__(self, path: Path, *, device: str = "auto") -> None:
         super().__init__(path, device=device)
-        if self.config.task == "pairs":
-            raise SettingError(f"{self.name}: was trained on pairs", hint=f"gen sample {self.name} --prompt SOURCE")
         if self.config.task != "write":
-            verb, command = {"classify": ("classifies", "classify"), "tag": ("tags words", "tag")}[self.config.task]
-            raise SettingError(f"{self.name}: {verb}, and does not write", hint=f"gen {command} {self.name} FILE")
+            what, command = OTHER_TASKS[self.config.task]
+            raise SettingError(f"{self.name}: {what}", hint=command.format(as_argument(path)))
         scale_logits_(self.model, self.header.logit_scale)
         self._steppers: dict[StepPrecision, PackedStepper] = {}
 

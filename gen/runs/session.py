@@ -128,8 +128,8 @@ class Session:
         """Trains; yields a report after every step, and none if the run is already over."""
         library()  # compiled now, if need be, and not in the time of the run
         if self._is_new:
+            self._save_training()  # first: a run without it cannot be resumed
             self._save_model()
-            self._save_training()
         self._rate = _Rate(self._trainer.position.tokens)  # what came before the first step is not training
         for step in self._trainer.run():
             report = self._after(step)

@@ -131,5 +131,5 @@ def load_tagger(run: str | Path, *, device: str = "auto") -> Tagger:
     """
     path = find_model_file(run)
     if (task := task_of(path)) != "tag":
-        raise SettingError(f"{run}: was trained to {task}, not to tag", hint="gen train FILE --task tag")
+        raise SettingError(f"{run}: was trained for another task ({task})", hint="gen train FILE --task tag")
     return Tagger(TrainedRun(path, device=device))

@@ -1,5 +1,6 @@
 """A trained run, loaded from its one file: codec, weights, and the corpora that it is measured on."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,13 @@ class TrainedRun:
                 raise CheckpointError(f"{self.path}: weights are missing ({name})")
             if (found := tuple(tensors[name].shape)) != shape:
                 raise CheckpointError(f"{self.path}: its weights do not fit its header ({name}: {found}, not {shape})")
+
+
+def as_argument(model_file: Path) -> str:
+    """Returns the word by which a command names the run of a model file, as a shell needs it."""
+    folder = model_file.parent
+    is_run, is_here = model_file.name == MODEL_FILE, folder.parent == RUNS
+    return shlex.quote(folder.name if is_run and is_here else str(folder if is_run else model_file))
 
 
 def task_of(run: str | Path) -> TaskName:

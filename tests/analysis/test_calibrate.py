@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gen.analysis.calibrate import SCALES, evaluate_calibrated
+from gen.analysis.calibrate import FINE, SCALES, best_scale, evaluate_calibrated, nats_at_scales
 from gen.analysis.evaluate import Evaluation, evaluate
 from gen.config import ModelConfig
 from gen.data.split import Excerpt
@@ -89,3 +89,19 @@ def test_the_factor_makes_a_model_pay_what_was_told_and_no_other_makes_it_pay_le
 
     assert nats(1.0) == pytest.approx(told.nats_per_token, abs=1e-4)
     assert nats(1.0) < min(nats(0.9), nats(1.1))
+
+
+@pytest.mark.parametrize("margin", [3.0, 8.0, 14.0, 40.0])
+def test_nats_of_a_model_that_is_nearly_always_right_are_those_that_are_measured(margin: float) -> None:
+    torch.manual_seed(0)
+    targets = torch.randint(5, (1, 4000))
+    logits = torch.randn(1, 4000, 5) + margin * torch.nn.functional.one_hot(targets, 5)
+
+    found, scale = best_scale(nats_at_scales(logits, targets))
+
+    def measured(factor: float) -> float:
+        scaled = factor * logits[0].double()
+        return float(torch.nn.functional.cross_entropy(scaled, targets[0], reduction="sum"))
+
+    assert found == pytest.approx(measured(scale), rel=0.02, abs=4000 * 1e-6)
+    assert measured(scale) <= 1.02 * min(map(measured, FINE.tolist())) + 4000 * 1e-6

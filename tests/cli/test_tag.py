@@ -300,7 +300,7 @@ def test_a_run_of_another_task_is_refused_in_one_line(gen: Gen, here: Path) -> N
     train(gen, steps=3)
     gen("train", "words.txt", "--run", "writer", *TINY)
 
-    assert_refused(gen("tag", "writer", "words.txt"), "writer: was trained to write, not to tag")
+    assert_refused(gen("tag", "writer", "words.txt"), "writer: was trained for another task (write)")
     assert_refused(gen("sample", "words"), "words: tags words, and does not write")
     assert_refused(gen("classify", "words", "words.txt"), "words: tags words, and finds no labels of documents")
     assert_refused(gen("train", "words.txt", "--from", "words", "--run", "x", "--steps", "3"), "words tags, and a run")
@@ -408,3 +408,52 @@ def test_a_model_file_whose_tags_are_not_those_of_its_codec_is_refused(gen: Gen)
     write_checkpoint(path, "model", tensors, header)
 
     assert_refused(gen("tag", "words", "words.txt"), "its tags are not those of its codec")
+
+
+def test_a_number_sign_with_a_tag_is_a_token_and_one_before_a_sentence_a_comment(gen: Gen, here: Path) -> None:
+    (here / "signs.txt").write_text("".join("# a comment\nthe DT\n# #\n5 CD\n\n" for _ in range(60)))
+    trained = gen("train", "signs.txt", "--task", "tag", "--run", "signs", *SMALL, "--steps", 2, "--valid", 0)
+    assert "180 words" in trained.err
+    assert "#, CD, DT" in trained.err
+
+
+@pytest.mark.usefixtures("here")
+def test_an_empty_file_is_one_line(gen: Gen, here: Path) -> None:
+    train(gen, steps=2)
+    (here / "empty.txt").write_text("")
+    assert_refused(gen("tag", "words", "empty.txt"), "empty.txt: empty")
+
+
+@pytest.mark.usefixtures("here")
+def test_resuming_for_another_task_names_a_command_that_runs(gen: Gen) -> None:
+    train(gen, steps=2)
+    outcome = gen("train", "--run", "words", "--resume", "--task", "write")
+    assert_refused(outcome, "--resume: task cannot change")
+    command = outcome.err.partition("a new run: ")[2].splitlines()[0]
+    assert gen(*split(command)[1:], *SMALL, "--steps", "2").code == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_a_run_without_its_training_state_is_not_begun_anew(gen: Gen, here: Path) -> None:
+    train(gen, steps=3)
+    kept = (here / "checkpoints/words/model.safetensors").read_bytes()
+    (here / "checkpoints/words/training.safetensors").unlink()
+
+    assert_refused(train(gen, "--resume", steps=5), "nothing to resume (training.safetensors is missing)")
+
+    assert (here / "checkpoints/words/model.safetensors").read_bytes() == kept
+
+
+@pytest.mark.usefixtures("here")
+def test_a_damaged_model_file_is_told_before_training_and_may_be_moved_away(gen: Gen, here: Path) -> None:
+    train(gen, steps=3)
+    model = here / "checkpoints/words/model.safetensors"
+    model.write_bytes(model.read_bytes()[:1000])
+
+    outcome = train(gen, "--resume", steps=5)
+
+    assert_refused(outcome, "model.safetensors")
+    assert "move it away" in outcome.err
+    model.unlink()
+    assert train(gen, "--resume", steps=30).code == 0
+    assert gen("eval", "words", "valid").code == 0

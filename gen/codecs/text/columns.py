@@ -74,7 +74,7 @@ class _Reader:
                 if self._is_in_sentence:
                     part.ends.append(len(part.words))
                 self._is_in_sentence = False
-            elif line[0] == "#" and _is_comment(line):
+            elif line[0] == "#" and _is_comment(line) and not self._is_token(line):
                 part.findings[COMMENTS] += 1
             else:
                 token, tag = self._columns(line)
@@ -82,6 +82,10 @@ class _Reader:
                 part.tags.append(tag)
                 self._is_in_sentence = True
         return part
+
+    def _is_token(self, line: str) -> bool:
+        """Tells whether a line within a sentence has as many columns as the others, so that its token is "#"."""
+        return self._is_in_sentence and len(line.split()) == self._num_columns
 
     def _columns(self, line: str) -> tuple[str, str]:
         try:

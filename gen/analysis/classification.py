@@ -187,7 +187,12 @@ def classification(log_probs: NDArray[np.float64], labels: NDArray[np.int64], na
     )
 
 
-def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """Returns the mean of 2 right / (wanted + answered) over the labels that occur, from (K, K) counts."""
-    right, wanted, answered = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+def macro_f1(confusion: NDArray[np.int64], *, others: NDArray[np.int64] | int = 0) -> float:
+    """Returns the mean of 2 right / (wanted + answered) over the labels that occur.
+
+    Args:
+        confusion: (K, K) counts by right label and answer.
+        others: (K,) the answers where none of these labels is right.
+    """
+    right, wanted, answered = np.diag(confusion), confusion.sum(1), confusion.sum(0) + others
     return float((2 * right / np.maximum(1, wanted + answered))[wanted > 0].mean())

@@ -19,7 +19,7 @@ from gen.data.split import Excerpt
 from gen.data.tagging import NO_TAG
 from gen.errors import CorpusError
 
-FOREIGN_TAG = "B-\ufffd"  # in the place of a tag that the model does not know
+FOREIGN_TAG = "I-\ufffd"  # in the place of a tag that the model does not know: several in a row are a span
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Tagging:
     accuracy: float
     macro_f1: float  # mean over the tags that occur of the harmonic mean of precision and recall
     num_words: int
+    num_foreign: int  # words whose tag the model does not know
     num_unknown: int | None  # words that the training part does not have; None if that part cannot be read
     unknown_accuracy: float | None  # of these words; None if there is none
     baseline_accuracy: float | None  # of the tag that a word most often has in training
@@ -47,6 +48,7 @@ class Tagging:
             "baseline_accuracy": self.baseline_accuracy,
             "macro_f1": self.macro_f1,
             "words": self.num_words,
+            "words_of_unknown_tags": self.num_foreign,
             "unknown_words": self.num_unknown,
             **spans,
             "labels": list(self.labels),
@@ -77,8 +79,9 @@ def tagging(
     return Tagging(
         nats=answers.mean_nats,
         accuracy=float(is_right.mean()),
-        macro_f1=macro_f1(confusion),
+        macro_f1=macro_f1(confusion, others=np.bincount(answers.tags[~is_known], minlength=len(names))),
         num_words=len(is_right),
+        num_foreign=int(np.count_nonzero(~is_known)),
         num_unknown=None if unknown is None else int(unknown.sum()),
         unknown_accuracy=float(is_right[unknown].mean()) if unknown is not None and unknown.any() else None,
         baseline_accuracy=baseline,

@@ -80,6 +80,8 @@ def measures(result: "Tagging") -> Iterator[str]:
         share = "" if result.unknown_accuracy is None else f", {100 * result.unknown_accuracy:.2f} % of them right"
         yield f"{result.num_words:,} words, {result.num_unknown:,} of them not in the training part{share}"
         yield f"always the commonest tag of the word would be {100 * result.baseline_accuracy:.2f} % right"
+    if result.num_foreign:
+        yield f"{result.num_foreign:,} words have a tag that the model does not know, and are never right"
     if result.spans is not None:
         precision, recall, f1 = (100 * value for value in result.spans)
         yield f"spans: precision {precision:.2f} %, recall {recall:.2f} %, F1 {f1:.2f} %"

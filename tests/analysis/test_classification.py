@@ -15,6 +15,7 @@ from gen.analysis.classification import (
     classification,
     evidence,
     fitted,
+    macro_f1,
     nats_of,
     passages_of,
 )
@@ -144,3 +145,9 @@ def test_bayes_turns_likelihoods_into_probabilities() -> None:
         asked = Excerpt(excerpt.ids, stretches, excerpt.begin, excerpt.end)
         likelihoods[:, label] = np.exp(-nats_by_stretch(model, asked, vocab_size=V))
     assert np.exp(found) == pytest.approx(likelihoods / likelihoods.sum(1, keepdims=True), abs=1e-6)
+
+
+def test_answers_where_another_label_is_right_count_against_the_precision() -> None:
+    confusion = np.array([[2, 0], [0, 1]])
+    assert macro_f1(confusion) == 1.0
+    assert macro_f1(confusion, others=np.array([1, 0])) == pytest.approx((4 / 5 + 1) / 2)

@@ -202,7 +202,10 @@ def test_a_tag_that_the_model_does_not_know_is_never_right(gen: Gen, here: Path)
     train(gen)
     write_columns(here / "new.txt", [[("the", "DET"), ("dog", "ANIMAL")]] * 3)
 
-    assert json.loads(gen("eval", "words", "new.txt", "--json").out)["accuracy"] == 0.5
+    found = json.loads(gen("eval", "words", "new.txt", "--json").out)
+    assert (found["accuracy"], found["words_of_unknown_tags"]) == (0.5, 3)
+    assert found["macro_f1"] <= 1.0
+    assert "3 words have a tag that the model does not know" in gen("eval", "words", "new.txt").out
 
 
 def test_a_model_file_alone_says_that_the_training_part_is_not_there(

@@ -51,7 +51,7 @@ demo: $(STAMP)
 	@echo "More from the same models: .venv/bin/gen sample demo-shakespeare --prompt JULIET: --temperature 0.8"
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

@@ -6,8 +6,8 @@ from gen.errors import SettingError
 from gen.kernels.stepping import has_step_kernel
 
 FEW_ROWS = 8  # below it one thread of torch is as fast as two, and does not wait for the other on a busy machine
-# Rows sampled side by side from which on a GPU is faster than the kernels on its host. A token of one row of 1x512
-# takes an H200 75 microseconds, and hardly more of eight; two cores beside it take 29 for one.
+# Rows sampled side by side from which on a GPU serves. A token of one row of 1x512 takes an H200 75 microseconds, and
+# two cores of a Xeon 29; from how many rows on the GPU is faster is an estimate.
 MANY_ROWS = 8
 
 

@@ -17,11 +17,12 @@ from gen.models.cells import Memory
 from gen.models.dropout import Draws
 from gen.models.ngrams import NGrams
 from gen.models.pooling import Pooled, Pooling
-from gen.models.sequence_model import SequenceModel, initialise_
-from gen.models.stack import Stack, run_both_ways
+from gen.models.reader import SequenceReader
+from gen.models.sequence_model import initialise_
+from gen.models.stack import run_both_ways
 
 
-class RecurrentClassifier(SequenceModel):
+class RecurrentClassifier(SequenceReader):
     """Predicts the label of a passage.
 
     Args:
@@ -31,24 +32,12 @@ class RecurrentClassifier(SequenceModel):
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__(config)
-        width = config.hidden_size * config.num_directions
-        sizes = [config.embedding_size] + [width] * (config.num_layers - 1)
-        self.layers = Stack(config.cell, sizes, config.hidden_size)
-        self.reverse_layers = Stack(config.cell, sizes, config.hidden_size) if config.is_bidirectional else None
-        self.pooling = Pooling(config.pooling, width)
-        self.answer = nn.Linear(width, config.num_labels)
+        self.pooling = Pooling(config.pooling, self.width)
+        self.answer = nn.Linear(self.width, config.num_labels)
         self.ngrams = NGrams(config.num_labels) if config.has_ngrams else None
         if generator is not None:
             initialise_(self, generator)
         self.mix = nn.Parameter(torch.zeros(2)) if config.has_ngrams else None  # logarithms of the weights of answers
-
-    def stacks(self) -> tuple[Stack, ...]:
-        """Returns the layers of each direction."""
-        return (self.layers,) if self.reverse_layers is None else (self.layers, self.reverse_layers)
-
-    def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002 - rows carry nothing
-        """Returns nothing: every passage is read from its first token."""
-        return ()
 
     def chance_nats(self) -> float:
         """Returns the nats of guessing: each label equally likely."""

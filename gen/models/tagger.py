@@ -17,13 +17,14 @@ from torch.nn import functional
 from gen.config import ModelConfig
 from gen.models.cells import Memory
 from gen.models.dropout import Draws
-from gen.models.sequence_model import SequenceModel, initialise_
-from gen.models.stack import Stack, run_both_ways
+from gen.models.reader import SequenceReader
+from gen.models.sequence_model import initialise_
+from gen.models.stack import run_both_ways
 
 IGNORED = -1  # the tag at padding
 
 
-class RecurrentTagger(SequenceModel):
+class RecurrentTagger(SequenceReader):
     """Predicts the tag of each word of a sentence.
 
     Args:
@@ -33,21 +34,9 @@ class RecurrentTagger(SequenceModel):
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__(config)
-        width = config.hidden_size * config.num_directions
-        sizes = [config.embedding_size] + [width] * (config.num_layers - 1)
-        self.layers = Stack(config.cell, sizes, config.hidden_size)
-        self.reverse_layers = Stack(config.cell, sizes, config.hidden_size) if config.is_bidirectional else None
-        self.answer = nn.Linear(width, config.num_labels)
+        self.answer = nn.Linear(self.width, config.num_labels)
         if generator is not None:
             initialise_(self, generator)
-
-    def stacks(self) -> tuple[Stack, ...]:
-        """Returns the layers of each direction."""
-        return (self.layers,) if self.reverse_layers is None else (self.layers, self.reverse_layers)
-
-    def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002 - rows carry nothing
-        """Returns nothing: every sentence is read from its first character."""
-        return ()
 
     def chance_nats(self) -> float:
         """Returns the nats of guessing: each tag equally likely."""

@@ -18,8 +18,9 @@ from gen.models.cells import CELLS, Memory, layer_weights
 from gen.models.dropout import Draws, locked_dropout
 from gen.models.output_loss import can_save_logits, output_cross_entropy_sum
 from gen.models.pooling import Pooled, last
+from gen.models.reader import SequenceReader
 from gen.models.recurrent import cross_entropy_sum
-from gen.models.sequence_model import SequenceModel, initialise_
+from gen.models.sequence_model import initialise_
 from gen.models.stack import Stack, rate_at, run_both_ways
 
 
@@ -35,7 +36,7 @@ class Encoded(NamedTuple):
         return Encoded(tuple(m[:, indices] for m in self.memory), source)
 
 
-class RecurrentTranslator(SequenceModel):
+class RecurrentTranslator(SequenceReader):
     """Predicts the next symbol of a target, given its source.
 
     The first layer of the decoder reads the target alone. With attention its output asks for a part of the source. A
@@ -49,10 +50,7 @@ class RecurrentTranslator(SequenceModel):
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__(config)
-        hidden, width = config.hidden_size, config.hidden_size * config.num_directions
-        sizes = [config.embedding_size] + [width] * (config.num_layers - 1)
-        self.layers = Stack(config.cell, sizes, hidden)
-        self.reverse_layers = Stack(config.cell, sizes, hidden) if config.is_bidirectional else None
+        hidden, width = config.hidden_size, self.width
         self.bridge = nn.Linear(width, CELLS[config.cell].num_memories * config.num_layers * hidden)
         self.attention = AdditiveAttention(hidden, width, max(1, hidden // 2)) if config.has_attention else None
         self.joint = nn.Linear(hidden + width, hidden) if config.has_attention else None
@@ -64,12 +62,7 @@ class RecurrentTranslator(SequenceModel):
 
     def stacks(self) -> tuple[Stack, ...]:
         """Returns the layers of the encoder, by direction, and those of the decoder."""
-        encoder = (self.layers,) if self.reverse_layers is None else (self.layers, self.reverse_layers)
-        return (*encoder, self.target_layers)
-
-    def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002 - rows carry nothing
-        """Returns nothing: every pair is read from its first token."""
-        return ()
+        return (*super().stacks(), self.target_layers)
 
     def chance_nats(self) -> float:
         """Returns the nats of guessing: each symbol equally likely."""

@@ -1,8 +1,8 @@
 """`gen eval`: the loss of a run on a corpus, or how often it finds the right label or tag."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gen.cli.parameters import (
     Beam,
@@ -18,6 +18,11 @@ from gen.cli.parameters import (
     refuse,
 )
 from gen.errors import SettingError
+
+if TYPE_CHECKING:
+    from gen.analysis.classification import Classification
+    from gen.runs.classifier import Classifier
+    from gen.runs.tagger import Tagger
 
 MAX_SHOWN = 5  # unknown characters
 
@@ -73,8 +78,10 @@ def evaluate(
     """
     window = parse_context(context)
     from gen.cli.console import write_json
-    from gen.cli.tag import evaluate_tags
+    from gen.cli.tag import tag_measures
     from gen.cli.translating import evaluate_pairs
+    from gen.runs.classifier import load_classifier
+    from gen.runs.tagger import load_tagger
     from gen.runs.trained import task_of
 
     source = corpus[0] if len(corpus) == 1 else corpus
@@ -92,7 +99,7 @@ def evaluate(
         )
     if task == "tag":
         refuse({"text-column": text_column}, "not where tags are found")
-        evaluate_tags(run, source, reading, picture=picture, as_json=json)
+        _evaluate_answers(load_tagger(run), source, reading, measures=tag_measures, picture=picture, as_json=json)
         return
     if task == "pairs":
         refuse({"picture": picture})
@@ -100,7 +107,8 @@ def evaluate(
         return
     if by_label or task == "classify":
         refuse(of_writing, "not where labels are found")
-        _evaluate_labels(run, source, reading | {"unknown": unknown}, picture=picture, as_json=json)
+        reading["unknown"] = unknown
+        _evaluate_answers(load_classifier(run), source, reading, measures=label_measures, picture=picture, as_json=json)
         return
     if picture is not None:
         raise SettingError(f"--picture: only of a run that finds labels ({picture})", hint="--by-label")
@@ -117,32 +125,40 @@ def evaluate(
     )
 
 
-def _evaluate_labels(
-    run: str, corpus: str | list[str], reading: dict[str, Any], *, picture: Path | None, as_json: bool
+def _evaluate_answers(
+    reader: "Classifier | Tagger",
+    corpus: str | list[str],
+    reading: dict[str, Any],
+    *,
+    measures: Callable[[Any], Iterable[str]],
+    picture: Path | None,
+    as_json: bool,
 ) -> None:
-    """Prints how often a run finds the label of a document, and draws the confusion table if asked."""
+    """Prints how often a run finds the right labels or tags, and draws the confusion table if asked."""
     from gen.analysis.confusion import write_confusion
     from gen.cli.console import write_json
     from gen.cli.screen.confusion import confusion_lines
     from gen.cli.screen.progress import counting_display
     from gen.files.pictures import check_picture
-    from gen.runs.classifier import load_classifier
 
     if picture is not None:
         check_picture(picture)
-    classifier = load_classifier(run)
     with counting_display("reading") as on_progress:
-        result = classifier.evaluate(corpus, on_progress=on_progress, **reading)
+        result = reader.evaluate(corpus, on_progress=on_progress, **reading)
     if picture is not None:
         write_confusion(picture, result)
     if as_json:
         write_json(result.to_json())
-        return
-    print(
-        f"{100 * result.accuracy:.1f} % right, macro F1 {result.macro_f1:.3f}, {result.nats:.4f} nats per document\n"
+    else:
+        print("\n".join([*measures(result), *confusion_lines(result)]))
+
+
+def label_measures(result: "Classification") -> Iterator[str]:
+    """Yields the measures of labels in words."""
+    yield f"{100 * result.accuracy:.1f} % right, macro F1 {result.macro_f1:.3f}, {result.nats:.4f} nats per document"
+    yield (
         f"{result.num_documents:,} documents; always the commonest label would be {100 * result.majority:.1f} % right"
     )
-    print("\n".join(confusion_lines(result)))
 
 
 def left_out(unknown: Mapping[str, int] | None) -> str:

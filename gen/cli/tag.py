@@ -1,8 +1,7 @@
 """`gen tag`: the tag of each word, and how often a run finds the right one."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from gen.cli.parameters import OtherBadBytes, OtherEncoding, RunName, argument, given, option
 
@@ -47,31 +46,7 @@ def tag(
             is_first = False
 
 
-def evaluate_tags(
-    run: str, corpus: str | list[str], reading: dict[str, Any], *, picture: Path | None, as_json: bool
-) -> None:
-    """Prints how often a run finds the tag of a word, and draws the confusion table if asked."""
-    from gen.analysis.confusion import write_confusion
-    from gen.cli.console import write_json
-    from gen.cli.screen.confusion import confusion_lines
-    from gen.cli.screen.progress import counting_display
-    from gen.files.pictures import check_picture
-    from gen.runs.tagger import load_tagger
-
-    if picture is not None:
-        check_picture(picture)
-    tagger = load_tagger(run)
-    with counting_display("reading") as on_progress:
-        result = tagger.evaluate(corpus, on_progress=on_progress, **reading)
-    if picture is not None:
-        write_confusion(picture, result)
-    if as_json:
-        write_json(result.to_json())
-    else:
-        print("\n".join([*measures(result), *confusion_lines(result)]))
-
-
-def measures(result: "Tagging") -> Iterator[str]:
+def tag_measures(result: "Tagging") -> Iterator[str]:
     """Yields the measures of a tagger in words."""
     yield f"{100 * result.accuracy:.2f} % right, macro F1 {result.macro_f1:.3f}, {result.nats:.4f} nats per word"
     if result.num_unknown is None or result.baseline_accuracy is None:

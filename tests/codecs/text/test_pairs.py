@@ -85,11 +85,41 @@ def test_rows_that_lack_a_side_are_left_out_and_counted(tmp_path: Path) -> None:
         ("source,target\na,b\n", {"target_column": "phonemes"}, "no column phonemes"),
         ("source,target\na,b\n", {"text_column": "3"}, "no column 3"),
         ("source,target\na,b\n", {"text_column": "target", "target_column": "target"}, "in one column"),
+        ("source,target,source\na,b,c\n", {}, r"several columns source \(columns: source, target, source\)"),
+        ("target,target,source\na,b,c\n", {}, "several columns target"),
+        ("n,n,words\n1,2,3\n", {"text_column": "n", "target_column": "words"}, "several columns n"),
     ],
 )
 def test_a_table_without_pairs_is_one_line(tmp_path: Path, content: str, asked: dict[str, str], words: str) -> None:
     with pytest.raises(CorpusError, match=words):
         pairs_of(write(tmp_path, content), **asked)
+
+
+def test_columns_of_one_name_are_read_by_their_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "source,target,source\nab,x y,z\n")
+
+    assert pairs_of(path, text_column="1", target_column="2") == [("ab", "x y")]
+    assert pairs_of(path, text_column="3") == [("z", "x y")]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        ("source,target\na,b\na,b,c\n", "a.csv", r"a row of 3 fields where there are 2 columns \(line 3\)"),
+        ('source,target\n"a"b,c\n"a","b"\n', "a.csv", "not CSV"),
+        ('{"source": "a", "target": "b"}\nx\n', "a.jsonl", "not JSON"),
+        ('{"source": "a", "target": "b"}\n[1]\n', "a.jsonl", r"not a JSON object \(line 2\)"),
+        ('[{"source": "a", "target": "b"}]\n', "a.json", "a JSON array"),
+        ('{"source": "a", "target": ["b"]}\n', "a.jsonl", "target is not one value"),
+    ],
+)
+def test_no_hint_names_a_way_of_reading_that_pairs_do_not_have(
+    tmp_path: Path, content: str, name: str, words: str
+) -> None:
+    with pytest.raises(CorpusError, match=words) as err:
+        pairs_of(write(tmp_path, content, name))
+
+    assert "--documents" not in (err.value.hint or "")
 
 
 def test_a_nul_in_json_is_refused(tmp_path: Path) -> None:

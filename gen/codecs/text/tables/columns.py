@@ -46,21 +46,22 @@ def has_header(records: Sequence[Sequence[str]], reading: Reading) -> bool:
     """Returns whether the first row of a table names its columns.
 
     It does if a column is asked for by a name there. Else all its fields look like names, and stand only there; and one
-    of them is a usual one, or names numbers, or is much shorter than whatever is below it.
+    of them is a usual one, or they differ and one names numbers, or is much shorter than whatever is below it.
     """
     if not records:
         return False
     if names_columns(records[0], reading):
         return True
     first, rest = [field.strip() for field in records[0]], records[1:]
-    if not _are_names(first):
+    if not _are_like_names(first):
         return False
     columns = [[row[index].strip() for row in rest if index < len(row)] for index in range(len(first))]
     if any(name in column for name, column in zip(first, columns, strict=True)):
         return False
     if not _NAMES.isdisjoint(field.casefold() for field in first):
         return True
-    return any(_is_named(name, column) for name, column in zip(first, columns, strict=True) if any(column))
+    are_different = len({*first}) == len(first)
+    return are_different and any(_is_named(*both) for both in zip(first, columns, strict=True) if any(both[1]))
 
 
 def names_columns(record: Sequence[str], reading: Reading) -> bool:
@@ -71,10 +72,6 @@ def names_columns(record: Sequence[str], reading: Reading) -> bool:
     if {reading.text_column, reading.label_column} & {*fields}:
         return True
     return _are_like_names(fields) and len(_NAMES & {field.casefold() for field in fields}) > 1
-
-
-def _are_names(fields: Sequence[str]) -> bool:
-    return len({*fields}) == len(fields) and _are_like_names(fields)
 
 
 def _are_like_names(fields: Sequence[str]) -> bool:
@@ -111,9 +108,7 @@ def index_of(path: Path, names: Sequence[str], asked: str, option: str) -> int:
     if len(folded) == 1:
         return folded[0]
     if folded:
-        raise CorpusError(
-            f"{path}: several columns {asked} (columns: {listed(names)})", hint=f"{option} takes a number, too"
-        )
+        raise _several(path, names, asked, option)
     if asked.isascii() and asked.isdecimal() and 1 <= int(asked) <= len(names):
         return int(asked) - 1
     raise CorpusError(f"{path}: no column {asked} (columns: {listed(names)})", hint=f"{option} NAME, or a number")
@@ -125,11 +120,20 @@ def _likely_text(path: Path, names: Sequence[str], label: int | None) -> int:
         return others[0]
     folded = [name.strip().casefold() for name in names]
     for name in TEXT_NAMES:
-        if name in folded and folded.index(name) != label:
-            return folded.index(name)
+        found = [index for index in others if folded[index] == name]
+        if len(found) > 1:
+            raise _several(path, names, name, "--text-column")
+        if found:
+            return found[0]
     raise CorpusError(
         f"{path}: a table, but not clear which column holds the texts (columns: {listed(names)})",
         hint="--text-column NAME, or its number; --documents files reads the file as plain text",
+    )
+
+
+def _several(path: Path, names: Sequence[str], name: str, option: str) -> CorpusError:
+    return CorpusError(
+        f"{path}: several columns {shown(name)} (columns: {listed(names)})", hint=f"{option} takes a number, too"
     )
 
 

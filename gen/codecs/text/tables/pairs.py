@@ -44,7 +44,7 @@ def look_at_pairs(path: Path, reading: Reading) -> Table:
 
     Raises CorpusError if the file is no table, or lacks a column that is asked for.
     """
-    return look_at_table(path, reading, ColumnRules(has_header, choose_columns))
+    return look_at_table(path, reading, PAIR_ROWS)
 
 
 def describe(table: Table) -> str:
@@ -77,11 +77,10 @@ def choose_columns(path: Path, names: Sequence[str], reading: Reading, is_named:
         )
     source = _asked(path, names, reading.text_column, "--text-column")
     target = _asked(path, names, reading.target_column, "--target-column")
-    usual = _usual(names)
     if source is None:
-        source = usual[0] if usual and usual[0] != target else _first_but(target)
+        source = _likely(path, names, "--text-column", target)
     if target is None:
-        target = usual[1] if usual and usual[1] != source else _first_but(source)
+        target = _likely(path, names, "--target-column", source)
     if source == target:
         raise CorpusError(f"{path}: sources and targets in one column ({names[source]})", hint="--target-column NAME")
     return Columns(tuple(names), is_named, source, target)
@@ -91,13 +90,26 @@ def _asked(path: Path, names: Sequence[str], asked: str | None, option: str) -> 
     return None if asked is None else index_of(path, names, asked, option)
 
 
-def _usual(names: Sequence[str]) -> tuple[int, int] | None:
-    """Returns the indices of two columns with usual names; None if there are none."""
-    folded = [name.strip().casefold() for name in names]
-    found = (pair for pair in PAIR_NAMES if folded.count(pair[0]) == folded.count(pair[1]) == 1)
-    pair = next(found, None)
-    return None if pair is None else (folded.index(pair[0]), folded.index(pair[1]))
+def _usual(names: Sequence[str]) -> tuple[str, str] | None:
+    """Returns the usual names of a source and a target that columns have; None if there are none."""
+    folded = {name.strip().casefold() for name in names}
+    return next((pair for pair in PAIR_NAMES if folded.issuperset(pair)), None)
 
 
-def _first_but(index: int | None) -> int:
-    return 1 if index == 0 else 0
+def _likely(path: Path, names: Sequence[str], option: str, other: int | None) -> int:
+    """Returns the index of the column for an option that is not given: that of the usual name, or else the first.
+
+    Args:
+        other: the index of the column on the other side of the pairs, which is not returned; None if it is not known.
+
+    Raises CorpusError if several columns have the usual name.
+    """
+    usual = _usual(names)
+    if usual is not None:
+        named = index_of(path, names, usual[option == "--target-column"], option)
+        if named != other:
+            return named
+    return 1 if other == 0 else 0
+
+
+PAIR_ROWS = ColumnRules(has_header, lambda record, reading: has_header([record], reading), choose_columns, None)

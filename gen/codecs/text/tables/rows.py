@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +57,9 @@ class ColumnRules(NamedTuple):
     """The rules by which the columns of a table are found: the functions of `columns`, or others like them."""
 
     has_header: Callable[[Sequence[Sequence[str]], Reading], bool]
+    names_columns: Callable[[Sequence[str], Reading], bool]  # whether a row certainly does
     choose: Callable[[Path, Sequence[str], Reading, bool], Columns]
+    otherwise: str | None  # a hint: the way to read a file that is no table; None if there is none
 
 
 class Table(NamedTuple):
@@ -65,6 +67,7 @@ class Table(NamedTuple):
 
     columns: Columns
     form: CsvFormat | None  # None for JSON
+    otherwise: str | None  # as in `ColumnRules`
 
     def describe(self) -> str:
         """Returns in a few words what is read."""
@@ -75,7 +78,9 @@ class Table(NamedTuple):
 
 TEXT_ROWS = ColumnRules(
     has_header,
+    names_columns,
     lambda path, names, reading, is_named: choose_columns(path, names, reading, has_header=is_named),
+    "--documents files reads the file as plain text",
 )
 
 
@@ -84,78 +89,83 @@ def look_at_table(path: Path, reading: Reading, rules: ColumnRules = TEXT_ROWS) 
     head, is_whole = _head(path, reading)
     beginning = head.lstrip()[:1]
     if beginning == "[" and not _JSON_SUFFIXES.isdisjoint(path.suffixes):
-        raise CorpusError(f"{path}: a JSON array, not an object on every line", hint=f"{_TO_LINES}; {_HINT}")
+        raise CorpusError(f"{path}: a JSON array, not an object on every line", hint=_hint(_TO_LINES, rules.otherwise))
     if beginning == "{":
         names: dict[str, None] = {}
         for number, line in enumerate(head.split(LINE_END)[: None if is_whole else -1], 1):
             if line.strip():
-                names |= dict.fromkeys(_object(path, line, number))
-        return Table(rules.choose(path, [*names], reading, True), None)
-    form, records = _csv_format(head, reading, is_whole=is_whole)
+                names |= dict.fromkeys(_object(path, line, number, rules.otherwise))
+        return Table(rules.choose(path, [*names], reading, True), None, rules.otherwise)
+    form, records = _csv_format(head, lambda record: rules.names_columns(record, reading), is_whole=is_whole)
     is_named = rules.has_header(records, reading)
     width = len(records[0]) if records else 0
     names_found = [field.strip() for field in records[0]] if is_named else [str(n) for n in range(1, width + 1)]
     if not names_found:
         raise CorpusError(f"{path}: empty")
-    return Table(rules.choose(path, names_found, reading, is_named), form)
+    return Table(rules.choose(path, names_found, reading, is_named), form, rules.otherwise)
 
 
 def rows_of(path: Path, reading: Reading, table: Table) -> Iterator[Row]:
     """Yields the rows of a table. Raises CorpusError at the first that cannot be read, with its line."""
     lines = _lines(path, reading)
     if table.form is None:
-        return _json_rows(path, lines, table.columns)
-    return _csv_rows(path, lines, table.columns, table.form)
+        return _json_rows(path, lines, table)
+    return _csv_rows(path, lines, table, table.form)
 
 
-def _json_rows(path: Path, lines: Iterator[str], columns: Columns) -> Iterator[Row]:
+def _json_rows(path: Path, lines: Iterator[str], table: Table) -> Iterator[Row]:
+    columns = table.columns
     text_name = columns.names[columns.text]
     label_name = None if columns.label is None else columns.names[columns.label]
     for number, line in enumerate(lines, 1):
         if line.isspace():
             continue
-        row = _object(path, line, number)
+        row = _object(path, line, number, table.otherwise)
         text = row.get(text_name)
         if text is not None and not isinstance(text, str):
             raise CorpusError(f"{path}: {text_name} is not a string ({json.dumps(text)[:40]}, line {number})")
-        yield Row(number, text, None if label_name is None else _label(path, row.get(label_name), number))
+        yield Row(number, text, None if label_name is None else _label(path, row, label_name, number))
 
 
-def _label(path: Path, value: Any, line: int) -> str | None:
+def _label(path: Path, row: Mapping[str, Any], name: str, line: int) -> str | None:
+    value = row.get(name)
     if value is None or isinstance(value, str):
         return (value or "").strip() or None
     if isinstance(value, list | dict):
-        raise CorpusError(f"{path}: a label is one value ({json.dumps(value)[:40]}, line {line})")
+        raise CorpusError(f"{path}: {name} is not one value ({json.dumps(value)[:40]}, line {line})")
     return json.dumps(value)
 
 
-def _object(path: Path, line: str, number: int) -> dict[str, Any]:
+def _object(path: Path, line: str, number: int, otherwise: str | None) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as err:
         what = f"{err.msg[:1].lower()}{err.msg[1:]} at column {err.colno}, line {number}"
-        raise CorpusError(f"{path}: not JSON ({what})", hint=_HINT) from err
+        raise CorpusError(f"{path}: not JSON ({what})", hint=otherwise) from err
     except (RecursionError, ValueError) as err:
         raise CorpusError(f"{path}: not JSON that can be read (line {number})") from err
     if not isinstance(row, dict):
-        raise CorpusError(f"{path}: not a JSON object (line {number})", hint=_HINT)
+        raise CorpusError(f"{path}: not a JSON object (line {number})", hint=otherwise)
     return row
 
 
-_HINT = "--documents files reads the file as plain text"
+def _hint(what: str, otherwise: str | None) -> str:
+    return what if otherwise is None else f"{what}; {otherwise}"
+
+
 _TO_LINES = "one object a line: jq -c '.[]' FILE > NEW.jsonl"
 _JSON_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson"))
 
 
-def _csv_rows(path: Path, lines: Iterator[str], columns: Columns, form: CsvFormat) -> Iterator[Row]:
-    reader = form.reader(lines)
+def _csv_rows(path: Path, lines: Iterator[str], table: Table, form: CsvFormat) -> Iterator[Row]:
+    reader, columns = form.reader(lines), table.columns
     width, text, label = len(columns.names), columns.text, columns.label
     line = 1
     try:
         for index, record in enumerate(reader):
             if index or not columns.has_header:
                 if len(record) > width and any(record[width:]):
-                    raise _too_wide(path, record, width, line)
+                    raise _too_wide(path, record, width, line, table.otherwise)
                 yield Row(
                     line,
                     record[text] if text < len(record) else None,
@@ -164,23 +174,25 @@ def _csv_rows(path: Path, lines: Iterator[str], columns: Columns, form: CsvForma
                 )
             line = reader.line_num + 1
     except csv.Error as err:
-        hint = 'a quotation mark inside a quoted field is written twice (""); --documents files reads plain text'
+        hint = _hint('a quotation mark inside a quoted field is written twice ("")', table.otherwise)
         raise CorpusError(f"{path}: not CSV ({err}, line {line})", hint=hint) from err
 
 
-def _too_wide(path: Path, record: Sequence[str], width: int, line: int) -> CorpusError:
+def _too_wide(path: Path, record: Sequence[str], width: int, line: int, otherwise: str | None) -> CorpusError:
     return CorpusError(
         f"{path}: a row of {len(record)} fields where there are {width} columns (line {line})",
-        hint='a text that holds the delimiter stands in quotation marks ("..."); --documents files reads plain text',
+        hint=_hint('a text that holds the delimiter stands in quotation marks ("...")', otherwise),
     )
 
 
-def _csv_format(head: str, reading: Reading, *, is_whole: bool) -> tuple[CsvFormat, list[list[str]]]:
+def _csv_format(
+    head: str, names_columns: Callable[[Sequence[str]], bool], *, is_whole: bool
+) -> tuple[CsvFormat, list[list[str]]]:
     """Returns the format of the fields, and the rows of the beginning."""
     best: tuple[float, CsvFormat, list[list[str]]] | None = None
     for delimiter in _DELIMITERS:
         form, records = _quoted_or_not(head, delimiter, is_whole=is_whole)
-        share = 1.0 if records and names_columns(records[0], reading) else _share(records)
+        share = 1.0 if records and names_columns(records[0]) else _share(records)
         if share >= _MIN_SHARE and (best is None or share > best[0]):
             best = share, form, records
     return best[1:] if best is not None else _quoted_or_not(head, _NO_DELIMITER, is_whole=is_whole)

@@ -153,6 +153,9 @@ def test_other_ways_to_make_documents_read_a_table_as_plain_text(table: Path) ->
         ("a.csv", "text,label\na,b\n", Reading(text_column="3"), "no column 3 (columns: text, label)"),
         ("a.csv", "text,label\na,b\n", Reading(label_column="mood"), "no column mood (columns: text, label)"),
         ("a.csv", "text,label\na,b\n", Reading(text_column="1", label_column="text"), "texts and labels in one column"),
+        ("a.csv", "text,label,text\na,b,c\n", Reading(), "several columns text (columns: text, label, text)"),
+        ("a.csv", "text,Text\none,two\n", Reading(), "several columns text (columns: text, Text)"),
+        ("a.csv", "text,label,label\na,b,c\n", LABELLED, "several columns label (columns: text, label, label)"),
         ("a.csv", "", Reading(), "empty"),
         ("a.jsonl", '{"text": "a"}\n{"text": 1}\n', Reading(), "text is not a string (1, line 2)"),
         (
@@ -162,7 +165,7 @@ def test_other_ways_to_make_documents_read_a_table_as_plain_text(table: Path) ->
             "not JSON (expecting ':' delimiter at column 9, line 2)",
         ),
         ("a.jsonl", '{"text": "a"}\n["b"]\n', Reading(), "not a JSON object (line 2)"),
-        ("a.jsonl", '{"text": "a", "label": [1]}\n', LABELLED, "a label is one value ([1], line 1)"),
+        ("a.jsonl", '{"text": "a", "label": [1]}\n', LABELLED, "label is not one value ([1], line 1)"),
         ("a.jsonl", '{"text": "a\\u0000"}\n', Reading(), "a NUL in a text (line 1)"),
         ("a.jsonl", '{"id": 1, "x": 2}\n', Reading(), "not clear which column holds the texts (columns: id, x)"),
         ("a.jsonl", "[" * 100_000, Reading(text_column="1"), "a.jsonl: "),

@@ -38,7 +38,7 @@ from gen.runs.provenance import check_trained_on
 from gen.runs.resumption import Resumption
 from gen.runs.session import OpenRun, Session
 from gen.runs.tasks import TASKS
-from gen.runs.tasks.tagging import tagging_options
+from gen.runs.tasks.options import options_of_task
 from gen.runs.trained import RUNS, find_model_file
 from gen.training.distributed import Peers, join
 from gen.training.recipe import Choice, choose_recipe
@@ -168,13 +168,9 @@ def _check_model_file(path: Path) -> None:
 
 def _new(start: _Start) -> OpenRun:
     """Begins a run, perhaps from the weights of another."""
-    options, source, task = start.options, None, TASKS[start.options.task]
+    options, source, task = options_of_task(start.options), None, TASKS[start.options.task]
     if not options.sources:
         raise SettingError("CORPUS: missing", hint="name a file, a folder or a built-in corpus such as shakespeare")
-    if options.task == "pairs":
-        options = _of_pairs(options)
-    elif options.reading.target_column is not None:
-        raise SettingError(f"--target-column: only for pairs ({options.reading.target_column})", hint="--task pairs")
     if start.from_run is not None:
         source = read_run_file(find_model_file(start.from_run), "model")
         options = _based(options, source[1].base, start.from_run)
@@ -202,7 +198,7 @@ def _resumed(start: _Start, tensors: Mapping[str, Tensor], header: RunHeader) ->
         hint = "leave out --from or --resume"
         raise SettingError(f"--from: only for a new run ({start.run} goes on)", hint=hint)
     resumption = Resumption(start.folder, header)
-    resumption.check_reading(start.options)
+    resumption.check_options(start.options, start.settings)
     options = header.corpus.options
     if start.options.sources:
         options = replace(options, sources=start.options.sources)
@@ -285,30 +281,7 @@ def _checked(options: CorpusOptions, *, num_processes: int) -> CorpusOptions:
         find_sources([options.test_file], StandardInput())  # which it is not
     if num_processes > 1 and "-" in (*options.sources, options.valid_file):
         raise SettingError("CORPUS: several processes cannot share standard input (-)", hint="write it to a file first")
-    if options.controls and options.task != "write":
-        raise SettingError(
-            f"--controls: only for a run that writes ({','.join(options.controls)})", hint="leave it out"
-        )
-    options = replace(options, controls=ordered_controls(options.controls))
-    if options.task == "tag":
-        return tagging_options(options)
-    if options.codec == "tagged":
-        raise SettingError("--codec: only for a run that tags (tagged)", hint="--task tag")
-    return options
-
-
-def _of_pairs(options: CorpusOptions) -> CorpusOptions:
-    """Returns options with which pairs are read, without labels. Raises SettingError if one has no meaning for them."""
-    reading = options.reading
-    given = (
-        ("codec", options.codec, "auto"),
-        ("documents", reading.documents, "auto"),
-        ("label-column", reading.label_column, None),
-    )
-    for name, value, default in given:
-        if value != default:
-            raise SettingError(f"--{name}: not for pairs ({value})", hint="leave it out")
-    return replace(options, reading=replace(reading, labels="none"))
+    return replace(options, controls=ordered_controls(options.controls))
 
 
 def _check_rows(training: TrainingConfig, *, num_processes: int) -> None:

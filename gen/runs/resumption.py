@@ -15,6 +15,8 @@ from gen.config import ModelConfig, TaskName, TrainingConfig, TrainingSettings, 
 from gen.errors import SettingError
 from gen.runs.header import RunHeader
 from gen.runs.options import LEFT_OUT_AT_DEFAULT, CorpusOptions
+from gen.runs.tasks.options import options_of_task
+from gen.training.recipe import check_task
 
 LIMITS = ("steps", "epochs", "minutes")
 FREE_ON_RESUME = (*LIMITS, "patience", "accumulate")
@@ -81,8 +83,16 @@ class Resumption:
         self._header = header
         self._options = replace(header.corpus.options, codec=header.codec["name"])
 
-    def check_reading(self, given: CorpusOptions) -> None:
-        """Raises SettingError if an option of the corpus differs; an option at its default counts as not given."""
+    def check_options(self, given: CorpusOptions, settings: TrainingSettings) -> None:
+        """Raises SettingError if the task or an option of the corpus differs, or one has no meaning for the task.
+
+        An option of the corpus at its default counts as not given.
+        """
+        task = self._header.model.task
+        if settings.task not in (None, task):
+            self._refuse({"task": task}, {"task": settings.task})
+        options_of_task(replace(given, task=task))
+        check_task(task, settings.given())
         then, now, defaults = (
             LEFT_OUT_AT_DEFAULT | options.to_json() for options in (self._options, given, CorpusOptions(()))
         )

@@ -21,6 +21,7 @@ from gen.runs.header import CorpusDescription, read_run_file, read_run_header, r
 from gen.runs.options import CorpusOptions
 from gen.runs.prepared import Recorded, StoredExcerpt, open_corpus, other_excerpt, validation_file
 from gen.runs.provenance import PartName, part_difference
+from gen.runs.tasks.options import options_of_task
 
 RUNS = Path("checkpoints")
 
@@ -61,7 +62,7 @@ class TrainedRun:
             return self._part("valid", options, recorded, reading)
         if corpus == "test" and options.test_fraction:
             return self._part("test", options, recorded, reading)
-        options = replace(options, reading=replace(options.reading, **reading))
+        options = options_of_task(replace(options, reading=replace(options.reading, **reading)))
         if not is_own:
             sources = [corpus] if isinstance(corpus, str | Path) else corpus
             return other_excerpt([str(source) for source in sources], self.codec, options, self.label_names)

@@ -119,6 +119,7 @@ def choose_recipe(
     inherited = {} if base is None else {name: getattr(base, name) for name in _shape(base, by_user)}
     given = inherited | by_user
     _configs(corpus, given)
+    check_task(given.get("task", "write"), given)
     limits = {name: given[name] for name in LIMITS if name in given} or {"minutes": DEFAULT_MINUTES}
     chosen: dict[str, tuple[Any, str]] = {}
     chosen["cell"] = ("lstm", "the best quality for the time on every device")
@@ -138,7 +139,7 @@ def choose_recipe(
     def values() -> dict[str, Any]:
         return limits | {name: value for name, (value, _) in chosen.items()} | given
 
-    _check_usable(corpus, *_configs(corpus, values()), device)
+    _check_usable(corpus, _configs(corpus, values())[1], device)
     chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
     chosen["augment"] = _augment(corpus, outlook, given.get("task", "write"))
     model, training = _configs(corpus, values())
@@ -147,6 +148,20 @@ def choose_recipe(
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
     return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
+
+
+def check_task(task: TaskName, given: Mapping[str, Any]) -> None:
+    """Raises SettingError if one of the settings that are given has no meaning for the task."""
+    if task == "write" and given.get("is_bidirectional"):
+        raise SettingError("--bidirectional: a run that writes has not read what follows", hint="--task classify")
+    if task != "classify" and given.get("balance_labels"):
+        raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
+    if task != "classify" and given.get("has_ngrams"):
+        raise SettingError("--ngrams: only for a run that finds labels", hint="--task classify")
+    if task != "pairs" and given.get("has_attention"):
+        raise SettingError("--attention: only for a run that learns pairs", hint="--task pairs")
+    if task != "write" and given.get("augment"):
+        raise SettingError("--augment: only for a run that writes", hint="leave it out")
 
 
 def _dropout(model: ModelConfig, readings: float, *, is_varied: bool) -> float:
@@ -165,28 +180,13 @@ def _configs(corpus: CorpusSummary, values: Mapping[str, Any]) -> tuple[ModelCon
     return model, from_json(TrainingConfig, {n: value for n, value in values.items() if n in training_names})
 
 
-def _check_usable(corpus: CorpusSummary, model: ModelConfig, training: TrainingConfig, device: torch.device) -> None:
+def _check_usable(corpus: CorpusSummary, training: TrainingConfig, device: torch.device) -> None:
     """Raises SettingError if the corpus is too short, or an option does not go with the corpus or the device."""
     _check_length(corpus, training)
-    _check_task(model, training)
     if training.augment and not corpus.can_augment:
         raise SettingError("--augment: only for music", hint="leave it out")
     if training.precision == "fp16" and device.type == "cpu":
         raise SettingError("--precision: fp16 needs a GPU (cpu)", hint="--precision bf16 or auto")
-
-
-def _check_task(model: ModelConfig, training: TrainingConfig) -> None:
-    """Raises SettingError if an option does not go with the task."""
-    if model.task == "write" and model.is_bidirectional:
-        raise SettingError("--bidirectional: a run that writes has not read what follows", hint="--task classify")
-    if model.task != "classify" and training.balance_labels:
-        raise SettingError("--balance-labels: only for a run that finds labels", hint="--task classify")
-    if model.task != "classify" and model.has_ngrams:
-        raise SettingError("--ngrams: only for a run that finds labels", hint="--task classify")
-    if model.task != "pairs" and model.has_attention:
-        raise SettingError("--attention: only for a run that learns pairs", hint="--task pairs")
-    if model.task != "write" and training.augment:
-        raise SettingError("--augment: only for a run that writes", hint="leave it out")
 
 
 def _width(

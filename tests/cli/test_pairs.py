@@ -350,6 +350,9 @@ def test_a_run_of_another_task_is_refused_in_one_line(gen: Gen, here: Path) -> N
     assert_refused(gen("train", "turn.csv", "--target-column", "2", "--run", "y", *TINY), "--target-column: only for")
     assert_refused(gen("train", "--run", "turn", "--resume", "--no-attention"), "attention cannot change")
     assert_refused(gen("train", "--run", "turn", "--resume", "--target-column", "1"), "target column cannot change")
+    assert_refused(
+        gen("train", "--run", "turn", "--resume", "--label-column", "1"), "--label-column: not for pairs (1)"
+    )
     assert not (here / "checkpoints" / "x").exists()
 
 
@@ -363,3 +366,5 @@ def test_from_python_a_run_is_trained_and_asked(here: Path) -> None:
     assert library.load_translator(here / "checkpoints" / "turn").translate(["ab", " c "]) == ["B A", "C"]
     assert translator.evaluate("valid").exact > 0.8
     assert translator.translate(["abc"], beam=3) == ["C B A"]
+    with pytest.raises(SettingError, match=r"--label-column: not for pairs \(target\)"):
+        translator.evaluate("turn.csv", label_column="target")

@@ -299,6 +299,30 @@ def test_options_of_other_tasks_are_refused_in_one_line(gen: Gen) -> None:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--ngrams",), "--ngrams: only for a run that finds labels"),
+        (("--balance-labels",), "--balance-labels: only for a run that finds labels"),
+        (("--attention",), "--attention: only for a run that learns pairs"),
+        (("--label-column", "2"), "--label-column: not for a run that tags (2)"),
+        (("--target-column", "2"), "--target-column: only for pairs (2)"),
+        (("--controls", "key"), "--controls: only for a run that writes (key)"),
+        (("--codec", "byte", "--task", "tag"), "--codec: not for a run that tags (byte)"),
+    ],
+)
+def test_resuming_with_an_option_of_another_task_says_so_and_names_no_new_run(
+    gen: Gen, options: tuple[str, ...], what: str
+) -> None:
+    train(gen, steps=2)
+
+    outcome = gen("train", "--run", "words", "--resume", *options)
+
+    assert_refused(outcome, what)
+    assert "new run" not in outcome.err
+
+
+@pytest.mark.usefixtures("here")
 def test_a_run_of_another_task_is_refused_in_one_line(gen: Gen, here: Path) -> None:
     train(gen, steps=3)
     gen("train", "words.txt", "--run", "writer", *TINY)
@@ -368,6 +392,8 @@ def test_a_tagger_is_trained_and_asked_from_python(here: Path) -> None:
     assert found.tags == ("DET", "ADJ", "NOUN", "VERB", "DET", "NOUN", ".")
     assert tagger.evaluate().accuracy == 1.0
     assert list(library.load_tagger(here / "words").tag([])) == []
+    with pytest.raises(library.SettingError, match=r"--label-column: not for a run that tags \(2\)"):
+        tagger.evaluate("words.txt", label_column=2)
 
 
 def test_a_validation_file_may_have_words_and_tags_of_its_own(gen: Gen, here: Path) -> None:

@@ -11,7 +11,8 @@ from gen.config import Reading
 from gen.data.split import Excerpt, whole
 from gen.errors import SettingError
 from gen.runs.options import CorpusOptions
-from gen.runs.tasks.tagging import spread, tagging_options
+from gen.runs.tasks.options import options_of_task
+from gen.runs.tasks.tagging import spread
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40), st.integers(1, 400))
@@ -27,10 +28,10 @@ def test_sentences_of_a_validation_are_whole_and_spread_evenly(sizes: list[int],
 
 
 def test_options_of_a_tagged_corpus_name_its_codec_and_no_labels_of_files() -> None:
-    options = tagging_options(CorpusOptions(("words.txt",), task="tag"))
+    options = options_of_task(CorpusOptions(("words.txt",), task="tag"))
 
     assert (options.codec, options.reading.labels) == ("tagged", "none")
-    assert tagging_options(options) == options
+    assert options_of_task(options) == options
 
 
 @pytest.mark.parametrize("name", ["documents", "text_column", "label_column"])
@@ -38,4 +39,4 @@ def test_options_of_other_texts_are_refused(name: str) -> None:
     given: dict[str, Any] = {name: "files"}
 
     with pytest.raises(SettingError, match=f"--{name.replace('_', '-')}: not for a run that tags"):
-        tagging_options(CorpusOptions(("words.txt",), task="tag", reading=Reading(**given)))
+        options_of_task(CorpusOptions(("words.txt",), task="tag", reading=Reading(**given)))

@@ -9,13 +9,12 @@ import numpy as np
 from gen.analysis.tagging import read_tags
 from gen.codecs.text.columns import HINT
 from gen.codecs.text.tagged import TaggedCodec
-from gen.config import Reading, TrainingConfig
+from gen.config import TrainingConfig
 from gen.data.split import Excerpt
 from gen.data.tagging import TaggedSentences
-from gen.errors import CorpusError, SettingError
+from gen.errors import CorpusError
 from gen.models.sequence_model import SequenceModel
 from gen.models.tagger import RecurrentTagger
-from gen.runs.options import CorpusOptions
 from gen.runs.prepared import PreparedCorpus
 from gen.runs.tasks.task import Validation
 
@@ -80,17 +79,3 @@ def spread(excerpt: Excerpt, max_tokens: int) -> Excerpt:
     stretches = excerpt.stretches
     step = max(1, -(-stretches.num_tokens // max_tokens))
     return replace(excerpt, stretches=stretches.take(np.arange(0, len(stretches), step)))
-
-
-def tagging_options(options: CorpusOptions) -> CorpusOptions:
-    """Returns the options of a corpus of tagged sentences: with the codec for these, and without labels of files.
-
-    Raises SettingError if an option is given that has no meaning for them.
-    """
-    reading, default = options.reading, Reading()
-    for name in ("documents", "text_column", "label_column"):
-        if (value := getattr(reading, name)) != getattr(default, name):
-            raise SettingError(f"--{name.replace('_', '-')}: not for a run that tags ({value})", hint="leave it out")
-    if options.codec not in ("auto", TaggedCodec.name):
-        raise SettingError(f"--codec: not for a run that tags ({options.codec})", hint="leave it out")
-    return replace(options, codec=TaggedCodec.name, reading=replace(reading, labels="none"))

@@ -79,7 +79,8 @@ def split(
         starts: (D + 1,) where each document starts; the last is where the last one stops.
         labels: (D,) of the documents.
         valid_fraction, test_fraction: in [0, 1), and together below 1; 0 for no such part.
-        twins: (D,) the first document of equal contents; equal documents then fall on the same side.
+        twins: (D,) the first document of equal contents; equal documents then fall on the same side, and where all are
+            equal they are trained on.
         is_stratified: the fractions hold for the documents of each label by themselves; of a label with one document
             that is trained on.
         is_of_whole_documents: documents are never cut, however few there are.
@@ -166,7 +167,7 @@ def _draw_by_label(
 def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: int) -> NDArray[np.int8]:
     """Returns (D,) the part of each document: 0 to train on, 1 for validation, 2 for test.
 
-    Groups of equal documents are drawn in random order, while there is room.
+    Groups of equal documents are drawn whole, in random order, while there is room; one is left to train on.
     """
     num_documents = num_left = len(twins)
     parts = np.zeros(num_documents, np.int8)
@@ -175,15 +176,15 @@ def _draw(twins: IndexArray, valid_fraction: float, test_fraction: float, seed: 
     order = looked_up(order, _permutation(len(order), seed))
     for part, fraction in ((1, valid_fraction), (2, test_fraction)):
         wanted = min(max(round(fraction * num_documents), 1), num_left - 1)
-        if fraction == 0 or wanted == 0:
+        if fraction == 0 or len(order) < 2:
             continue
         is_drawn = _fits(sizes, order, wanted)
-        if not is_drawn.any():  # all groups of copies are too large: the smallest is drawn, and cut if need be
+        if not is_drawn.any():  # all groups of copies are too large: the smallest is drawn
             smallest = order[looked_up(sizes, order) == sizes[order].min()].min()
             is_drawn = order == smallest
         is_group = np.zeros(num_documents, np.bool_)
         is_group[order[is_drawn]] = True
-        documents = indices_where(looked_up(is_group, twins))[: num_left - 1]
+        documents = indices_where(looked_up(is_group, twins))
         parts[documents] = part
         num_left -= len(documents)
         order = order[~is_drawn]

@@ -21,6 +21,7 @@ from gen.codecs.text.tagged import TaggedCodec
 from gen.corpus.encoding import OnProgress
 from gen.corpus.prepare import prepare
 from gen.corpus.sources import StandardInput, is_gone, printable
+from gen.data.indices import IndexArray
 from gen.data.pairs import source_twins
 from gen.data.split import Excerpt, split, whole
 from gen.data.store import Store, open_store, stores_folder
@@ -221,7 +222,7 @@ def _parts(
         valid_fraction=options.valid_share,
         test_fraction=options.test_fraction,
         seed=options.seed,
-        twins=source_twins(store, codec.separator) if isinstance(codec, PairsCodec) else store.twins,
+        twins=_twins(store, codec),
         is_stratified=options.task == "classify",
         is_of_whole_documents=options.task in ("tag", "pairs"),
     )
@@ -232,8 +233,16 @@ def _parts(
         for ids, part in ((store.ids, parts.train), (neutral, parts.valid), (neutral, parts.test))
     )
     if options.test_fraction and not test.stretches:
-        raise CorpusError(f"{', '.join(options.sources)}: too short for a test part (0 tokens)", hint="give more")
+        raise CorpusError(
+            f"{', '.join(options.sources)}: too short for a test part (0 tokens)",
+            hint="give more; copies are in one part",
+        )
     return train, valid, test
+
+
+def _twins(store: Store, codec: AnyCodec) -> IndexArray:
+    """Returns (D,) the first document that each document equals: as a whole, or a pair in its source."""
+    return source_twins(store, codec.separator) if isinstance(codec, PairsCodec) else store.twins
 
 
 def _excerpt(store: Store, codec: AnyCodec, label_names: Sequence[str]) -> StoredExcerpt:
@@ -274,6 +283,7 @@ def summary(corpus: PreparedCorpus) -> CorpusSummary:
             f"{place}: too many different labels ({len(corpus.label_names)}; at most {MAX_LABELS})",
             hint="another --label-column, or --labels none",
         )
+    _check_copies(corpus)
     lengths = stretches.lengths
     return CorpusSummary(
         num_tokens=corpus.train.num_targets,
@@ -285,6 +295,21 @@ def summary(corpus: PreparedCorpus) -> CorpusSummary:
         can_augment=corpus.codec.variation(is_augmented=True) is not None,
         unused=unused,
     )
+
+
+def _check_copies(corpus: PreparedCorpus) -> None:
+    """Raises CorpusError if there is no validation part because documents are copies, which are all in one part."""
+    if not corpus.options.valid_share or corpus.valid.stretches:
+        return
+    firsts = _twins(corpus.store, corpus.codec)
+    if corpus.options.task == "classify":
+        firsts = firsts[corpus.store.labels > 0]
+    if (num_different := len(np.unique(firsts))) < len(firsts):
+        raise CorpusError(
+            f"{', '.join(corpus.options.sources)}: nothing to validate on, for copies are kept in one part "
+            f"({len(firsts):,} documents, {num_different:,} different)",
+            hint="give others, or --valid 0",
+        )
 
 
 def bits_of(corpus: PreparedCorpus) -> dict[str, float]:

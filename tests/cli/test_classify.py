@@ -213,6 +213,12 @@ def test_rows_without_a_label_are_told_and_not_learnt(gen: Gen, here: Path) -> N
     assert "2  cold, warm; the commonest has 50.0 % of the documents; 7 documents without one" in outcome.err
 
 
+def test_copies_of_one_text_a_label_are_one_line(gen: Gen, here: Path) -> None:
+    (here / "weather.csv").write_text("text,label\n" + "the sun,warm\nthe ice,cold\n" * 30)
+
+    assert_refused(train(gen), "weather.csv: nothing to validate on, for copies are kept in one part (60 documents, 2")
+
+
 def test_a_label_of_one_document_is_told(gen: Gen, here: Path) -> None:
     with (here / "weather.csv").open("a") as table:
         table.write("fog and mist,grey\n")

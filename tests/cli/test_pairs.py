@@ -151,6 +151,12 @@ def test_equal_sources_are_on_one_side(gen: Gen, here: Path) -> None:
     assert (found["pairs"], found["sources"]) == (36, 12)
 
 
+def test_pairs_that_all_have_one_source_are_one_line(gen: Gen, here: Path) -> None:
+    (here / "turn.csv").write_text("source,target\n" + "".join(f"ab,{target}\n" for target in ("A", "B") * 20))
+
+    assert_refused(train(gen, steps=3), "nothing to validate on, for copies are kept in one part (40 documents, 1 diff")
+
+
 def test_columns_are_named_or_the_first_two(gen: Gen, here: Path) -> None:
     rows = [(str(n), text, target_of(text)) for n, text in enumerate(sources(60))]
     (here / "three.csv").write_text("n,word,turned\n" + "".join(",".join(row) + "\n" for row in rows))

@@ -383,6 +383,13 @@ def test_a_few_sentences_are_enough_and_are_not_cut(gen: Gen, here: Path) -> Non
     assert json.loads(gen("eval", "words", "valid", "--json").out)["words"] >= 6
 
 
+def test_sentences_that_are_all_copies_of_one_are_one_line(gen: Gen, here: Path) -> None:
+    write_columns(here / "words.txt", sentences(1) * 30)
+
+    assert_refused(train(gen, steps=2), "words.txt: nothing to validate on, for copies are kept in one part (30 doc")
+    assert train(gen, "--valid", "0", steps=2).code == 0
+
+
 def test_a_tagger_is_trained_and_asked_from_python(here: Path) -> None:
     sizes: dict[str, Any] = {"hidden_size": 16, "embedding_size": 8, "batch_size": 8, "learning_rate": 0.01}
     tagger = library.train_tagger("words.txt", run="words", out=here, steps=150, **sizes)

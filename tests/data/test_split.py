@@ -43,8 +43,8 @@ def drawn_one_by_one(twins: list[int], wanted: int, seed: int) -> set[int]:
             drawn += [place for place, twin in enumerate(twins) if twin == groups[group]]
     if not drawn:
         smallest = int(np.argmin(sizes))
-        drawn = [place for place, twin in enumerate(twins) if twin == groups[smallest]][: len(twins) - 1]
-    return set(drawn)
+        drawn = [place for place, twin in enumerate(twins) if twin == groups[smallest]]
+    return set(drawn) if len(groups) > 1 else set()
 
 
 @pytest.mark.parametrize("length", [10, 11, 1115394])
@@ -95,11 +95,11 @@ def test_every_id_is_in_exactly_one_part_with_its_document_s_label(
 def test_equal_documents_fall_on_the_same_side(contents: list[int], valid_fraction: float, seed: int) -> None:
     twins = [contents.index(content) for content in contents]
     parts = split_documents([5] * len(contents), valid_fraction=valid_fraction, seed=seed, twins=twins)
-    assert parts.train
-    assert parts.valid
-    if len(set(contents)) > 1:
-        train, valid = ({contents[stretch.label] for stretch in part} for part in (parts.train, parts.valid))
-        assert not train & valid
+    train, valid = ({contents[stretch.label] for stretch in part} for part in (parts.train, parts.valid))
+    assert train
+    assert train | valid == set(contents)
+    assert not train & valid
+    assert bool(valid) == (len(set(contents)) > 1)
 
 
 @pytest.mark.parametrize("chunk", [3, 1 << 20])
@@ -137,12 +137,11 @@ def test_a_test_part_is_drawn_beside_the_same_validation(contents: list[int], te
     assert parts.valid == alone.valid
     documents = [stretch.label for part in (parts.train, parts.valid, parts.test) for stretch in part]
     assert sorted(documents) == list(range(len(twins)))
-    assert parts.train
-    if len(set(contents)) > 2:
-        assert parts.test
-        train, valid, test = ({contents[s.label] for s in part} for part in (parts.train, parts.valid, parts.test))
-        assert not train & valid
-        assert not (train | valid) & test
+    train, valid, test = ({contents[s.label] for s in part} for part in (parts.train, parts.valid, parts.test))
+    assert train
+    assert not train & valid
+    assert not (train | valid) & test
+    assert bool(test) == (len(set(contents)) > 2)
 
 
 @pytest.mark.parametrize(("valid_fraction", "test_fraction"), [(0.5, 0.5), (0.1, 0.95), (0.1, 1.0), (0.1, -0.1)])
@@ -151,10 +150,20 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(valid_fraction: float
         split_documents([10], valid_fraction=valid_fraction, test_fraction=test_fraction)
 
 
-def test_copies_of_one_document_are_split_all_the_same() -> None:
-    parts = split_documents([5] * 30, twins=[0] * 30)
-    assert parts.train
-    assert parts.valid
+def test_copies_of_one_document_are_all_trained_on() -> None:
+    parts = split_documents([5] * 30, twins=[0] * 30, test_fraction=0.1)
+    assert len(parts.train) == 30
+    assert not parts.valid
+    assert not parts.test
+
+
+def test_copies_of_one_document_of_a_label_are_all_trained_on() -> None:
+    labels, twins = np.array([1, 2] * 20, np.int32), np.arange(40) % 2
+    twins[-2:] = 38, 39  # a second document of each label
+
+    parts = split(np.arange(41), labels, valid_fraction=0.5, seed=0, twins=twins, is_stratified=True)
+
+    assert sorted(stretch.start for stretch in parts.valid) == [38, 39]
 
 
 def test_a_fraction_of_0_leaves_no_validation() -> None:

@@ -183,7 +183,8 @@ def _new(start: _Start) -> OpenRun:
     task.check(corpus)
     base, new_batches = source and source[1].model, partial(task.batches, corpus)
     measure = partial(measured_speed, new_batches=new_batches, device=start.device, num_processes=start.peers.size)
-    recipe = choose_recipe(summary(corpus), start.device, start.settings, measure=measure, base=base)
+    counted = summary(corpus)._replace(num_sequences=partial(task.num_sequences, corpus))
+    recipe = choose_recipe(counted, start.device, start.settings, measure=measure, base=base)
     _check_rows(recipe.training, num_processes=start.peers.size)
     model = new_model(recipe.model, torch.Generator().manual_seed(recipe.training.seed)).to(start.device)
     choices = [Choice("device", str(start.device), _threads(start.device)), *recipe.choices]
@@ -204,9 +205,16 @@ def _resumed(start: _Start, tensors: Mapping[str, Tensor], header: RunHeader) ->
         options = replace(options, sources=start.options.sources)
     corpus = open_corpus(options, start.on_progress, recorded=_recorded(start, header))
     check_trained_on(corpus, header.corpus, instead=resumption.new_run({}))
-    config, training = resumption.settings(start.settings)
+    config, training = resumption.settings(_rows_as_then(start.settings, corpus, header.training))
     _check_rows(training, num_processes=start.peers.size)
     return _restored(start, corpus, new_model(config), training, tensors, header)
+
+
+def _rows_as_then(settings: TrainingSettings, corpus: PreparedCorpus, training: TrainingConfig) -> TrainingSettings:
+    """Returns settings in which rows that the corpus does not fill, and that were given then too, are those of then."""
+    most = TASKS[corpus.options.task].num_sequences(corpus, training.bptt)
+    were_limited = most == training.batch_size and (settings.batch_size or 0) > most
+    return replace(settings, batch_size=most) if were_limited else settings
 
 
 def _follow(start: _Start, decided: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> OpenRun:

@@ -279,10 +279,10 @@ def summary(corpus: PreparedCorpus) -> CorpusSummary:
             hint="give more, or --valid 0",
         )
     if len(corpus.label_names) > MAX_LABELS:
-        raise CorpusError(
-            f"{place}: too many different labels ({len(corpus.label_names)}; at most {MAX_LABELS})",
-            hint="another --label-column, or --labels none",
-        )
+        what, hint = "labels", "another --label-column, or --labels none"
+        if corpus.options.task == "tag":
+            what, hint = "tags", "the last column of a line is its tag"
+        raise CorpusError(f"{place}: too many different {what} ({len(corpus.label_names)}; at most {MAX_LABELS})", hint)
     _check_copies(corpus)
     lengths = stretches.lengths
     return CorpusSummary(

@@ -62,6 +62,7 @@ class CorpusSummary(NamedTuple):
     longest: int = 0  # document, in tokens
     can_augment: bool = False  # whether its codec has variations
     unused: str = ""  # words on the files that are not used, for errors
+    num_sequences: Callable[[int], int | None] = lambda _length: None  # as that of `gen.runs.tasks.task.Task`
 
 
 class Choice(NamedTuple):
@@ -132,9 +133,12 @@ def choose_recipe(
     if given.get("task") == "classify":
         chosen |= classifier_choices(corpus.typical_length)
     if given.get("task") == "tag":
-        chosen |= tagger_choices(corpus.num_documents, corpus.typical_length)
+        chosen |= tagger_choices(corpus.num_documents, corpus.typical_length, corpus.longest)
     if given.get("task") == "pairs":
         chosen |= translator_choices(corpus.longest, corpus.num_documents)
+    if limited := _limited_rows(corpus, given, chosen["bptt"][0]):
+        chosen["batch_size"] = limited
+        given, by_user = ({n: value for n, value in each.items() if n != "batch_size"} for each in (given, by_user))
 
     def values() -> dict[str, Any]:
         return limits | {name: value for name, (value, _) in chosen.items()} | given
@@ -277,6 +281,14 @@ def _batch_size(corpus: CorpusSummary, bptt: int, device: torch.device) -> tuple
     if rows >= most:
         return most, "more updates for the time" if device.type == "cpu" else "fills the matrix units"
     return max(1, rows), "two windows or more in every row"
+
+
+def _limited_rows(corpus: CorpusSummary, given: Mapping[str, Any], bptt: int) -> tuple[int, str] | None:
+    """Returns the rows that a corpus fills, with the reason, if more are given; None if not."""
+    rows, most = given.get("batch_size"), corpus.num_sequences(given.get("bptt", bptt))
+    if rows is None or most is None or rows <= most:
+        return None
+    return max(1, most), f"{rows:,} given, but the corpus has no more sequences"
 
 
 def _reset_rate(corpus: CorpusSummary, batch_size: int) -> tuple[float, str]:

@@ -13,18 +13,21 @@ WIDTH = 128  # units of a direction; of the Brown corpus 256 learnt less in the 
 DROPOUT, FEW_READINGS = 0.2, 2  # of a corpus that is read more often than that
 
 
-def tagger_choices(num_documents: int, typical_length: int) -> dict[str, tuple[Any, str]]:
+def tagger_choices(num_documents: int, typical_length: int, longest: int) -> dict[str, tuple[Any, str]]:
     """Returns settings with the reasons for them.
 
     Args:
         num_documents: sentences that are trained on.
         typical_length: three sentences of four are at most this long, in symbols.
+        longest: sentence, in symbols.
     """
+    length = min(MAX_SENTENCE, max(MIN_SENTENCE, 2 * typical_length))
+    reason = "symbols at once; longer sentences are cut between words" if longest > length else "no sentence is longer"
     rows = max(1, min(MAX_ROWS, num_documents // STEPS_AN_EPOCH))
     return {
         "num_layers": (2, "one reads characters, one reads words"),
         "is_bidirectional": (True, "sentences are read from both ends"),
-        "bptt": (min(MAX_SENTENCE, max(MIN_SENTENCE, 2 * typical_length)), "symbols of the longest sentences"),
+        "bptt": (length, reason),
         "batch_size": (rows, "sentences"),
         "reset_rate": (0.0, "every sentence is read from its first character"),
     }

@@ -213,6 +213,15 @@ def test_rows_without_a_label_are_told_and_not_learnt(gen: Gen, here: Path) -> N
     assert "2  cold, warm; the commonest has 50.0 % of the documents; 7 documents without one" in outcome.err
 
 
+@pytest.mark.usefixtures("here")
+def test_a_batch_has_no_more_rows_than_there_are_passages(gen: Gen) -> None:
+    options = ("--label-column", "label", "--task", "classify", "--run", "weather", "--hidden", "16", "--steps", "2")
+
+    outcome = gen("train", "weather.csv", *options, "--batch-size", "5000", "--bptt", "1000")
+
+    assert "batch size  108  5,000 given, but the corpus has no more sequences" in outcome.err
+
+
 def test_copies_of_one_text_a_label_are_one_line(gen: Gen, here: Path) -> None:
     (here / "weather.csv").write_text("text,label\n" + "the sun,warm\nthe ice,cold\n" * 30)
 

@@ -151,6 +151,15 @@ def test_equal_sources_are_on_one_side(gen: Gen, here: Path) -> None:
     assert (found["pairs"], found["sources"]) == (36, 12)
 
 
+def test_a_batch_has_no_more_rows_than_there_are_pairs_that_are_learnt(gen: Gen, here: Path) -> None:
+    (here / "turn.csv").write_text("source,target\n" + "".join(f"{text},A\n" for text in [*sources(20), "abcd" * 9]))
+
+    options = ("--run", "turn", "--hidden", "16", "--batch-size", "64", "--bptt", "8", "--valid", "0", "--steps", "2")
+    outcome = gen("train", "turn.csv", "--task", "pairs", *options)
+
+    assert "batch size  20  64 given, but the corpus has no more sequences" in outcome.err
+
+
 def test_pairs_that_all_have_one_source_are_one_line(gen: Gen, here: Path) -> None:
     (here / "turn.csv").write_text("source,target\n" + "".join(f"ab,{target}\n" for target in ("A", "B") * 20))
 

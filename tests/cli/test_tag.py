@@ -383,6 +383,37 @@ def test_a_few_sentences_are_enough_and_are_not_cut(gen: Gen, here: Path) -> Non
     assert json.loads(gen("eval", "words", "valid", "--json").out)["words"] >= 6
 
 
+def test_too_many_different_tags_are_one_line_about_tags(gen: Gen, here: Path) -> None:
+    write_columns(here / "words.txt", [[(f"w{n}", f"T{n}")] for n in range(5000)])
+
+    outcome = train(gen, steps=2)
+
+    assert_refused(outcome, "words.txt: too many different tags (5000; at most 4096)")
+    assert "hint: the last column of a line is its tag" in outcome.err
+
+
+@pytest.mark.usefixtures("here")
+def test_sentences_that_are_cut_are_counted(gen: Gen) -> None:
+    long = sum(sum(len(word) + 1 for word, _ in sentence) > 30 for sentence in sentences(200))
+
+    outcome = train(gen, "--bptt", "30", "--valid", "0", steps=2)
+
+    assert f"; {long} sentences with more than 30 symbols are cut between words" in outcome.err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_batch_has_no_more_rows_than_there_are_sentences_also_when_it_is_given_again(gen: Gen) -> None:
+    options = ("words.txt", "--task", "tag", "--run", "words", "--hidden", "16", "--batch-size")
+
+    first = gen("train", *options, "5000", "--steps", "2")
+    again = gen("train", *options, "5000", "--steps", "3", "--resume")
+    fewer = gen("train", *options, "5", "--steps", "3", "--resume")
+
+    assert "batch size  180  5,000 given, but the corpus has no more sequences" in first.err
+    assert again.code == 0, again.err
+    assert_refused(fewer, "batch size cannot change (180 then, 5 now)")
+
+
 def test_sentences_that_are_all_copies_of_one_are_one_line(gen: Gen, here: Path) -> None:
     write_columns(here / "words.txt", sentences(1) * 30)
 

@@ -30,6 +30,28 @@ def test_a_tagger_has_a_layer_of_characters_and_one_of_words_in_both_directions(
     assert "pooling" not in shown
 
 
+@pytest.mark.parametrize(("longest", "reason"), [(240, "no sentence is longer"), (241, "longer sentences are cut")])
+def test_the_screen_says_whether_sentences_are_cut(longest: int, reason: str) -> None:
+    (shown,) = (choice for choice in chosen(TWEETS._replace(longest=longest)).choices if choice.name == "bptt")
+
+    assert shown.value == "240"
+    assert reason in shown.reason
+
+
+@pytest.mark.parametrize(("bptt", "rows"), [(100, 60), (300, 20)])
+def test_rows_beyond_the_sentences_of_a_corpus_are_limited_and_told(bptt: int, rows: int) -> None:
+    corpus = TWEETS._replace(num_sequences=lambda length: 6_000 // length)
+
+    limited, given = (
+        next(choice for choice in chosen(corpus, bptt=bptt, batch_size=asked).choices if choice.name == "batch size")
+        for asked in (5000, rows)
+    )
+
+    assert limited.value == given.value == str(rows)
+    assert limited.reason == "5,000 given, but the corpus has no more sequences"
+    assert given.reason == "given"
+
+
 def test_a_small_corpus_has_fewer_rows_so_that_an_epoch_has_many_steps() -> None:
     assert chosen(FEW).training.batch_size < chosen(TWEETS).training.batch_size
     assert FEW.num_documents / chosen(FEW).training.batch_size >= 16

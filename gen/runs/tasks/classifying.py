@@ -43,6 +43,10 @@ class Classifying:
         more = f" and {len(alone) - MAX_NAMED} more" if len(alone) > MAX_NAMED else ""
         return most + without + (f"; of one document each: {', '.join(alone[:MAX_NAMED])}{more}" if alone else "")
 
+    def num_sequences(self, corpus: PreparedCorpus, length: int) -> int:
+        """Returns the number of passages, if all documents are cut from their beginnings on."""
+        return int(_num_passages(corpus.train, length).sum())
+
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> Passages:
         """Returns passages of documents in random order."""
         weights = balanced(corpus.train, corpus.label_names, training.bptt) if training.balance_labels else None
@@ -84,8 +88,14 @@ class Classifying:
 
 def balanced(part: Excerpt, label_names: Sequence[str], length: int) -> NDArray[np.float32]:
     """Returns (K,) weights with which all labels that occur weigh the same, and a passage weighs 1 in the mean."""
-    columns = part.stretches.columns()
-    passages = np.maximum(1, -(-(columns.stops - columns.starts) // length))
-    counts = np.bincount(columns.labels, passages, minlength=len(label_names) + 1)[1:]
+    labels = part.stretches.columns().labels
+    counts = np.bincount(labels, _num_passages(part, length), minlength=len(label_names) + 1)[1:]
     weights: NDArray[np.float64] = counts.sum() / np.maximum(counts, 1) / np.count_nonzero(counts)
     return weights.astype(np.float32)
+
+
+def _num_passages(part: Excerpt, length: int) -> NDArray[np.int64]:
+    """Returns (D,) the passages of each document."""
+    columns = part.stretches.columns()
+    found: NDArray[np.int64] = np.maximum(1, -(-(columns.stops - columns.starts) // length))
+    return found

@@ -43,6 +43,10 @@ class Pairing:
         parts = [f"{num_incomplete:,} {INCOMPLETE}"] * bool(num_incomplete) + [long] * bool(num_long)
         return "; ".join(parts)
 
+    def num_sequences(self, corpus: PreparedCorpus, length: int) -> int:
+        """Returns the number of pairs that are learnt."""
+        return len(find_pairs(corpus.train, _codec(corpus).separator).no_longer_than(length).starts)
+
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> Pairs:
         """Returns pairs in random order. Raises SettingError if all are too long."""
         batches = Pairs(

@@ -7,11 +7,11 @@ from typing import cast
 import numpy as np
 
 from gen.analysis.tagging import read_tags
-from gen.codecs.text.columns import HINT
+from gen.codecs.text.columns import COMMENTS, HINT
 from gen.codecs.text.tagged import TaggedCodec
 from gen.config import TrainingConfig
 from gen.data.split import Excerpt
-from gen.data.tagging import TaggedSentences
+from gen.data.tagging import TaggedSentences, cut_between_words
 from gen.errors import CorpusError
 from gen.models.sequence_model import SequenceModel
 from gen.models.tagger import RecurrentTagger
@@ -34,14 +34,24 @@ class Tagging:
         if valid.stretches and not any((part > first).any() for part in valid.stretches.read(valid.ids)):
             raise CorpusError(f"{corpus.options.valid_file or place}: no tag of the corpus to validate on (0)")
 
-    def words(self, corpus: PreparedCorpus, training: TrainingConfig) -> str:  # noqa: ARG002 - of the corpus alone
-        """Returns the share of the commonest tag."""
+    def words(self, corpus: PreparedCorpus, training: TrainingConfig) -> str:
+        """Returns the share of the commonest tag, and how many sentences are cut and comments are skipped."""
         codec, ids = cast(TaggedCodec, corpus.codec), corpus.store.ids
         counts = np.zeros(len(codec.vocab), np.int64)
         for part in corpus.train.stretches.read(ids):
             counts += np.bincount(part, minlength=len(counts))
         of_tags = counts[codec.first_tag : codec.vocab.begin]
-        return f"; the commonest has {100 * of_tags.max() / max(1, of_tags.sum()):.1f} % of the words"
+        parts = [f"; the commonest has {100 * of_tags.max() / max(1, of_tags.sum()):.1f} % of the words"]
+        if num_long := int(np.count_nonzero(corpus.train.stretches.lengths > training.bptt)):
+            parts.append(f"{num_long:,} sentences with more than {training.bptt} symbols are cut between words")
+        if num_comments := corpus.store.report.findings[COMMENTS]:
+            parts.append(f"{num_comments:,} {COMMENTS}")
+        return "; ".join(parts)
+
+    def num_sequences(self, corpus: PreparedCorpus, length: int) -> int:
+        """Returns the number of sentences, with the parts of those that are cut."""
+        first_tag = cast(TaggedCodec, corpus.codec).first_tag
+        return len(cut_between_words(corpus.train, length=length, first_tag=first_tag))
 
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> TaggedSentences:
         """Returns sentences in random order."""

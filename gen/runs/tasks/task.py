@@ -33,6 +33,12 @@ class Task(Protocol):
     def words(self, corpus: PreparedCorpus, training: TrainingConfig) -> str:
         """Returns what is worth saying of the labels of a corpus, or of its documents; "" for nothing."""
 
+    def num_sequences(self, corpus: PreparedCorpus, length: int) -> int | None:
+        """Returns the number of sequences to train on, of at most so many tokens, each of which may have its own row.
+
+        None where rows go on from batch to batch.
+        """
+
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> TrainingBatches:
         """Returns the order in which a run reads its corpus."""
 

@@ -35,6 +35,9 @@ class Writing:
         """Returns nothing."""
         return ""
 
+    def num_sequences(self, _corpus: PreparedCorpus, _length: int) -> None:
+        """Returns None: rows go on."""
+
     def batches(self, corpus: PreparedCorpus, training: TrainingConfig) -> Batches:
         """Returns windows of rows with carried state."""
         return Batches(

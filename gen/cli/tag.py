@@ -24,21 +24,24 @@ def tag(
 ) -> None:
     """Find the tag of each word.
 
-    Words are what stands between blanks, so punctuation is parted from them as in the file that the run has learnt
-    from. One line a word: the word, a tab and its tag, and a blank line between sentences. Characters that the model
-    has never seen are read as unknown.
+    Words are what stands between blanks, or between tabs in a line that has one, so punctuation is parted from them as
+    in the file that the run has learnt from. One line a word: the word, a tab and its tag, and a blank line between
+    sentences. Characters that the model has never seen are read as unknown.
     """
     from dataclasses import asdict, replace
 
     from gen.cli.console import write_json
+    from gen.codecs.text.columns import words_of
     from gen.corpus.lines import read_lines
     from gen.runs.tagger import load_tagger
 
     tagger = load_tagger(run, device=device)
-    reading = replace(tagger.run.header.corpus.options.reading, **given(encoding=encoding, errors=errors))
+    # The tagger brings words into the normal form itself; a text in it is known only up to the next line.
+    as_it_is = replace(tagger.run.header.corpus.options.reading, normalize="none")
+    reading = replace(as_it_is, **given(encoding=encoding, errors=errors))
     is_first = True
     for lines in read_lines(files, reading):
-        for sentence in tagger.tag(line.split() for line in lines):
+        for sentence in tagger.tag(map(words_of, lines)):
             if json:
                 write_json(asdict(sentence))
             else:
@@ -63,8 +66,5 @@ def tag_measures(result: "Tagging") -> Iterator[str]:
 
 
 def columns(sentence: "TaggedSentence") -> str:
-    """Returns a sentence as lines of a word, a tab and its tag."""
-    from gen.corpus.sources import printable
-
-    pairs = zip(map(printable, sentence.tokens), map(printable, sentence.tags), strict=True)
-    return "".join(f"{token}\t{tag}\n" for token, tag in pairs)
+    """Returns a sentence as lines of a word, a tab and its tag, as `gen train` reads them."""
+    return "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, sentence.tags, strict=True))

@@ -1,13 +1,13 @@
 """Lines of plain text as they come: from files, or from a pipe or a keyboard that has not ended yet."""
 
-import codecs
+import tempfile
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
-from typing import cast
+from shlex import quote
+from typing import BinaryIO, cast
 
-from gen.codecs.text.files import CHUNK_BYTES, LINE_END, MARK, text_parts
-from gen.codecs.text.undecodable import handler_name
+from gen.codecs.text.files import CHUNK_BYTES, LINE_END, Chunks, text_parts
 from gen.config import Reading
 from gen.corpus.sources import STDIN_NAME, standard_input
 from gen.errors import CorpusError
@@ -38,17 +38,24 @@ def read_lines(names: Sequence[str], reading: Reading) -> Iterator[list[str]]:
 
 
 def _of_stdin(reading: Reading) -> Iterator[str]:
-    """Yields the text of standard input, each time as much as there is without waiting."""
-    stream = cast(BufferedReader, standard_input())
-    decoder = codecs.getincrementaldecoder(reading.encoding)(handler_name(reading.errors))
-    is_first, is_last = True, False
-    while not is_last:
-        raw = stream.read1(CHUNK_BYTES)
-        is_last = not raw
-        try:
-            text = decoder.decode(raw, is_last)
-        except UnicodeError as err:
-            hint = "--encoding latin-1, or --errors replace"
-            raise CorpusError(f"{STDIN_NAME}: not {reading.encoding} ({err})", hint=hint) from err
-        yield text.removeprefix(MARK) if is_first else text
-        is_first = is_first and not text
+    """Yields the text of standard input, each time as much as there is without waiting.
+
+    Raises CorpusError as for a file: a copy of what has come so far is there to describe the place of an error.
+    """
+    with tempfile.TemporaryDirectory(prefix="gen-lines-") as folder:
+        path = Path(folder) / "copy"
+        with path.open("wb") as copy:
+            try:
+                for part in text_parts(path, reading, _as_they_come(cast(BufferedReader, standard_input()), copy)):
+                    yield part.text
+            except CorpusError as err:
+                hint = err.hint and err.hint.replace(quote(str(path)), "FILE")
+                raise CorpusError(str(err).replace(str(path), STDIN_NAME), hint=hint) from err
+
+
+def _as_they_come(stream: BufferedReader, copy: BinaryIO) -> Chunks:
+    while raw := stream.read1(CHUNK_BYTES):
+        copy.write(raw)
+        copy.flush()
+        yield raw, False
+    yield b"", True

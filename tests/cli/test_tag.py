@@ -160,16 +160,64 @@ def test_gen_tag_answers_each_line_of_a_pipe_before_the_next_comes(gen: Gen) -> 
     assert rest == b"\nthe\tDET\nman\tNOUN\n"
 
 
-def test_bytes_that_are_not_text_are_one_line(gen: Gen, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(gen, steps=3)
-    (here / "a.txt").write_bytes(b"a m\xe4n\n")
-    assert_refused(gen("tag", "words", "a.txt"), "a.txt: ")
-    for options, code in (((), 2), (("--encoding", "latin-1"), 0), (("--errors", "replace"), 0)):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a m\xe4n\n")))
-        outcome = gen("tag", "words", "-", *options)
-        assert outcome.code == code
-        assert len(outcome.err.splitlines()) == (2 if code else 0)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a m\xe4n\n",
+        b"the dog\na man\r\n a m\xe4n and on",
+        b"a\0b\n",
+        b"a dog\n" * 2000 + b"a \0 b",
+        "\ufeffa dog\r\nthe man".encode(),
+        "a dog\rthe man\n".encode("utf-16"),
+        b"",
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--encoding", "latin-1"), ("--errors", "replace"), ("--errors", "skip")])
+def test_standard_input_is_read_as_a_file_is(
+    gen: Gen, here: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, options: tuple[str, ...]
+) -> None:
+    train(gen, steps=2)
+    (here / "a.txt").write_bytes(content)
+    of_file = gen("tag", "words", "a.txt", *options)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    of_stdin = gen("tag", "words", "-", *options)
+
+    assert of_stdin.code == of_file.code
+    assert of_stdin.out == of_file.out
+    assert of_stdin.err == of_file.err.replace("< a.txt", "< FILE").replace("a.txt", "standard input")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_bad_byte_of_a_pipe_is_told_while_the_pipe_is_open(gen: Gen) -> None:
+    train(gen, steps=2)
+    command = [sys.executable, "-m", "gen", "tag", "words", "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"a dog\na m\xe4n\n")
+        process.stdin.flush()
+        error = process.stderr.readline()  # the pipe is still open
+
+    assert error.startswith(b"error: standard input: not utf-8 (0xe4 at byte 9, line 2, column 4")
+    assert process.returncode == 2
+
+
+@pytest.mark.usefixtures("here")
+def test_a_missing_file_is_one_line(gen: Gen) -> None:
+    train(gen, steps=2)
     assert_refused(gen("tag", "words", "missing.txt"), "missing.txt: ")
+
+
+def test_words_with_blanks_inside_come_back_as_they_were_learnt(gen: Gen, here: Path) -> None:
+    tagged = [[("New York", "LOC"), ("10\u00a0000", "NUM"), (word, "O"), ("#", "O")] for word in ("a", "b", "c d") * 20]
+    columns = write_columns(here / "words.txt", tagged).read_text()
+    train(gen, steps=200)
+    (here / "plain.txt").write_text("".join("\t".join(word for word, _ in sentence) + "\n" for sentence in tagged))
+
+    outcome = gen("tag", "words", "plain.txt")
+
+    assert outcome.out == columns
 
 
 def test_gen_eval_measures_words_that_training_lacks_and_the_baseline(gen: Gen, here: Path) -> None:

@@ -7,11 +7,16 @@
     Peter   B-PER
 
 The token is the first column and the tag the last; columns between them are not read. Columns are separated by a tab,
-or by blanks in a line without a tab; every line of a file has the same number of them. Blank lines stand between
-sentences. Lines that begin with `-DOCSTART-` are skipped, and so are comments: lines without a tab that begin with `#`
-and a blank, or are one word that begins with `#`.
+or by blanks in a line without a tab; every line of a file has the same number of them. A no-break space, like every
+space beyond ASCII, is a character of a token, and so is a blank between tabs. Blank lines stand between sentences.
+
+Lines that begin with `-DOCSTART-` are skipped, and so are comments. Like a comment looks a line without a tab that
+begins with `#` and a blank, or is one word that begins with `#`. It is one where the line before it has a tab, and
+outside a sentence. Within a sentence whose columns are separated by blanks, it is a token if it has as many columns as
+the other lines.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +27,7 @@ from gen.config import Reading
 from gen.errors import CorpusError
 
 DOCUMENT_START = "-DOCSTART-"
+BLANKS = " \t\v\f"  # and no other: str.split() would cut at no-break spaces, too
 COMMENTS = "comment lines skipped"
 MAX_SHOWN = 30  # characters of a line in an error
 HINT = "a token, a tab and its tag a line, and blank lines between sentences"
@@ -50,10 +56,20 @@ def tagged_parts(path: Path, reading: Reading) -> Iterator[TaggedWords]:
 
 def columns_of(line: str) -> list[str]:
     """Returns the columns of a line: two at least, the first and the last not empty. Raises CorpusError if not."""
-    columns = [column.strip() for column in line.split("\t")] if "\t" in line else line.split()
+    columns = [column.strip(BLANKS) for column in line.split("\t")] if "\t" in line else _between_blanks(line)
     if len(columns) < 2 or not columns[0] or not columns[-1]:
         raise CorpusError(f"text: {_without_tag(line)}", hint=HINT)
     return columns
+
+
+def words_of(line: str) -> list[str]:
+    """Returns the words of a line of plain text, which has no tags: what stands between tabs, or else between blanks.
+
+    So words with a blank inside can be asked for as they can be learnt.
+    """
+    if "\t" not in line:
+        return _between_blanks(line)
+    return [word for part in line.split("\t") if (word := part.strip(BLANKS))]
 
 
 class _Reader:
@@ -64,6 +80,7 @@ class _Reader:
         self._line = 0
         self._num_columns: int | None = None
         self._is_in_sentence = False
+        self._has_tabs = False  # the last line with a tag
 
     def push(self, lines: list[str], findings: Mapping[str, int]) -> TaggedWords:
         """Takes the next lines."""
@@ -84,8 +101,8 @@ class _Reader:
         return part
 
     def _is_token(self, line: str) -> bool:
-        """Tells whether a line within a sentence has as many columns as the others, so that its token is "#"."""
-        return self._is_in_sentence and len(line.split()) == self._num_columns
+        """Tells whether a line within a sentence, all without tabs, has as many columns as others: its token is "#"."""
+        return self._is_in_sentence and not self._has_tabs and len(_between_blanks(line)) == self._num_columns
 
     def _columns(self, line: str) -> tuple[str, str]:
         try:
@@ -95,12 +112,19 @@ class _Reader:
         if self._num_columns not in (None, len(columns)):
             where = f"{len(columns)} on line {self._line}, {self._num_columns} before"
             raise CorpusError(f"{self._path}: not as many columns as on other lines ({where})", hint=HINT)
-        self._num_columns = len(columns)
+        self._num_columns, self._has_tabs = len(columns), "\t" in line
         return columns[0], columns[-1]
 
 
+_BLANK = re.compile(f"[{BLANKS}]+")
+
+
 def _is_comment(line: str) -> bool:
-    return "\t" not in line and (line[1:2] in ("", " ") or len(line.split()) == 1)
+    return "\t" not in line and (line[1:2] in ("", " ") or len(_between_blanks(line)) == 1)
+
+
+def _between_blanks(line: str) -> list[str]:
+    return [word for word in _BLANK.split(line) if word]
 
 
 def _without_tag(line: str, where: str = "") -> str:

@@ -15,6 +15,7 @@ Files are read in small parts, so that the size of a file does not matter.
 import codecs
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +50,8 @@ LINE_ENDS = "line ends made LF"
 BYTE_ORDER_MARK = "byte order mark removed"
 INNER_MARKS = "byte order marks inside left out"
 
+Chunks = Iterator[tuple[bytes, bool]]
+
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -75,12 +78,17 @@ class TextPart(NamedTuple):
         return self.start + offset + int(self.gaps[self.ends <= offset].sum())
 
 
-def text_parts(path: Path, reading: Reading) -> Iterator[TextPart]:
-    """Reads a text file part by part. Raises CorpusError if it cannot be read, is binary or not in its encoding."""
+def text_parts(path: Path, reading: Reading, chunks: Chunks | None = None) -> Iterator[TextPart]:
+    """Reads a text file part by part. Raises CorpusError if it cannot be read, is binary or not in its encoding.
+
+    Args:
+        chunks: of a text that is still being written to the file: its bytes, and whether they are the last. The file
+            itself is then read only to describe an error.
+    """
     start, held = 0, ""
     form = form_of(reading.normalize)
     normaliser = None if form is None else Normaliser(form)
-    for decoded, is_last, findings in _decoded(path, reading):
+    for decoded, is_last, findings in _decoded(path, reading, chunks):
         text = held + decoded
         held = ""
         if text.endswith("\r") and not is_last:  # perhaps half a CRLF
@@ -133,13 +141,13 @@ def _foreign(path: Path) -> Foreign | None:
         return None
 
 
-def _decoded(path: Path, reading: Reading) -> Iterator[tuple[str, bool, dict[str, int]]]:
+def _decoded(path: Path, reading: Reading, coming: Chunks | None = None) -> Iterator[tuple[str, bool, dict[str, int]]]:
     """Yields the characters of a file without byte order marks, whether they are the last, and the findings."""
     encoding = reading.encoding
     decoder: codecs.IncrementalDecoder | None = None
     recent: deque[bytes] = deque(maxlen=SAMPLE_BYTES // CHUNK_BYTES)
     start = num_bytes = 0
-    chunks = _chunks(path)
+    chunks = _chunks(path) if coming is None else coming
     for raw, is_last in chunks:
         if is_first := decoder is None:
             encoding = _encoding_of(raw, encoding)
@@ -151,7 +159,8 @@ def _decoded(path: Path, reading: Reading) -> Iterator[tuple[str, bool, dict[str
         try:
             text = decoder.decode(raw, is_last)
         except UnicodeError as err:
-            sample = b"".join((*recent, *(next(chunks, (b"", True))[0] for _ in range(2))))
+            following = islice(chunks, 2 if coming is None else 0)  # the next of a pipe may take for ever
+            sample = b"".join((*recent, *(after for after, _ in following)))
             text = _up_to(decoder, raw, err)
             raise _fault(path, err, reading, encoding, text=text, start=start, offset=num_bytes, sample=sample) from err
         if num := num_faults() - num_before:
@@ -176,7 +185,7 @@ def _without_marks(text: str, findings: dict[str, int], *, is_first: bool, had_m
     return text
 
 
-def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:
+def _chunks(path: Path) -> Chunks:
     try:
         if kind := special_file(path.stat().st_mode):  # opening a FIFO would wait for ever
             raise CorpusError(f"{path}: not a regular file ({kind})")

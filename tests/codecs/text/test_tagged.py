@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gen.codec import decode
 from gen.codecs.text import files
-from gen.codecs.text.columns import COMMENTS, tagged_parts
+from gen.codecs.text.columns import BLANKS, COMMENTS, tagged_parts, words_of
 from gen.codecs.text.tagged import UNKNOWN_CHARACTERS, UNKNOWN_TAGS, TaggedCodec
 from gen.config import Reading
 from gen.errors import CheckpointError, CorpusError
@@ -64,6 +64,56 @@ def test_sentences_end_at_blank_lines_and_comments_and_document_starts_are_skipp
 
     assert read(path) == [[("EU", "B"), ("#1", "I")], [("#", "O")], [("b", "B")]]
     assert sum(part.findings[COMMENTS] for part in tagged_parts(path, Reading())) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("# about this\nthe DT\n# #\n5 CD\n\n# #\n5 CD\n", [[("the", "DT"), ("#", "#"), ("5", "CD")], [("5", "CD")]]),
+        ("the DT\n# a longer remark\n5 CD\n", [[("the", "DT"), ("5", "CD")]]),
+        ("the\tDT\n# remark\n#remark\n5\tCD\n", [[("the", "DT"), ("5", "CD")]]),
+        ("#\t#\n5\tCD\n\n#tag\tX\n", [[("#", "#"), ("5", "CD")], [("#tag", "X")]]),
+        ("#tag X\n#1 Y\n", [[("#tag", "X"), ("#1", "Y")]]),
+    ],
+)
+def test_a_number_sign_opens_a_comment_or_is_a_token(tmp_path: Path, text: str, wanted: list[Sentence]) -> None:
+    assert read(write(tmp_path, text)) == wanted
+
+
+def test_a_no_break_space_is_a_character_of_a_token(tmp_path: Path) -> None:
+    between_tabs, between_blanks = "10\u00a0000\tNUM\n\u00a0\tX\n", "10\u00a0000 NUM\na\u3000b \u00a0X\n"
+
+    assert read(write(tmp_path, between_tabs)) == [[("10\u00a0000", "NUM"), ("\u00a0", "X")]]
+    assert read(write(tmp_path, between_blanks)) == [[("10\u00a0000", "NUM"), ("a\u3000b", "\u00a0X")]]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("  the  dog ", ["the", "dog"]),
+        ("10\u00a0000 men\x0c", ["10\u00a0000", "men"]),
+        ("New York\tis\t big\t", ["New York", "is", "big"]),
+        ("New York\t", ["New York"]),
+        (" \t ", []),
+        ("", []),
+    ],
+)
+def test_words_of_plain_text_stand_between_tabs_or_else_blanks(line: str, wanted: list[str]) -> None:
+    assert words_of(line) == wanted
+
+
+tokens = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\0\ufeff"), min_size=1, max_size=6).map(
+    lambda token: token.strip(BLANKS)
+)
+
+
+@given(st.lists(tokens.filter(lambda token: token and not token.startswith("-DOCSTART-")), min_size=1, max_size=6))
+def test_the_tokens_of_a_file_are_the_words_of_a_line_between_tabs(
+    tmp_path_factory: pytest.TempPathFactory, wanted: list[str]
+) -> None:
+    path = write(tmp_path_factory.mktemp("trip"), "".join(f"{token}\tX\n" for token in wanted))
+
+    assert [token for token, _ in read(path)[0]] == words_of("\t".join(wanted) + "\t") == wanted
 
 
 def test_ends_of_sentences_are_counted_in_ids(tmp_path: Path) -> None:

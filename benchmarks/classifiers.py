@@ -37,6 +37,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from result_lines import ResultLines
 from torch.nn import functional
 
 from gen.music.midi.read import read_midi
@@ -81,36 +82,12 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-classifiers-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        table = Results(arguments.results or Path(folder) / "results.jsonl")
+        table = ResultLines(arguments.results or Path(folder) / "results.jsonl")
         for task in arguments.tasks:
             material = MATERIALS[task](arguments)
             contest = Contest(task, material, Path(folder), arguments.minutes, options)
             measure(contest, arguments.seeds, arguments.sides, table)
     print(json.dumps({"benchmark": "classifiers", "results": table.rows, "versions": versions()}))
-
-
-class Results:
-    """Rows in a file of JSON lines, which a later call continues.
-
-    Args:
-        file: need not exist.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.rows: list[dict[str, Any]] = []
-        if file.exists():
-            self.rows += map(json.loads, file.read_text().splitlines())
-
-    def row(self, key: Mapping[str, Any], measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Returns the row of a key; measures it and writes it to the file if it is not there."""
-        for row in self.rows:
-            if key.items() <= row.items():
-                return row
-        self.rows.append({**key, **measured()})
-        with self._file.open("a") as lines:
-            lines.write(json.dumps(self.rows[-1]) + "\n")
-        return self.rows[-1]
 
 
 class Contest(NamedTuple):
@@ -127,7 +104,7 @@ class Contest(NamedTuple):
         return {"task": self.task, "minutes": self.minutes, "options": self.options, "side": side, "seed": seed}
 
 
-def measure(contest: Contest, seeds: Sequence[int], sides: Sequence[str], table: Results) -> None:
+def measure(contest: Contest, seeds: Sequence[int], sides: Sequence[str], table: ResultLines) -> None:
     """Measures the baselines once, and all sides with each seed; prints each as it is there."""
     train, test = contest.material.train, contest.material.test
     counts = Counter(label for label, _ in test)

@@ -26,10 +26,12 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from result_lines import ResultLines
 
 from gen.analysis.translation import errors
 from gen.files.pictures import write_picture
@@ -74,8 +76,7 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-pairs-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        file = arguments.results or Path(folder) / "results.jsonl"
-        rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        table = ResultLines(arguments.results or Path(folder) / "results.jsonl")
         for phonemes in arguments.phonemes:
             material = split(read(arguments.cmudict, phonemes))
             print(f"\n{phonemes}: {len(material.train):,} words to train on, {len(material.test):,} held out")
@@ -83,16 +84,10 @@ def main() -> None:
                 for side in arguments.sides:
                     key = {"phonemes": phonemes, "minutes": arguments.minutes, "options": options}
                     key |= {"side": side, "seed": seed}
-                    row = next((row for row in rows if key.items() <= row.items()), None)
-                    if row is None:
-                        row = key | measured(key, material, Path(folder))
-                        rows.append(row)
-                        with file.open("a") as lines:
-                            lines.write(json.dumps(row) + "\n")
-                    show(row)
+                    show(table.row(key, partial(measured, key, material, Path(folder))))
         if arguments.picture is not None:
-            write_picture(arguments.picture, "a diagram", lambda figure: draw(figure, rows))
-    print(json.dumps({"benchmark": "pairs", "results": rows, "versions": versions()}))
+            write_picture(arguments.picture, "a diagram", lambda figure: draw(figure, table.rows))
+    print(json.dumps({"benchmark": "pairs", "results": table.rows, "versions": versions()}))
 
 
 def read(folder: Path, phonemes: str) -> dict[str, list[str]]:

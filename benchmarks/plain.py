@@ -25,12 +25,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from result_lines import ResultLines
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -90,7 +92,7 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-plain-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        table = Table(arguments.results or Path(folder) / "results.jsonl")
+        table = ResultLines(arguments.results or Path(folder) / "results.jsonl")
         for corpus in arguments.corpora:
             num_threads = 1 if corpus in arguments.one_thread else torch.get_num_threads()
             contest = Contest(corpus, arguments.minutes, num_threads, options)
@@ -112,41 +114,17 @@ class Contest(NamedTuple):
         return {**self._asdict(), "seed": seed, "side": side}
 
 
-class Table:
-    """The results in a file, a line for each run.
-
-    Args:
-        file: need not exist.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Returns the row of a run, or None."""
-        return next((row for row in self.rows if key.items() <= row.items()), None)
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Appends the row of a run."""
-        self.rows.append(row)
-        with self._file.open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
-
-
-def measure(contest: Contest, seeds: Sequence[int], settings: Sequence[Setting], table: Table) -> None:
+def measure(contest: Contest, seeds: Sequence[int], settings: Sequence[Setting], table: ResultLines) -> None:
     """Runs both sides with every seed; of the settings, all with the first seed and then the best."""
     for n, seed in enumerate(seeds):
         tried = settings if n == 0 else [_best_setting(contest, seeds[0], settings, table)]
         sides: list[Setting | None] = [None, *tried]
         for setting in sides if n % 2 == 0 else reversed(sides):
             key = contest.key(seed, _name(setting))
-            if table.find(key) is None:
-                measured = _gen(contest, seed) if setting is None else _plain(contest, setting, seed)
-                table.add(key | measured)
+            table.row(key, partial(_gen, contest, seed) if setting is None else partial(_plain, contest, setting, seed))
 
 
-def print_contest(contest: Contest, table: Table) -> None:
+def print_contest(contest: Contest, table: ResultLines) -> None:
     """Prints all runs on a corpus, and the verdict."""
     rows = [row for row in table.rows if contest._asdict().items() <= row.items()]
     print(f"\n{contest.corpus}, {contest.minutes:g} minutes, {contest.num_threads} threads")
@@ -178,7 +156,7 @@ def _difference(rows: Sequence[Mapping[str, Any]], seed: int, context: str) -> f
     return float(min(theirs) - ours[0])
 
 
-def _best_setting(contest: Contest, seed: int, settings: Sequence[Setting], table: Table) -> Setting:
+def _best_setting(contest: Contest, seed: int, settings: Sequence[Setting], table: ResultLines) -> Setting:
     def nats(setting: Setting) -> float:
         row = table.find(contest.key(seed, _name(setting)))
         assert row is not None

@@ -25,6 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from result_lines import ResultLines
+
 from gen.runs.header import versions
 from gen.runs.tagger import load_tagger
 
@@ -47,35 +49,11 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="gen-taggers-") as folder:
         os.environ["GEN_CACHE"] = str(Path(folder) / "cache")
-        table = Results(arguments.results or Path(folder) / "results.jsonl")
+        table = ResultLines(arguments.results or Path(folder) / "results.jsonl")
         for tags in arguments.tags:
             contest = Contest(tags, arguments.brown, Path(folder), arguments.minutes, options)
             measure(contest, arguments.seeds, arguments.sides, table)
     print(json.dumps({"benchmark": "taggers", "results": table.rows, "versions": versions()}))
-
-
-class Results:
-    """Rows in a file of JSON lines, which a later call continues.
-
-    Args:
-        file: need not exist.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.rows: list[dict[str, Any]] = []
-        if file.exists():
-            self.rows += map(json.loads, file.read_text().splitlines())
-
-    def row(self, key: Mapping[str, Any], measured: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Returns the row of a key; measures it and writes it to the file if it is not there."""
-        for row in self.rows:
-            if key.items() <= row.items():
-                return row
-        self.rows.append({**key, **measured()})
-        with self._file.open("a") as lines:
-            lines.write(json.dumps(self.rows[-1]) + "\n")
-        return self.rows[-1]
 
 
 class Contest(NamedTuple):
@@ -92,7 +70,7 @@ class Contest(NamedTuple):
         return {"tags": self.tags, "minutes": self.minutes, "options": self.options, "side": side, "seed": seed}
 
 
-def measure(contest: Contest, seeds: Sequence[int], sides: Sequence[str], table: Results) -> None:
+def measure(contest: Contest, seeds: Sequence[int], sides: Sequence[str], table: ResultLines) -> None:
     """Measures all sides with each seed; prints each as it is there."""
     print(f"\n{contest.tags} tags")
     for seed in seeds:

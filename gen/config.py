@@ -54,13 +54,15 @@ class Reading:
     unknown: Literal["error", "skip"] = "error"
 
     def __post_init__(self) -> None:
+        for name in ("text_column", "label_column", "target_column"):
+            if isinstance(getattr(self, name), int):
+                object.__setattr__(self, name, str(getattr(self, name)))
+        check_types(self)
         _check_encoding(self.encoding)
         _check_choice("labels", self.labels, ("folders", "none"))
         _check_documents(self.documents)
         for name in ("text_column", "label_column", "target_column"):
             column = getattr(self, name)
-            if isinstance(column, int):
-                object.__setattr__(self, name, str(column))
             option = name.replace("_", "-")
             if column == "":
                 raise SettingError(f"--{option}: neither a name nor a number ()")
@@ -91,6 +93,7 @@ class ModelConfig:
     has_attention: bool = False  # of a translator
 
     def __post_init__(self) -> None:
+        check_types(self)
         _check_choice("cell", self.cell, CELL_NAMES)
         _check_range("vocab size", self.vocab_size, least=2)
         _check_range("hidden", self.hidden_size, least=1, most=65536)
@@ -132,6 +135,7 @@ class TrainingConfig:
     patience: int = 10  # validations without a better one before the run stops; 0 for never
 
     def __post_init__(self) -> None:
+        check_types(self)
         _check_choice("precision", self.precision, get_args(Precision))
         _check_range("batch size", self.batch_size, least=1, most=65536)
         _check_range("accumulate", self.accumulate, least=1, most=self.batch_size)
@@ -202,6 +206,7 @@ class SamplingConfig:
     repetition_penalty: float = 1.0  # above 1 makes the last `REPETITION_WINDOW` tokens less likely
 
     def __post_init__(self) -> None:
+        check_types(self)
         _check_range("temperature", self.temperature, least=0.0, most=100.0)
         _check_range("repetition penalty", self.repetition_penalty, above=0.0, most=100.0)
         if self.top_k is not None:
@@ -210,6 +215,13 @@ class SamplingConfig:
             _check_range("top-p", self.top_p, above=0.0, most=1.0)
         if self.min_p is not None:
             _check_range("min-p", self.min_p, least=0.0, most=1.0)
+
+
+def check_types(config: "DataclassInstance") -> None:
+    """Raises SettingError if a field has a value of another type; choices are not looked at."""
+    for field in fields(config):
+        if get_origin(field.type) is not Literal:
+            _typed(field.name, getattr(config, field.name), field.type)
 
 
 def to_json(config: "DataclassInstance") -> dict[str, Any]:
@@ -251,7 +263,7 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
             return tuple(value)
         if origin not in (Literal, tuple) and isinstance(value, int | float if origin is float else origin):
             return value
-    raise SettingError(f"{name} is {str(value)[:40]}")
+    raise SettingError(f"{name} is {value!r:.40}")
 
 
 def _check_encoding(encoding: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from gen.config import Reading, TaskName, from_json, to_json
+from gen.config import Reading, TaskName, check_types, from_json, to_json
 from gen.corpus.sources import printable
 from gen.data.split import check_fractions
 from gen.errors import SettingError
@@ -44,6 +44,7 @@ class CorpusOptions:
     base: Base | None = None  # the run whose weights are those of the start
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_fractions(self.valid_fraction, 0)
         check_fractions(self.valid_share, self.test_fraction)
         if self.test_fraction and self.test_file is not None:

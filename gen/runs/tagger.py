@@ -60,8 +60,10 @@ class Tagger:
         Args:
             sentences: each as its words; a sentence without words is left out. Characters that the model has never seen
                 are read as unknown.
+
+        Raises SettingError if a sentence is a text, or a word is empty.
         """
-        kept = [tuple(sentence) for sentence in sentences if sentence]
+        kept = [_words(sentence) for sentence in sentences if sentence]
         if not kept:
             return
         found = self._answers(self._excerpt(kept))
@@ -116,6 +118,15 @@ class Tagger:
         except CorpusError:
             return None
         return Lexicon(corpus.train, first_tag=self._codec.first_tag) if corpus.store.key == recorded.key else None
+
+
+def _words(sentence: Sequence[str]) -> tuple[str, ...]:
+    """Returns the words of a sentence. Raises SettingError if it is a text, which is a sequence of characters, too."""
+    if isinstance(sentence, str):
+        raise SettingError(f"sentences: a text, not a list of words ({sentence[:40]!r})", hint="sentence.split()")
+    if not all(sentence):
+        raise SettingError(f"sentences: an empty word ({[*sentence]!r:.40})")
+    return tuple(sentence)
 
 
 def load_tagger(run: str | Path, *, device: str = "auto") -> Tagger:

@@ -90,9 +90,12 @@ class Translator(TrainedRun):
             beam: hypotheses of a beam search; 1 takes the likeliest symbol at every step.
             on_progress: called with the number of sources that are done, and of all.
 
-        Raises SettingError if a source is empty or has an unknown character, or the beam is out of range.
+        Raises SettingError if a source is empty or has an unknown character, the beam is out of range, or `sources` is
+        one text.
         """
         check_beam(beam)
+        if isinstance(sources, str):
+            raise SettingError(f"sources: a text, not a list of texts ({sources[:40]!r})", hint="[source]")
         ids = [self.codec.encode_source(source).tolist() for source in sources]
         return translated(self.model, self.codec, ids, max_length=self.max_length, beam=beam, on_progress=on_progress)
 

@@ -381,5 +381,7 @@ def test_from_python_a_run_is_trained_and_asked(here: Path) -> None:
     assert library.load_translator(here / "checkpoints" / "turn").translate(["ab", " c "]) == ["B A", "C"]
     assert translator.evaluate("valid").exact > 0.8
     assert translator.translate(["abc"], beam=3) == ["C B A"]
+    with pytest.raises(SettingError, match=r"sources: a text, not a list of texts \('abc'\)"):
+        translator.translate("abc")
     with pytest.raises(SettingError, match=r"--label-column: not for pairs \(target\)"):
         translator.evaluate("turn.csv", label_column="target")

@@ -478,6 +478,9 @@ def test_a_tagger_is_trained_and_asked_from_python(here: Path) -> None:
     assert found.tags == ("DET", "ADJ", "NOUN", "VERB", "DET", "NOUN", ".")
     assert tagger.evaluate().accuracy == 1.0
     assert list(library.load_tagger(here / "words").tag([])) == []
+    for sentence, what in (("the dog", "a text, not a list of words"), (["the", ""], "an empty word")):
+        with pytest.raises(library.SettingError, match=f"sentences: {what}"):
+            next(tagger.tag([sentence]))
     with pytest.raises(library.SettingError, match=r"--label-column: not for a run that tags \(2\)"):
         tagger.evaluate("words.txt", label_column=2)
 

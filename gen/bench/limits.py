@@ -17,7 +17,7 @@ from gen.bench.stopwatch import Contender, Work, synchronize
 from gen.config import Precision
 from gen.kernels.stepping import has_step_kernel, read_weights, weights_to_read
 from gen.models.packed import packed_product
-from gen.training.trainer import DTYPES
+from gen.training.step import DTYPES
 
 PRODUCT_SIZE_CPU, PRODUCT_SIZE_GPU = 1024, 8192  # n of (n, n) matrices, large enough to hide the cost of a call
 COPIED_BYTES = 1 << 28  # on a GPU: more than its caches

@@ -9,7 +9,7 @@ from gen.bench.stopwatch import Work
 from gen.config import ModelConfig
 from gen.errors import SettingError
 from gen.models.cells import CELLS, Memory
-from gen.training.trainer import DTYPES
+from gen.training.step import DTYPES
 
 LEARNING_RATE = 1e-4  # low, so that training on random ids stays stable
 SEED = 0

@@ -125,7 +125,7 @@ class Session:
         self._trainer.stop()
 
     def reports(self) -> Iterator[StepReport]:
-        """Trains; yields a report after every step, and none if the run is already over."""
+        """Trains; yields a report after every `Step` of the trainer, and none if the run is already over."""
         library()  # compiled now, if need be, and not in the time of the run
         if self._is_new:
             self._save_training()  # first: a run without it cannot be resumed

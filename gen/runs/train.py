@@ -39,7 +39,7 @@ def train(
         run: the name of its folder under `out`.
         valid, test: the shares of the corpus that are kept for validation and for `Run.evaluate("test")`.
         controls: of music, that sampling shall be able to set: "density", "key".
-        on_report: called after every step.
+        on_report: called after every step; on a GPU after every few, whose losses are read together.
         settings: fields of Reading, ModelConfig and TrainingConfig, such as encoding="latin-1", minutes=3, seed=1.
 
     Raises:

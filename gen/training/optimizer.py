@@ -38,10 +38,12 @@ STATE_NAMES = ("step", "exp_avg", "exp_avg_sq", "momentum", "sum")  # the state 
 class Optimizer(Protocol):
     """The part of the interface of torch's optimisers that a trainer and torch's GradScaler use."""
 
-    param_groups: list[dict[str, Any]]
+    param_groups: list[dict[str, Any]]  # whose "lr" and "step", the number of steps before, a trainer sets
     state: dict[Tensor, dict[str, Tensor]]
 
     def step(self) -> None: ...
+    def prepare(self) -> None:
+        """Makes the state of all weights, so that a step makes no tensor that outlives it."""
 
 
 def optimizers(model: SequenceModel, config: TrainingConfig) -> list[Optimizer]:
@@ -99,6 +101,12 @@ class AdamW:
                 maximize=False,
             )
 
+    def prepare(self) -> None:
+        """Makes the state of all weights."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self._state(weight)
+
     def _state(self, weight: Tensor) -> dict[str, Tensor]:
         if weight not in self.state:
             step = torch.zeros((), dtype=torch.float32, device=weight.device)
@@ -124,16 +132,27 @@ class Adagrad:
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    total = self.state.setdefault(weight, {"sum": torch.zeros_like(weight)})["sum"]
+                    total = self._state(weight)["sum"]
                     total.addcmul_(weight.grad, weight.grad)
                     weight.addcdiv_(weight.grad, total.sqrt().add_(ADAGRAD_EPSILON), value=-group["lr"])
 
+    def prepare(self) -> None:
+        """Makes the state of all weights."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self._state(weight)
+
+    def _state(self, weight: Tensor) -> dict[str, Tensor]:
+        if weight not in self.state:
+            self.state[weight] = {"sum": torch.zeros_like(weight)}
+        return self.state[weight]
+
 
 class Muon:
-    """Steps along orthogonalised momentum, gate by gate (Jordan et al. 2024); on a CPU each gate is a piece of work.
+    """Steps along orthogonalised momentum, gate by gate (Jordan et al. 2024).
 
-    A run in fp32 computes these steps in fp32 too: bf16 would enlarge the differences in the last bit between
-    one process and several.
+    On a CPU each gate is a piece of work; on a GPU the gates of a shape are one. A run in fp32 computes these steps in
+    fp32 too: bf16 would enlarge the differences in the last bit between one process and several.
 
     Args:
         matrices: (G*H, K) weights.
@@ -143,35 +162,40 @@ class Muon:
 
     def __init__(self, matrices: list[Tensor], config: TrainingConfig, *, hidden_size: int) -> None:
         group = {"params": matrices, "lr": 0.0, "share": config.matrix_share, "weight_decay": config.weight_decay}
-        self.param_groups: list[dict[str, Any]] = [group]
+        self.param_groups: list[dict[str, Any]] = [group | {"step": 0}]
         self.state: dict[Tensor, dict[str, Tensor]] = {}
         self._hidden_size = hidden_size
         self._dtype = torch.float32 if config.precision == "fp32" else torch.bfloat16
 
     @torch.no_grad()
     def step(self) -> None:
-        """Adds the gradients to the momentum; at every PERIOD-th call takes a step."""
+        """Adds the gradients to the momentum; at every PERIOD-th step of the run changes the weights."""
         for group in self.param_groups:
             weights = [weight for weight in group["params"] if weight.grad is not None]
-            steps = [partial(self._step, group, *gate) for weight in weights for gate in self._gates(weight)]
+            moves = (group["step"] + 1) % PERIOD == 0
             if weights and weights[0].device.type == "cpu":
-                run_all(steps)
+                run_all([partial(self._step, group, moves, *gate) for each in weights for gate in self._gates(each)])
             else:
-                for step in steps:
-                    step()
+                self._step_together(group, moves, weights)
 
-    def _gates(self, matrix: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, bool]]:
-        """Yields parts of a matrix, its gradient and its momentum, gate by gate, and whether the matrix moves now."""
+    def prepare(self) -> None:
+        """Makes the state of all weights."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                self._momentum(weight)
+
+    def _momentum(self, matrix: Tensor) -> Tensor:
         if matrix not in self.state:
-            self.state[matrix] = {"momentum": torch.zeros_like(matrix), "step": torch.zeros(())}
-        state = self.state[matrix]
-        state["step"] += 1
-        moves = state["step"].item() % PERIOD == 0
-        assert matrix.grad is not None
-        parts = (torch.split(each.detach(), self._hidden_size) for each in (matrix, matrix.grad, state["momentum"]))
-        yield from ((*gate, moves) for gate in zip(*parts, strict=True))
+            self.state[matrix] = {"momentum": torch.zeros_like(matrix)}
+        return self.state[matrix]["momentum"]
 
-    def _step(self, group: dict[str, Any], gate: Tensor, gradient: Tensor, momentum: Tensor, moves: bool) -> None:
+    def _gates(self, matrix: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yields parts of a matrix, its gradient and its momentum, gate by gate."""
+        assert matrix.grad is not None
+        whole = (matrix, matrix.grad, self._momentum(matrix))
+        yield from zip(*(torch.split(each.detach(), self._hidden_size) for each in whole), strict=True)
+
+    def _step(self, group: dict[str, Any], moves: bool, gate: Tensor, gradient: Tensor, momentum: Tensor) -> None:
         momentum.lerp_(gradient, 1 - MOMENTUM)
         if not moves:
             return
@@ -180,13 +204,35 @@ class Muon:
         gate.mul_(1 - group["weight_decay"] * group["lr"] / group["share"])
         gate.sub_(orthogonalised(ahead, self._dtype), alpha=group["lr"] * scale)
 
+    def _step_together(self, group: dict[str, Any], moves: bool, weights: Sequence[Tensor]) -> None:
+        """Takes the step of all matrices, a batch of gates for each width; the rate may be a tensor."""
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        momenta = [self._momentum(weight) for weight in weights]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        if not moves:
+            return
+        ahead = torch._foreach_lerp(gradients, momenta, MOMENTUM)
+        decay = 1 - group["weight_decay"] * group["lr"] / group["share"]
+        for width in sorted({weight.shape[1] for weight in weights}):
+            pairs = [(w, a) for w, a in zip(weights, ahead, strict=True) if w.shape[1] == width]
+            gates = torch.cat([a.view(-1, self._hidden_size, width) for _, a in pairs])
+            scale = max(1.0, self._hidden_size / width) ** 0.5
+            changes = orthogonalised(gates, self._dtype).float().flatten(0, 1) * (group["lr"] * scale)
+            for (weight, _), change in zip(pairs, changes.split([len(w) for w, _ in pairs]), strict=True):
+                weight.mul_(decay).sub_(change)
+
 
 def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:
-    """Returns a (M, K) matrix with the same singular vectors and singular values of about 1, computed in `dtype`."""
-    is_tall = matrix.shape[0] > matrix.shape[1]
+    """Returns (..., M, K) matrices with the same singular vectors and singular values of about 1, computed in `dtype`.
+
+    Args:
+        matrix: one, or a batch of them.
+    """
+    is_tall = matrix.shape[-2] > matrix.shape[-1]
+    add_product = torch.addmm if matrix.dim() == 2 else torch.baddbmm
     x = (matrix.mT if is_tall else matrix).to(dtype)
-    x = x / x.norm().clamp_min(1e-7)
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     for a, b, c in NEWTON_SCHULZ:
         gram = x @ x.mT
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        x = add_product(x, add_product(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if is_tall else x

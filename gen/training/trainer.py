@@ -1,55 +1,43 @@
 """The training loop: truncated back-propagation through time with carried, detached state.
 
-`Trainer._take_step` is one optimiser step from top to bottom. Everything that later steps depend on is in `state_dict`,
-so a run that is resumed from there on the same device equals the uninterrupted run bit for bit. If the loss stops being
-finite or climbs above chance, the trainer goes back to its last snapshot and halves the learning rate. Snapshots are
-taken at fixed steps, so that a resumed run goes back to the same ones.
+The trainer sets the learning rate and the dropout of each step, and `gen.training.step` takes it. Everything that later
+steps depend on is in `state_dict`, so a run that is resumed from there on the same device equals the uninterrupted run
+bit for bit. If the loss stops being finite or climbs above chance, the trainer goes back to its last snapshot and
+halves the learning rate. Snapshots are taken at fixed steps, so that a resumed run goes back to the same ones.
 
-A batch may be shared by several processes, and each may run its rows in several parts, one after the other. Rows meet
-only in the sum of their gradients. So the run is the same up to the rounding of sums, and may be resumed with another
-number of processes or parts.
+To read a loss is to wait for the device. On a CPU that is at every step; a GPU is given steps up to the next snapshot
+(gen.training.captured).
+
+A batch may be shared by several processes, and each may run its rows in several parts, one after the other. So the run
+is the same up to the rounding of sums, and may be resumed with another number of processes or parts.
 """
 
 import math
+import operator
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gen.config import TrainingConfig
 from gen.errors import TrainingError
 from gen.kernels.pool import one_torch_thread
-from gen.models.cells import Memory
-from gen.models.dropout import Draws
 from gen.models.sequence_model import SequenceModel
 from gen.training.allocation import keep_freed_memory
+from gen.training.captured import CapturedStep, can_capture
 from gen.training.distributed import ALONE, Peers
 from gen.training.dropout import choose_dropout
-from gen.training.optimizer import STATE_NAMES, optimizers
+from gen.training.step import DTYPES, OptimizerStep, Pace, TrainingBatch
 
 SNAPSHOT_STEPS = 25
 MAX_ROLLBACKS = 10
 MIN_CHANGE = 0.05  # of dropout: less is not worth a remark
 PLAIN_FROM = 0.8  # share of a run; epochs that begin later are read without variations
 LOSS_MEMORY = 0.95  # weight of the past in the running mean that the divergence guard watches
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class TrainingBatch(Protocol):
-    """Some rows of a corpus side by side, such as `gen.data.batches.Batch`."""
-
-    @property
-    def num_targets(self) -> int: ...
-    @property
-    def num_tokens(self) -> int: ...
-    def arrays(self) -> tuple[NDArray[Any], ...]: ...
-    def rows(self, rows: slice) -> "TrainingBatch": ...
 
 
 class TrainingBatches(Protocol):
@@ -60,14 +48,14 @@ class TrainingBatches(Protocol):
 
 
 class Step(NamedTuple):
-    """The outcome of one optimiser step."""
+    """The outcome of an optimiser step, or of a few whose losses were read together."""
 
-    step: int
-    loss_nats: float  # mean per target of the batch
+    step: int  # the number of steps so far
+    loss_nats: float  # mean per target
     num_targets: int
     num_tokens: int  # that were read
-    learning_rate: float
-    grad_norm: float  # before clipping
+    learning_rate: float  # of the last step
+    grad_norm: float  # before clipping, the largest
     remark: str | None  # why the trainer rolled back and to which step, or which setting has changed; else None
     is_rolled_back: bool
 
@@ -117,28 +105,24 @@ class Trainer:
         self._is_asked_to_stop = False
         self._peers = peers
         self._rows = peers.rows(config.batch_size)  # the rows of each batch that this process runs
-        self._parts = _parts(self._rows.stop - self._rows.start, config.accumulate)  # run one after the other
         self._batches = batches
         self._clock = clock
         self._clock_was = 0.0
         self._parameters = list(model.parameters())
-        self._device = model.device
-        self._optimizers = optimizers(model, config)
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16")
-        self._generator = torch.Generator(self._device).manual_seed(config.seed)
-        self._memory = model.initial_memory(self._rows.stop - self._rows.start)  # of this process's rows, carried on
+        kind = CapturedStep if can_capture(model, config, peers.size) else OptimizerStep
+        self._step = kind(model, config, self._rows, self._summed)
         self._snapshot: dict[str, Tensor] = {}
         self._snapshot_position: TrainingPosition | None = None
 
     def run(self) -> Iterator[Step]:
-        """Takes steps until a limit is reached or the run is stopped, and yields each.
+        """Takes steps until a limit is reached or the run is stopped, and yields each; on a GPU some at a time.
 
         The time that the caller takes between two steps counts as time of the run.
         """
         self._clock_was = self._clock()
         while self.progress() < 1.0 and not self.was_stopped:
             with self.threads():
-                step = self._take_step()
+                step = self._take_burst()
             yield step
 
     def stop(self) -> None:
@@ -171,15 +155,15 @@ class Trainer:
 
     def state_dict(self) -> tuple[dict[str, Tensor], TrainingPosition]:
         """Returns copies of all tensors, and the position: with the same batches and config, the whole state."""
-        tensors = self._tensors()
-        for n, memory in enumerate(self._memory):
+        tensors = self._step.tensors()
+        for n, memory in enumerate(self._step.memory):
             tensors[f"memory.{n}"] = self._peers.gathered(memory, self.config.batch_size)
         return {name: tensor.clone() for name, tensor in tensors.items()}, replace(self.position)
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], position: TrainingPosition) -> None:
         """Restores what `state_dict` returned. Raises KeyError, RuntimeError or TypeError if the model was another."""
         ours = {}
-        for n, memory in enumerate(self._memory):
+        for n, memory in enumerate(self._step.memory):
             whole = tensors[f"memory.{n}"]
             expected = (memory.shape[0], self.config.batch_size, memory.shape[2])
             if whole.shape != expected:
@@ -188,111 +172,73 @@ class Trainer:
         self._load({**tensors, **ours}, position)
         self._snapshot_position = None
 
-    def _take_step(self) -> Step:
-        """Takes one optimiser step, or goes back to the last snapshot if the loss has diverged."""
-        position = self.position
-        if self._snapshot_position is None or position.step % SNAPSHOT_STEPS == 0:
+    def _take_burst(self) -> Step:
+        """Takes steps up to one whose loss is read, or goes back to the last snapshot if the loss has diverged."""
+        position, first = self.position, self.position.step
+        if self._snapshot_position is None or first % SNAPSHOT_STEPS == 0:
             self._take_snapshot()
-        rate = self._learning_rate()
-        for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["share"]
-        batch = self._batches.batch(position.epoch, position.window, is_plain=position.is_plain)
-        for parameter in self._parameters:
-            parameter.grad = None
-        # Sums gradients and loss over all processes; with one process it returns its arguments.
-        loss, seconds, self.was_stopped = self._peers.sum_step_(
-            self._parameters, self._backward(batch), seconds=self._lap(), is_stopping=self._is_asked_to_stop
-        )
-        grad_norm = self._update()
-        loss_nats = loss.item()
-        position.seconds += seconds
-        remark = self._guard(loss_nats, grad_norm)
-        is_rolled_back = remark is not None
-        if not is_rolled_back:
+        outcomes: list[Tensor] = []
+        num_targets: list[int] = []
+        num_tokens, rate, remark, is_over = 0, 0.0, None, False
+        while not is_over:
+            rate = self._learning_rate()
+            batch = self._batches.batch(position.epoch, position.window, is_plain=position.is_plain)
+            outcomes.append(self._step.take(batch, Pace(position.step, rate, self.dropout())))
+            num_targets.append(batch.num_targets)
+            num_tokens += batch.num_tokens
             remark = self._move_on(batch.num_tokens)
+            is_regular = position.step % SNAPSHOT_STEPS == 0 or self.progress() >= 1
+            is_over = self._step.is_waited_for or is_regular or remark is not None
+        losses, norms = zip(*torch.stack(outcomes).tolist(), strict=True)  # waits for the device
+        trouble = self._guard(first, losses, norms)
         return Step(
             self.position.step,
-            loss_nats,
-            batch.num_targets,
-            batch.num_tokens,
+            math.fsum(map(operator.mul, losses, num_targets)) / max(1, sum(num_targets)),
+            sum(num_targets),
+            num_tokens,
             rate,
-            grad_norm,
-            remark,
-            is_rolled_back,
+            max(norms),
+            trouble or remark,
+            trouble is not None,
         )
+
+    def _summed(self, loss: Tensor) -> Tensor:
+        """Adds the gradients and the loss over all processes, and the time since the last call; returns the sum."""
+        loss, seconds, self.was_stopped = self._peers.sum_step_(
+            self._parameters, loss, seconds=self._lap(), is_stopping=self._is_asked_to_stop
+        )
+        self.position.seconds += seconds
+        return loss
 
     def _lap(self) -> float:
         """Returns the seconds since the last call."""
         before, self._clock_was = self._clock_was, self._clock()
         return self._clock_was - before
 
-    def _backward(self, batch: TrainingBatch) -> Tensor:
-        """Adds the gradient of this process's rows to `grad` of the weights, and keeps the memory for the next window.
-
-        Returns:
-            () the share of the loss: the summed nats of this process's rows, divided by the targets of all rows.
-        """
-        losses: list[Tensor] = []
-        memories: list[Memory] = []
-        drawn = self._generator.get_state()
-        for part in self._parts:
-            self._generator.set_state(drawn)  # every part draws the masks of all rows, and uses those of its own
-            rows = slice(self._rows.start + part.start, self._rows.start + part.stop)
-            draws = Draws(self._generator, self.config.batch_size, rows, self.dropout())
-            loss_sum, memory = self._loss(batch.rows(rows), part, draws)
-            loss = loss_sum / max(1, batch.num_targets)
-            torch.autograd.backward(self._scaler.scale(loss))  # the scale is 1 except in fp16
-            losses.append(loss.detach())
-            memories.append(memory)
-        if len(self._parts) == 1:
-            self._memory = memories[0]
-            return losses[0]
-        self._memory = tuple(torch.cat(parts, 1) for parts in zip(*memories, strict=True))
-        return torch.stack(losses).sum()
-
-    def _loss(self, batch: TrainingBatch, part: slice, draws: Draws) -> tuple[Tensor, Memory]:
-        """Returns the summed nats of the rows of `batch`, and their detached memory after the window.
+    def _guard(self, first: int, losses: Sequence[float], norms: Sequence[float]) -> str | None:
+        """Goes back to the snapshot if the loss has diverged; returns a remark on it, or None.
 
         Args:
-            batch: some rows of a batch.
-            part: the same rows, counted in the rows of this process.
-            draws: the random numbers of the dropout masks.
+            first: the number of steps before them.
+            losses, norms: of steps one after another.
         """
-        tensors = [torch.from_numpy(array).to(self._device) for array in batch.arrays()]
-        with self.autocast():
-            return self.model.loss(tensors, tuple(carried[:, part] for carried in self._memory), draws)
-
-    def _update(self) -> float:
-        """Clips the gradient and changes the weights; returns the norm of the gradient before clipping."""
-        for optimizer in self._optimizers:
-            self._scaler.unscale_(cast(torch.optim.Optimizer, optimizer))
-        grad_norm = nn.utils.clip_grad_norm_(self._parameters, self.config.clip_norm, foreach=True)
-        for optimizer in self._optimizers:
-            self._scaler.step(cast(torch.optim.Optimizer, optimizer))
-        self._scaler.update()
-        return float(grad_norm)
-
-    def _guard(self, loss_nats: float, grad_norm: float) -> str | None:
-        """Goes back to the snapshot if the loss has diverged; returns a remark on it, or None."""
-        position = self.position
-        running = loss_nats
-        if position.running_nats is not None:
-            running = LOSS_MEMORY * position.running_nats + (1 - LOSS_MEMORY) * loss_nats
-        # With fp16 the scaler skips steps whose gradient overflows: only the loss tells.
-        is_finite = math.isfinite(loss_nats) and (math.isfinite(grad_norm) or self.config.precision == "fp16")
-        chance = self.model.chance_nats()
-        has_exploded = running > 1.2 * chance and running > 1.5 * position.best_running_nats
-        if is_finite and not has_exploded:
+        position, chance = self.position, self.model.chance_nats()
+        for step, (loss, norm) in enumerate(zip(losses, norms, strict=True), first):
+            before = position.running_nats
+            running = loss if before is None else LOSS_MEMORY * before + (1 - LOSS_MEMORY) * loss
+            # With fp16 the scaler skips steps whose gradient overflows: only the loss tells.
+            if not math.isfinite(loss) or not (math.isfinite(norm) or self.config.precision == "fp16"):
+                return self._roll_back(step, "is not finite")
+            if running > 1.2 * chance and running > 1.5 * position.best_running_nats:
+                return self._roll_back(step, f"has risen to {running:.2f} nats")
             position.running_nats = running
             position.best_running_nats = min(position.best_running_nats, running)
-            return None
-        return self._roll_back("is not finite" if not is_finite else f"has risen to {running:.2f} nats")
+        return None
 
-    def _roll_back(self, what: str) -> str:
-        """Restores the snapshot and halves the rate; returns a remark that says so. `what` is wrong with the loss."""
+    def _roll_back(self, at: int, what: str) -> str:
+        """Restores the snapshot and halves the rate; returns a remark that says so. `what` is wrong at a step."""
         assert self._snapshot_position is not None
-        at, num_rollbacks = self.position.step, self.position.num_rollbacks + 1
+        num_rollbacks = self.position.num_rollbacks + 1
         if num_rollbacks > MAX_ROLLBACKS:
             error = TrainingError(
                 f"step {at}: the loss {what} after {MAX_ROLLBACKS} rollbacks (--lr {self.config.learning_rate:g})",
@@ -340,8 +286,7 @@ class Trainer:
 
     def autocast(self) -> torch.autocast:
         """Returns the context in which the model computes in the precision of the config."""
-        dtype = DTYPES.get(self.config.precision)
-        return torch.autocast(self._device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+        return self._step.autocast()
 
     def threads(self) -> AbstractContextManager[None]:
         """Returns the context that holds torch to one thread if the kernels run the model on threads of their own."""
@@ -353,43 +298,10 @@ class Trainer:
         kept = self._snapshot
         self._snapshot = {
             name: kept[name].copy_(tensor) if name in kept else tensor.clone()
-            for name, tensor in self._tensors().items()
+            for name, tensor in self._step.tensors().items()
         }
         self._snapshot_position = replace(self.position)
 
-    def _tensors(self) -> dict[str, Tensor]:
-        """Returns the tensors of this process's state, not copied."""
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self.model.named_parameters():
-            tensors[f"model.{name}"] = parameter.detach()
-            for optimizer in self._optimizers:
-                for key, value in optimizer.state.get(parameter, {}).items():
-                    tensors[f"optimizer.{key}.{name}"] = value.detach()
-        tensors |= {f"memory.{n}": memory for n, memory in enumerate(self._memory)}
-        tensors["generator"] = self._generator.get_state()
-        for key, value in self._scaler.state_dict().items():
-            tensors[f"scaler.{key}"] = torch.tensor(value, dtype=torch.float64)
-        return tensors
-
     def _load(self, tensors: Mapping[str, Tensor], position: TrainingPosition) -> None:
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
-        with torch.no_grad():
-            for parameter, name in names.items():
-                parameter.copy_(tensors[f"model.{name}"])
-        for optimizer in self._optimizers:
-            optimizer.state.clear()
-            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-                for key in STATE_NAMES:
-                    if (value := tensors.get(f"optimizer.{key}.{names[parameter]}")) is not None:
-                        optimizer.state.setdefault(parameter, {})[key] = value.clone().to(self._device)
-        self._memory = tuple(tensors[f"memory.{n}"].clone().to(self._device) for n in range(len(self._memory)))
-        self._generator.set_state(tensors["generator"].cpu())
-        scaler = {key: tensors[f"scaler.{key}"].item() for key in self._scaler.state_dict()}
-        self._scaler.load_state_dict(scaler)
+        self._step.load_(tensors)
         self.position = replace(position)
-
-
-def _parts(num_rows: int, num_parts: int) -> list[slice]:
-    """Returns rows cut into parts whose sizes differ by one at most."""
-    bounds = [num_rows * n // num_parts for n in range(num_parts + 1)]
-    return [slice(*pair) for pair in pairwise(bounds)]

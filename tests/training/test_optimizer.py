@@ -9,6 +9,7 @@ from torch import Tensor
 from gen.config import ModelConfig, TrainingConfig
 from gen.models.recurrent import RecurrentLM, cross_entropy_sum
 from gen.training.optimizer import PERIOD, Adagrad, Muon, optimizers, orthogonalised
+from gen.training.step import set_pace
 
 TOKENS = torch.randint(0, 11, (3, 8), generator=torch.Generator().manual_seed(2))
 
@@ -25,12 +26,11 @@ def loss_of(model: RecurrentLM) -> Tensor:
 
 def train(model: RecurrentLM, config: TrainingConfig, num_steps: int) -> float:
     chosen = optimizers(model, config)
-    for _ in range(num_steps):
+    for step in range(num_steps):
         model.zero_grad()
         torch.autograd.backward(loss_of(model))
+        set_pace(chosen, step, config.learning_rate)
         for optimizer in chosen:
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * group["share"]
             optimizer.step()
     return float(loss_of(model).detach())
 
@@ -45,6 +45,12 @@ def test_orthogonalised_matrices_keep_their_directions_and_stretch_all_by_about_
     assert on_diagonal[is_seen].min() > 0.35  # the three polynomials map 0.03 to 1 into 0.38 to 1.25
     assert on_diagonal.max() < 1.3
     assert (found - torch.diag(on_diagonal)).abs().max() < 0.1  # bf16
+
+
+def test_a_batch_of_matrices_is_orthogonalised_as_each_alone() -> None:
+    matrices = torch.randn(3, 32, 16, generator=torch.Generator().manual_seed(1))
+    alone = torch.stack([orthogonalised(matrix, torch.float32) for matrix in matrices])
+    torch.testing.assert_close(orthogonalised(matrices, torch.float32), alone)
 
 
 def test_every_weight_has_one_optimiser() -> None:
@@ -91,7 +97,8 @@ def test_a_muon_step_moves_every_gate_by_its_rate_in_every_direction() -> None:
     matrix.grad = torch.randn(4 * 32, 32, generator=torch.Generator().manual_seed(3))
     muon = Muon([matrix], TrainingConfig(matrix_share=2.0), hidden_size=32)
     muon.param_groups[0]["lr"] = 0.01
-    for _ in range(PERIOD):
+    for step in range(PERIOD):
+        muon.param_groups[0]["step"] = step
         muon.step()
     for gate in matrix.detach().view(4, 32, 32):
         assert gate.norm().item() == pytest.approx(0.01 * math.sqrt(32), rel=0.25)

@@ -3,14 +3,13 @@
     python benchmarks/gpu.py [--device cuda] [--corpus shakespeare] [--minutes 2] [--parts training stepping ...]
     python benchmarks/gpu.py --device cpu --quick
 
-training  tokens per second of gen's Trainer on random tokens, including its batches and the loss that it reads back at
-          every step, beside nn.LSTM with a fused AdamW on one batch that never leaves the device; three sizes, two
-          batch sizes, three precisions, in turn, medians
+training  tokens per second of gen's Trainer on random tokens, including its batches and the losses that it reads back,
+          beside nn.LSTM with a fused AdamW on one batch that never leaves the device, and beside the layers and the
+          output layer alone, forward and backward, captured as a graph: what torch leaves for all else. Three sizes,
+          two batch sizes, three precisions, in turn, medians
 stepping  tokens per second of the stepper called token by token, and of `generate`, which on CUDA replays blocks of
           steps and draws as a graph (without filters, and with all of them), beside nn.LSTM called with one token
-quality   `gen train --minutes` and `gen eval` with carried state and windows of 256, as a user would run them
-resume    two undisturbed runs and one that is interrupted and resumed: the distance between their ends. On a CPU all
-          three have the same bits; if two undisturbed runs differ, the machine itself does not repeat its sums
+quality, resume: whole runs (gpu_runs.py)
 
 The parts take about six minutes. Each prints its table when it is done; the last line is JSON. --quick runs everything
 with tiny sizes, to test the script: its numbers mean nothing.
@@ -18,11 +17,6 @@ with tiny sizes, to test the script: its numbers mean nothing.
 
 import argparse
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice, product
@@ -32,6 +26,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
+from gpu_runs import RunPlan, quality, resume
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,14 +34,15 @@ from gen.config import ModelConfig, Precision, SamplingConfig, TrainingConfig
 from gen.data.batches import Batches
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
-from gen.generation.cuda.graph import NUM_WARM_UP_RUNS
+from gen.generation.cuda.graph import NUM_WARM_UP_RUNS, replayed
 from gen.generation.cuda.writer import BLOCK
 from gen.generation.generate import generate
 from gen.models.recurrent import RecurrentLM
 from gen.models.stepper import PackedStepper
-from gen.runs.checkpoint import MODEL_FILE, TRAINING_FILE, read_checkpoint
 from gen.runs.header import versions
-from gen.training.trainer import DTYPES, Trainer
+from gen.training.recipe import MATRIX_SHARE
+from gen.training.step import DTYPES
+from gen.training.trainer import Trainer
 
 VOCAB_SIZE = 67  # 65 characters, begin and end
 EMBEDDING_SIZE = 128
@@ -61,16 +57,14 @@ class Plan(NamedTuple):
     """What to measure, and for how long."""
 
     device: torch.device
-    corpus: str
     shapes: tuple[tuple[int, int], ...] = ((1, 512), (2, 512), (1, 1024))  # layers and hidden units
     batch_sizes: tuple[int, ...] = (64, 128)
     bptt: int = 64
+    precisions: tuple[Precision, ...] = get_args(Precision)
     rows: tuple[int, ...] = (1, 1024)
     seconds: float = 1.0  # of each measurement
     repeats: int = 3
-    minutes: float = 2.0
-    steps: int = 600  # of the runs that are compared
-    options: tuple[str, ...] = ()  # of all runs
+    runs: RunPlan = RunPlan("cuda", "shakespeare")
 
 
 class Peer(nn.Module):
@@ -100,15 +94,22 @@ def main() -> None:
     parser.add_argument("--corpus", default="shakespeare")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 128], metavar="B")
+    parser.add_argument("--precisions", nargs="+", default=list(get_args(Precision)), choices=get_args(Precision))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: only to see that it runs")
     arguments = parser.parse_args()
     source = Path(arguments.corpus)
     corpus = str(source.resolve()) if source.exists() else arguments.corpus
-    plan = Plan(torch.device(arguments.device), corpus, minutes=arguments.minutes)
+    plan = Plan(
+        torch.device(arguments.device),
+        batch_sizes=tuple(arguments.batch_sizes),
+        precisions=tuple(arguments.precisions),
+        runs=RunPlan(arguments.device, corpus, arguments.minutes),
+    )
     if arguments.quick:
         plan = plan._replace(shapes=((1, 32), (2, 32)), batch_sizes=(4, 8), bptt=16, rows=(1, 16), seconds=0.1)
         options = ("--hidden", "32", "--batch-size", "8", "--bptt", "32")
-        plan = plan._replace(repeats=1, minutes=0.05, steps=400, options=options)
+        plan = plan._replace(repeats=1, runs=plan.runs._replace(minutes=0.05, steps=400, options=options))
     data: dict[str, Any] = {"benchmark": "gpu", "is_quick": arguments.quick, "machine": machine(plan.device)}
     print(", ".join(f"{name} {value}" for name, value in data["machine"].items()), flush=True)
     for part in arguments.parts:
@@ -126,31 +127,35 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def training(plan: Plan) -> list[dict[str, Any]]:
-    """Measures both trainers at every size; a precision that the device cannot train in has no figure."""
-    print(f"{'model':>8} {'B':>5} {'T':>4} {'precision':>9} {'gen':>12} {'bare torch':>12} {'ratio':>6}  tokens/s")
+    """Measures all three at every size; a precision that the device cannot train in has no figure."""
+    heads = f"{'gen':>12} {'plain loop':>12} {'layers only':>12} {'of loop':>8} {'of layers':>9}"
+    print(f"{'model':>8} {'B':>5} {'T':>4} {'precision':>9} {heads}  tokens/s")
     results = []
-    for shape, batch_size, precision in product(plan.shapes, plan.batch_sizes, get_args(Precision)):
+    for shape, batch_size, precision in product(plan.shapes, plan.batch_sizes, plan.precisions):
         row: dict[str, Any] = {"layers": shape[0], "hidden": shape[1], "batch_size": batch_size, "bptt": plan.bptt}
         row["precision"] = precision
         size = f"{shape[0]}x{shape[1]:<6} {batch_size:5} {plan.bptt:4} {precision:>9}".rjust(29)
         try:
-            advances = (train_gen(plan, shape, batch_size, precision), train_bare(plan, shape, batch_size, precision))
-            rates = median_rates(plan, advances)
+            sides = [side(plan, shape, batch_size, precision) for side in (train_gen, train_bare, train_layers)]
+            rates = median_rates(plan, sides)
         except RuntimeError as err:
             row["error"] = str(err).splitlines()[0]
             print(f"{size}  {row['error'][:60]}", flush=True)
         else:
-            row["gen"], row["bare"] = (rate * batch_size * plan.bptt for rate in rates)
-            print(f"{size} {row['gen']:12,.0f} {row['bare']:12,.0f} {row['gen'] / row['bare']:6.2f}", flush=True)
+            row["gen"], row["bare"], row["layers_only"] = rates
+            shares = f"{row['gen'] / row['bare']:8.2f} {row['gen'] / row['layers_only']:9.2f}"
+            print(f"{size} " + " ".join(f"{rate:12,.0f}" for rate in rates) + f" {shares}", flush=True)
         results.append(row)
     return results
 
 
-def train_gen(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], None]:
-    """Returns what takes a step of gen's Trainer."""
+def train_gen(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], int]:
+    """Returns what takes steps of gen's Trainer, up to one whose loss is read; it returns the tokens."""
     layers, hidden_size = shape
     config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
-    training_config = TrainingConfig(batch_size=batch_size, bptt=plan.bptt, precision=precision)
+    training_config = TrainingConfig(
+        batch_size=batch_size, bptt=plan.bptt, precision=precision, matrix_share=MATRIX_SHARE
+    )
     ids = np.random.default_rng(0).integers(0, VOCAB_SIZE - 2, NUM_TOKENS, dtype=np.uint8)
     stretches = Stretches([Stretch(0, NUM_TOKENS, 0, is_closed=False)])
     batches = Batches(
@@ -162,15 +167,39 @@ def train_gen(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Pr
     )
     model = RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device)
     steps = Trainer(model, batches, training_config).run()
+    return lambda: next(steps).num_tokens
 
-    def advance() -> None:
-        next(steps)
 
+def train_layers(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], int]:
+    """Returns what runs the recurrent layers and the output layer forward and backward, and nothing else.
+
+    cuDNN has no LSTM in bf16 that is as fast as that in fp16, which autocast takes too.
+    """
+    dtype = torch.float32 if precision == "fp32" or plan.device.type == "cpu" else torch.float16
+    peer = Peer(*shape).to(plan.device, dtype)
+    x = torch.randn(plan.bptt, batch_size, EMBEDDING_SIZE, device=plan.device, dtype=dtype, requires_grad=True)
+    of_logits = torch.randn(plan.bptt, batch_size, VOCAB_SIZE, device=plan.device, dtype=dtype)
+
+    def run() -> Tensor:
+        peer.zero_grad(set_to_none=True)
+        outputs, _ = peer.lstm(x)
+        logits: Tensor = peer.output(outputs)
+        torch.autograd.backward(logits, of_logits)
+        return logits
+
+    replay = replayed(run, plan.device)
+
+    def advance() -> int:
+        replay()
+        return batch_size * plan.bptt
+
+    for _ in range(NUM_WARM_UP_RUNS + 1):
+        advance()
     return advance
 
 
-def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], None]:
-    """Returns what takes a step of the loop that one writes without gen."""
+def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: Precision) -> Callable[[], int]:
+    """Returns what takes a step of the loop that one writes without gen; it returns the tokens."""
     peer = Peer(*shape).to(plan.device)
     optimizer = torch.optim.AdamW(peer.parameters(), lr=3e-3, fused=True)
     scaler = torch.amp.GradScaler(plan.device.type, enabled=precision == "fp16")
@@ -178,7 +207,7 @@ def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: P
     text = torch.randint(VOCAB_SIZE - 2, (plan.bptt + 1, batch_size), device=plan.device)
     state = peer.initial_state(batch_size)
 
-    def advance() -> None:
+    def advance() -> int:
         nonlocal state
         with torch.autocast(plan.device.type, dtype or torch.bfloat16, enabled=dtype is not None):
             logits, after = peer(text[:-1], state)
@@ -191,6 +220,7 @@ def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: P
         scaler.update()
         h, c = after
         state = h.detach().float(), c.detach().float()
+        return batch_size * plan.bptt
 
     return advance
 
@@ -211,38 +241,40 @@ def stepping(plan: Plan) -> list[dict[str, Any]]:
             step_generate(stepper, num_rows, SamplingConfig()),
             step_generate(stepper, num_rows, FILTERS),
         )
-        rates = [rate * num_rows for rate in median_rates(plan, advances)]
+        rates = median_rates(plan, advances)
         print(f"{layers}x{hidden_size:<6} {num_rows:5} ".rjust(15) + " ".join(f"{r:12,.0f}" for r in rates), flush=True)
         size = {"layers": layers, "hidden": hidden_size, "rows": num_rows}
         results.append(size | dict(zip(names, rates, strict=True)))
     return results
 
 
-def step_peer(peer: Peer, num_rows: int) -> Callable[[], None]:
+def step_peer(peer: Peer, num_rows: int) -> Callable[[], int]:
     """Returns what advances all rows of nn.LSTM by a token."""
     tokens = torch.zeros(1, num_rows, dtype=torch.int64, device=peer.output.weight.device)
     state = peer.initial_state(num_rows)
 
-    def advance() -> None:
+    def advance() -> int:
         nonlocal state
         _, state = peer(tokens, state)
+        return num_rows
 
     return advance
 
 
-def step_stepper(stepper: PackedStepper, num_rows: int) -> Callable[[], None]:
+def step_stepper(stepper: PackedStepper, num_rows: int) -> Callable[[], int]:
     """Returns what advances all rows of a stepper by a token."""
     tokens = torch.zeros(num_rows, dtype=torch.int64, device=stepper.device)
     state = stepper.initial_state(tokens)
 
-    def advance() -> None:
+    def advance() -> int:
         nonlocal state
         _, state = stepper.step(tokens, state)
+        return num_rows
 
     return advance
 
 
-def step_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], None]:
+def step_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], int]:
     """Returns what draws a token of all rows; a graph has been captured if there is to be one."""
     drawn = generate(
         stepper,
@@ -255,30 +287,30 @@ def step_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfi
         num_samples=num_rows,
     )
 
-    def advance() -> None:
+    def advance() -> int:
         for _ in islice(drawn, num_rows):
             pass
+        return num_rows
 
     for _ in range((NUM_WARM_UP_RUNS + 2) * BLOCK):
         advance()
     return advance
 
 
-def median_rates(plan: Plan, advances: Sequence[Callable[[], None]]) -> list[float]:
-    """Returns the median calls per second of each, measured turn about."""
+def median_rates(plan: Plan, advances: Sequence[Callable[[], int]]) -> list[float]:
+    """Returns the median tokens per second of each, measured turn about."""
     rounds = [[measured_rate(plan, advance) for advance in advances] for _ in range(plan.repeats)]
     return [median(rates) for rates in zip(*rounds, strict=True)]
 
 
-def measured_rate(plan: Plan, advance: Callable[[], None]) -> float:
-    """Returns calls per second, until the device has done what it was given."""
+def measured_rate(plan: Plan, advance: Callable[[], int]) -> float:
+    """Returns tokens per second, until the device has done what it was given."""
     for _ in range(WARM_UP_CALLS):
         advance()
     synchronize(plan.device)
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < plan.seconds:
-        advance()
-        count += 1
+        count += advance()
     synchronize(plan.device)
     return count / (time.perf_counter() - started)
 
@@ -289,96 +321,11 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def quality(plan: Plan) -> dict[str, Any]:
-    """Trains for some minutes and evaluates."""
-    with tempfile.TemporaryDirectory(prefix="gen-gpu-") as name:
-        folder = Path(name)
-        trained = gen(folder, *train_arguments(plan, "q"), "--minutes", str(plan.minutes))
-        contexts = {c: gen(folder, "eval", "q", "valid", "--context", c) for c in ("carry", "256")}
-    nats = {context: result["nats_per_token"] for context, result in contexts.items()}
-    print(f"{plan.minutes:g} minutes, {trained['steps']:,} steps, {trained['tokens_per_second']:,.0f} tokens/s")
-    print(f"carry {nats['carry']:.4f} nats, 256 {nats['256']:.4f} nats", flush=True)
-    return {"minutes": plan.minutes, "trained": trained, "nats": nats}
-
-
-def resume(plan: Plan) -> dict[str, Any]:
-    """Compares two undisturbed runs, and one that was interrupted with the first."""
-    with tempfile.TemporaryDirectory(prefix="gen-gpu-") as name:
-        folder = Path(name)
-        for run in ("first", "second"):
-            gen(folder, *train_arguments(plan, run), "--steps", str(plan.steps))
-        interrupted_at = interrupt(folder, [*train_arguments(plan, "broken"), "--steps", str(plan.steps)], plan.steps)
-        gen(folder, "train", "--run", "broken", "--resume", "--device", plan.device.type)
-        runs = {run: tensors(folder / "checkpoints" / run) for run in ("first", "second", "broken")}
-    furthest = {run: distance(runs["first"], runs[run]) for run in ("second", "broken")}
-    for run, value in furthest.items():
-        print(f"first and {run}: " + ("the same bits" if value is None else f"up to {value:.3g} apart"), flush=True)
-    print(f"({plan.steps} steps; broken was interrupted after step {interrupted_at})")
-    return {"steps": plan.steps, "interrupted_at": interrupted_at, "furthest": furthest}
-
-
-def train_arguments(plan: Plan, run: str) -> list[str]:
-    """Returns the command line that all runs share."""
-    return ["train", plan.corpus, "--run", run, "--device", plan.device.type, *plan.options]
-
-
-def interrupt(folder: Path, arguments: Sequence[str], num_steps: int) -> int:
-    """Trains, presses Ctrl-C when a third of the steps is noted, and waits; returns the last step that was noted."""
-    metrics = folder / "checkpoints" / "broken" / "metrics.jsonl"
-    with subprocess.Popen(command(arguments), cwd=folder, env=environment(folder)) as process:  # noqa: S603
-        while process.poll() is None and last_step(metrics) < num_steps / 3:
-            time.sleep(0.02)
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-    if process.returncode != 130:
-        sys.exit(f"gen train was to be interrupted, and ended with {process.returncode}")
-    return last_step(metrics)
-
-
-def last_step(metrics: Path) -> int:
-    """Returns the last whole line's step, 0 if there is none."""
-    lines = metrics.read_text(encoding="utf-8").split("\n")[:-1] if metrics.exists() else []
-    return int(json.loads(lines[-1])["step"]) if lines else 0
-
-
-def tensors(run: Path) -> dict[str, Tensor]:
-    """Returns the tensors of both checkpoints of a run."""
-    best, _ = read_checkpoint(run / MODEL_FILE, "model")
-    last, _ = read_checkpoint(run / TRAINING_FILE, "training")
-    return {f"best.{name}": tensor for name, tensor in best.items()} | last
-
-
-def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float | None:
-    """Returns None if both have the same bits, else the furthest that two numbers are apart."""
-    assert one.keys() == other.keys()
-    if all(one[name].numpy().tobytes() == other[name].numpy().tobytes() for name in one):
-        return None
-    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
-
-
-def gen(folder: Path, *arguments: str) -> Any:
-    """Runs gen in a folder as a user would and returns its JSON; what it tells people goes to stderr."""
-    done = subprocess.run(  # noqa: S603 - gen itself
-        [*command(arguments), "--json"], cwd=folder, env=environment(folder), stdout=subprocess.PIPE, check=True
-    )
-    return json.loads(done.stdout)
-
-
-def command(arguments: Sequence[str]) -> list[str]:
-    """Returns what starts gen."""
-    return [sys.executable, "-m", "gen", *arguments]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Returns an environment with a cache of its own."""
-    return os.environ | {"GEN_CACHE": str(folder / "cache")}
-
-
 PARTS: dict[str, Callable[[Plan], Any]] = {
     "training": training,
     "stepping": stepping,
-    "quality": quality,
-    "resume": resume,
+    "quality": lambda plan: quality(plan.runs),
+    "resume": lambda plan: resume(plan.runs),
 }
 
 if __name__ == "__main__":

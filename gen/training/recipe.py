@@ -2,7 +2,7 @@
 
 Dropout and width depend on how often the run will read its corpus, and so on the speed of this machine, which is
 measured. Their tables, and rows, window, rates and resets, stand on runs on CPUs (benchmarks/results/recipe.md,
-docs/lab-notes.md). Sizes for GPUs are not measured yet. The screen prints every choice and its reason.
+docs/lab-notes.md), those for GPUs on a few (gen.training.gpus). The screen prints every choice and its reason.
 """
 
 import math
@@ -19,6 +19,7 @@ from gen.kernels.library import has_bf16
 from gen.models.choice import new_model
 from gen.training.classifiers import classifier_choices, classifier_dropout, classifier_width
 from gen.training.dropout import choose_dropout
+from gen.training.gpus import choices_for_many_readings
 from gen.training.taggers import tagger_choices, tagger_dropout, tagger_width
 from gen.training.translators import translator_choices, translator_dropout, translator_width
 
@@ -146,6 +147,10 @@ def choose_recipe(
     _check_usable(corpus, _configs(corpus, values())[1], device)
     chosen["hidden_size"], outlook = _width(corpus, device, values(), measure)
     chosen["augment"] = _augment(corpus, outlook, given.get("task", "write"))
+    if device.type == "cuda" and [*limits] == ["minutes"] and given.get("task", "write") == "write":
+        chosen |= choices_for_many_readings(outlook.readings, is_varied=values()["augment"])
+        if "epochs" in chosen:
+            _, outlook = _width(corpus, device, values(), measure)
     model, training = _configs(corpus, values())
     chosen["dropout"] = (_dropout(model, outlook.readings, is_varied=training.augment), outlook.words())
     model, training = _configs(corpus, values())

@@ -66,6 +66,21 @@ def test_dropout_follows_how_often_the_steps_will_read_the_corpus() -> None:
     assert choose_recipe(TEXT, CPU, TrainingSettings(steps=5000, batch_size=4, bptt=8)).model.dropout == 0
 
 
+def test_a_gpu_with_time_to_spare_trains_two_layers_and_ends_when_more_readings_gain_nothing() -> None:
+    gpu, given = torch.device("cuda"), TrainingSettings(minutes=1.0, precision="bf16")
+    spare = choose_recipe(TEXT, gpu, given, 4e6)
+    scarce = choose_recipe(TEXT._replace(num_tokens=100_000_000), gpu, given, 4e6)
+
+    assert (spare.model.num_layers, spare.training.epochs, spare.training.minutes) == (2, 24.0, 1.0)
+    assert spare.model.dropout == 0.5
+    assert "24 readings" in reasons(spare)["dropout"]
+    assert (scarce.model.num_layers, scarce.training.epochs) == (1, None)
+    one_layer = choose_recipe(TEXT, gpu, TrainingSettings(minutes=1.0, precision="bf16", num_layers=1), 4e6)
+    assert (one_layer.model.num_layers, one_layer.training.epochs) == (1, 24.0)
+    assert choose_recipe(TEXT, gpu, TrainingSettings(steps=90_000, precision="bf16"), 4e6).training.epochs is None
+    assert choose_recipe(TEXT, CPU, given, 4e6).training.epochs is None
+
+
 def test_a_faster_machine_reads_the_corpus_more_often_and_gets_more_dropout_and_width() -> None:
     slow, fast = (choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0), speed) for speed in (5_000.0, 500_000.0))
 

@@ -25,6 +25,7 @@ ALLOWED = {
     "kernels": {"errors", "files", "config"},
     "models": GROUND | {"kernels"},
     "music": {"errors", "files"},
+    "pages": {"errors", "files"},
     "codecs": GROUND | {"music"},
     "corpus": GROUND | {"music", "codecs", "data"},
     "training": GROUND | {"data", "models", "kernels"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "live": BINDING | {"runs"},
     "bench": BINDING | {"runs"},
     "__init__": BINDING | {"runs"},
-    "cli": BINDING | {"runs", "live", "bench"},
+    "cli": BINDING | {"runs", "live", "bench", "pages"},
     "__main__": {"cli"},
 }
 CORE = ("kernels", "data", "models", "training", "generation", "analysis")

@@ -3,11 +3,11 @@
 stdout is the product, stderr is for people.
 """
 
-import json
-import math
 import os
 import sys
 from typing import Any, TextIO
+
+from gen.files.json_text import json_text
 
 DONE = 0  # also when the reader of our output stopped reading
 BUG = 1  # of ours
@@ -33,14 +33,4 @@ def has_colour(stream: TextIO) -> bool:
 
 def write_json(data: dict[str, Any]) -> None:
     """Writes one JSON object on stdout; numbers that JSON cannot hold become null."""
-    print(json.dumps(_finite(data), ensure_ascii=False, allow_nan=False), flush=True)
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {str(key): _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data
+    print(json_text(data), flush=True)

@@ -96,6 +96,13 @@ class Adapted(NamedTuple, Generic[Whole]):
     unknown: tuple[str, ...]  # a line for each thing that the model does not know, with what takes its place
 
 
+class Pieces(NamedTuple, Generic[Piece]):
+    """The characters or notes that a reader sees of the ids of a document, and the ids that each is made of."""
+
+    pieces: Sequence[Piece]  # (S,) characters, or notes as NoteEvents
+    owners: NDArray[np.int64]  # (N,) the index of the piece that each id belongs to; -1 for an id of no piece
+
+
 class StreamDecoder(Protocol[Piece_co]):
     """Turns token ids into pieces, one id at a time."""
 
@@ -242,6 +249,14 @@ class Codec(Protocol[Whole, Piece]):
 
     def units(self) -> NDArray[np.int64]:
         """Returns (V,) how many units each id completes: 1 for a character or a NoteOn, else 0."""
+        ...
+
+    def pieces(self, ids: IdArray) -> Pieces[Any]:
+        """Returns the characters or the notes of (N,) ids of a document or a part of one, in the order of the ids.
+
+        Ids that lead to a note or to its end, such as the time until then, belong to that note. Ids of controls, and
+        those that lead to no note any more, belong to none.
+        """
         ...
 
     def spec(self) -> dict[str, Any]:

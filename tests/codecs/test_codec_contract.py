@@ -17,7 +17,7 @@ from gen.codecs.text.byte import ByteCodec
 from gen.codecs.text.char import CharCodec
 from gen.codecs.text.tagged import TaggedCodec
 from gen.errors import GenError
-from gen.music.score import Note, Score, Tempo, TimeSignature, Track
+from gen.music.score import Note, NoteEvent, Score, Tempo, TimeSignature, Track
 
 # Czech, Russian and Chinese, and a horse beyond the first plane.
 POEM = "\u017dlut\u00fd k\u016f\u0148\n\t\u043f\u0435\u043b \u0434\u044c\u044f\u0432\u043e\u043b \u8a69 \U0001f40e\n"
@@ -102,6 +102,20 @@ def test_what_also_knows_another_corpus_has_the_symbols_and_samples_of_both(case
             assert grammar.allowed(None)[token] or not plain.allowed(None)[token]
             grammar.advance(token)
             plain.advance(token)
+
+
+@every_codec
+def test_its_pieces_are_what_its_decoder_gives_and_each_has_ids(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole)
+    pieces, owners = codec.pieces(ids)
+    shown: list[Any] = [piece for piece in stream(codec, ids.tolist()) if isinstance(piece, str | NoteEvent)]
+    if codec.kind == "music":
+        assert sorted(pieces) == sorted(shown)
+    else:
+        assert "".join(pieces) == "".join(shown)
+    assert owners.shape == ids.shape
+    assert {*owners.tolist()} - {-1} == {*range(len(pieces))}
 
 
 @every_codec

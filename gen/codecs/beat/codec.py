@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gen.codec import NOTHING_ASKED, Adapted, BoolArray, Envelope, IdArray, Part, Vocab, stream
+from gen.codec import NOTHING_ASKED, Adapted, BoolArray, Envelope, IdArray, Part, Pieces, Vocab, stream
 from gen.codecs.beat.bars import own_signatures
 from gen.codecs.beat.continuation import beyond_opening, in_score_time
 from gen.codecs.beat.controls import with_control_ids
@@ -22,6 +22,7 @@ from gen.codecs.beat.decoder import BeatDecoder, Piece
 from gen.codecs.beat.grammar import EVERYTHING, BeatGrammar, Limits
 from gen.codecs.beat.ids import layout_ids, note_positions
 from gen.codecs.beat.layout import MAX_POSITIONS, BeatLayout, has_notes, lay_out_beats
+from gen.codecs.beat.pieces import beat_pieces
 from gen.codecs.beat.vocab import (
     BAR,
     DRUM,
@@ -196,6 +197,10 @@ class BeatCodec(MusicCodec):
     def decoder(self) -> BeatDecoder:
         """Returns a decoder that stands at time 0."""
         return BeatDecoder()
+
+    def pieces(self, ids: IdArray) -> Pieces[NoteEvent]:
+        """Returns the notes, each with the ids of its time, instrument, velocity, pitch and duration."""
+        return beat_pieces(ids)
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> BeatGrammar:
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""

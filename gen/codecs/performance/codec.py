@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gen.codec import NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Vocab, stream
+from gen.codec import NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Pieces, Vocab, stream
 from gen.codecs.music_codec import MusicCodec, shared_settings
 from gen.codecs.performance.controls import with_control_ids
 from gen.codecs.performance.decoder import PerformanceDecoder
 from gen.codecs.performance.grammar import PerformanceGrammar
 from gen.codecs.performance.ids import layout_ids, note_lengths
 from gen.codecs.performance.layout import PerformanceLayout, lay_out_performance
+from gen.codecs.performance.pieces import performance_pieces
 from gen.codecs.performance.vocab import (
     CONTROL,
     MAX_SHIFT,
@@ -170,6 +171,10 @@ class PerformanceCodec(MusicCodec):
     def decoder(self) -> PerformanceDecoder:
         """Returns a decoder that stands at time 0."""
         return PerformanceDecoder()
+
+    def pieces(self, ids: IdArray) -> Pieces[NoteEvent]:
+        """Returns the notes, each with the ids of its beginning and of its end."""
+        return performance_pieces(ids)
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> PerformanceGrammar:
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import Adapted, Codec, IdArray, Kind, decode
+from gen.codec import Adapted, Codec, IdArray, Kind, Pieces, decode
 from gen.codecs.text.files import read_text, write_text
 from gen.codecs.text.forms import in_form_of
 from gen.codecs.text.tables.parts import is_table
@@ -60,6 +60,20 @@ class TextCodec:
     ) -> str:
         """Returns the prompt as it was typed, and the text of the ids."""
         return prompt * with_prompt + decode(self, tokens)
+
+    def pieces(self: Codec[str, str], ids: IdArray) -> Pieces[str]:
+        """Returns the characters of (N,) ids; all ids of a character, such as its bytes, belong to it."""
+        decoder = self.decoder()
+        pieces: list[str] = []
+        owners = np.empty(len(ids), np.int64)
+        for at, token in enumerate(ids.tolist()):
+            owners[at] = len(pieces)
+            if text := "".join(decoder.push(token)):
+                pieces.append(text)
+        if rest := "".join(decoder.finish()):
+            pieces.append(rest)
+        owners[owners == len(pieces)] = -1
+        return Pieces(pieces, owners)
 
     def units(self: Codec[str, str]) -> NDArray[np.int64]:
         """Returns (V,): every character or byte is a unit, Begin and End are none."""

@@ -56,6 +56,13 @@ class HasModes(Protocol):
     def eval(self) -> Any: ...
 
 
+class Place(NamedTuple):
+    """The place of a target in an excerpt."""
+
+    stretch: int  # index of its stretch
+    target: int  # its number in the stretch, from 0
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The loss of a model on a corpus, per token and per unit."""
@@ -111,14 +118,14 @@ def evaluate(
 
     Raises CorpusError if there is no target, SettingError if the context is out of range.
     """
-    nats, num_targets = 0.0, excerpt.num_targets
+    nats, num_all = 0.0, excerpt.num_targets
     counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
     for logits, targets in predictions(model, excerpt, context=context, vocab_size=len(units)):
         nats += summed_nats(logits, targets)
         counts += count_targets(targets, len(units))
         if on_progress is not None:
-            on_progress(int(counts.sum()), num_targets)
-    assert counts.sum() == num_targets, "a target was left out or counted twice"
+            on_progress(int(counts.sum()), num_all)
+    assert counts.sum() == num_all, "a target was left out or counted twice"
     return summary(nats, counts, units, unit, context)
 
 
@@ -126,14 +133,14 @@ def summary(
     nats: float, counts: NDArray[np.int64], units: NDArray[np.integer[Any]], unit: str, context: int | None
 ) -> Evaluation:
     """Divides summed nats by tokens and by units; counts: (V,) how often each id was a target."""
-    num_targets, num_units = int(counts.sum()), int(counts @ units)
+    num_tokens, num_units = int(counts.sum()), int(counts @ units)
     bits = nats / math.log(2)
     return Evaluation(
-        nats_per_token=nats / num_targets,
-        bits_per_token=bits / num_targets,
+        nats_per_token=nats / num_tokens,
+        bits_per_token=bits / num_tokens,
         bits_per_unit=bits / num_units if num_units else None,
         unit=unit,
-        tokens=num_targets,
+        tokens=num_tokens,
         units=num_units,
         context=context,
     )
@@ -143,33 +150,40 @@ def predictions(
     model: LanguageModel, excerpt: Excerpt, *, context: int | None, vocab_size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields (B, T, V) logits and their (B, T) targets, IGNORED where padded; arguments and errors as in `evaluate`."""
+    check_measurable(excerpt, context)
+    for logits, targets, _ in placed_predictions(model, excerpt, context=context, vocab_size=vocab_size):
+        yield logits, targets
+
+
+def check_measurable(excerpt: Excerpt, context: int | None) -> None:
+    """Raises CorpusError if an excerpt has no target, SettingError if the context is out of range."""
     if context is not None and context < 1:
         raise SettingError(f"--context: must be at least 1 ({context})")
     if not excerpt.num_targets:
         raise CorpusError("evaluation: the corpus has no token to measure on (0)")
-    for logits, targets, _ in _predictions(model, excerpt, context, vocab_size=vocab_size):
-        yield logits, targets
 
 
 def nats_by_stretch(model: LanguageModel, excerpt: Excerpt, *, vocab_size: int) -> NDArray[np.float64]:
     """Returns (S,) the summed nats of each stretch, with carried state; 0 for one without targets."""
     nats = np.zeros(len(excerpt.stretches))
-    for logits, targets, indices in _predictions(model, excerpt, None, vocab_size=vocab_size):
-        of_targets = functional.cross_entropy(
-            logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none"
-        )
-        nats[indices] += of_targets.double().sum(1).cpu().numpy()
+    for logits, targets, places in placed_predictions(model, excerpt, context=None, vocab_size=vocab_size):
+        nats[[place.stretch for place in places]] += target_nats(logits, targets).double().sum(1).cpu().numpy()
     return nats
 
 
-def _predictions(
-    model: LanguageModel, excerpt: Excerpt, context: int | None, *, vocab_size: int
-) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
-    """Yields what `predictions` does, and the indices of the rows' stretches."""
+def placed_predictions(
+    model: LanguageModel, excerpt: Excerpt, *, context: int | None, vocab_size: int
+) -> Iterator[tuple[Tensor, Tensor, list[Place]]]:
+    """Yields what `predictions` does, and the place of each row's first target."""
     with evaluating(model), torch.no_grad():
         for passes in _batches(excerpt.stretches, context, vocab_size=vocab_size):
             yield from _chunks(model, excerpt, passes, vocab_size=vocab_size)
             let_go(excerpt.ids)
+
+
+def target_nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Returns (B, T) the nats of targets under (B, T, V) logits in float32; 0 where padded."""
+    return functional.cross_entropy(logits.float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
 
 
 def summed_nats(logits: Tensor, targets: Tensor) -> float:
@@ -197,22 +211,20 @@ class _Pass(NamedTuple):
         return self.last - self.first
 
 
-def _read(excerpt: Excerpt, run: _Pass, first: int, length: int) -> NDArray[np.int64]:
-    """Returns the tokens of a pass from which `_chunks` takes at most `length` targets, from target `first` on.
+def read_window(excerpt: Excerpt, stretch: Stretch, start: int, stop: int) -> NDArray[np.int64]:
+    """Returns the tokens from which the targets start, ..., stop - 1 of a stretch are predicted, and these targets.
 
     All but the last token are the inputs; all but the first are the targets. Target n of a stretch is its id n, or
     `end`; the input before it is the id before, or `begin`.
     """
-    start = run.first + first
-    stop = min(start + length, run.last)
-    stretch = run.stretch
     found = excerpt.ids[stretch.start + max(start - 1, 0) : min(stretch.start + stop, stretch.stop)].astype(np.int64)
     opening = [excerpt.begin] if start == 0 else []
     closing = [excerpt.end] if stretch.start + stop > stretch.stop else []
     return np.concatenate([np.array(opening, np.int64), found, np.array(closing, np.int64)])
 
 
-def _num_targets(stretch: Stretch) -> int:
+def num_targets(stretch: Stretch) -> int:
+    """Returns the number of targets of a stretch: its ids, and `end` if it is closed."""
     return int(stretch.stop - stretch.start) + bool(stretch.is_closed)
 
 
@@ -222,13 +234,13 @@ def _batches(stretches: Stretches, context: int | None, *, vocab_size: int) -> I
     if context is None:
         order = np.argsort(-stretches.target_counts, kind="stable")
         ordered = zip(order.tolist(), stretches.take(order), strict=True)
-        passes = (_Pass(stretch, 0, _num_targets(stretch), index) for index, stretch in ordered)
+        passes = (_Pass(stretch, 0, num_targets(stretch), index) for index, stretch in ordered)
         num_rows = tokens // MIN_CHUNK
     else:
         passes = (
-            _Pass(stretch, first, min(first + context, _num_targets(stretch)), index)
+            _Pass(stretch, first, min(first + context, num_targets(stretch)), index)
             for index, stretch in enumerate(stretches)
-            for first in range(0, _num_targets(stretch), context)
+            for first in range(0, num_targets(stretch), context)
         )
         num_rows = tokens // min(context, MIN_CHUNK)
     passes = (run for run in passes if run.length)
@@ -243,8 +255,8 @@ def _chunk_tokens(vocab_size: int) -> int:
 
 def _chunks(
     model: LanguageModel, excerpt: Excerpt, passes: list[_Pass], *, vocab_size: int
-) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
-    """Runs passes side by side, chunk by chunk; yields what `_predictions` says.
+) -> Iterator[tuple[Tensor, Tensor, list[Place]]]:
+    """Runs passes side by side, chunk by chunk; yields what `placed_predictions` says.
 
     Args:
         passes: the rows, the longest first.
@@ -258,11 +270,12 @@ def _chunks(
         inputs = np.zeros((len(passes), length), dtype=np.int64)  # (B, T)
         targets = np.full_like(inputs, IGNORED)
         for row, run in enumerate(passes):
-            tokens = _read(excerpt, run, done, length)
+            start = run.first + done
+            tokens = read_window(excerpt, run.stretch, start, min(start + length, run.last))
             inputs[row, : len(tokens) - 1] = tokens[:-1]
             targets[row, : len(tokens) - 1] = tokens[1:]
         logits, state = model(torch.from_numpy(inputs).to(device), state)  # (B, T, V)
-        yield logits, torch.from_numpy(targets).to(device), [run.which for run in passes]
+        yield logits, torch.from_numpy(targets).to(device), [Place(run.which, run.first + done) for run in passes]
         done += length
         num_left = sum(run.length > done for run in passes)
         passes = passes[:num_left]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ("tests.browser",)
+
 # Tiny matrices gain nothing from a second thread and lose much when tests run side by side. Inherited by the commands
 # that tests start; torch reads it when it is first imported.
 os.environ["OMP_NUM_THREADS"] = "1"

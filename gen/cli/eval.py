@@ -1,6 +1,6 @@
 """`gen eval`: the loss of a run on a corpus, or how often it finds the right label or tag."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from gen.analysis.classification import Classification
     from gen.runs.classifier import Classifier
     from gen.runs.tagger import Tagger
-
-MAX_SHOWN = 5  # unknown characters
 
 
 def evaluate(
@@ -59,6 +57,24 @@ def evaluate(
     label_column: LabelColumn = None,
     target_column: TargetColumn = None,
     beam: Beam = None,
+    show: Annotated[
+        bool, option("--show", help="Show what each character or note cost, and the most surprising passages")
+    ] = False,
+    beside: Annotated[
+        list[str] | None, option("--beside", metavar="RUN", help="Measure this run on the same corpus; may be repeated")
+    ] = None,
+    out: Annotated[
+        Path | None, option("--out", metavar="FILE", help="Write what each character or note cost as one .html page")
+    ] = None,
+    adapt: Annotated[
+        bool, option("--adapt", help="Measure also a copy that learns from each segment after it has predicted it")
+    ] = False,
+    adapt_segment: Annotated[
+        int | None, option("--adapt-segment", metavar="N", help="Learn after every N tokens  [1-65536, default 32]")
+    ] = None,
+    adapt_rate: Annotated[
+        float | None, option("--adapt-rate", metavar="R", help="Learn at this rate  [0-1000, default 0.1]")
+    ] = None,
     by_label: Annotated[
         bool, option("--by-label", help="Measure how often a run that writes finds the label of a document")
     ] = False,
@@ -69,7 +85,8 @@ def evaluate(
 ) -> None:
     """Measure how well a run predicts a corpus, or finds its labels or tags.
 
-    Of a run that writes: nats per token, bits per token, and bits per unit: a character, a byte or a note. Of a run
+    Of a run that writes: nats per token, bits per token, and bits per unit: a character, a byte or a note. --adapt is
+    dynamic evaluation (Krause et al. 2018), a figure of its own beside that of the weights as they are. Of a run
     that classifies: the share of right labels, macro F1 (the mean over labels of the harmonic mean of precision and
     recall), and which labels it confuses. Of a run that tags likewise over words, over those that it has not seen in
     training, and beside always the commonest tag of a word; of tags by the scheme IOB also precision and recall of
@@ -77,7 +94,7 @@ def evaluate(
     words, and nats per symbol.
     """
     window = parse_context(context)
-    from gen.cli.console import write_json
+    from gen.cli.measuring import MeasureOptions, chosen_adapting, measure
     from gen.cli.tag import tag_measures
     from gen.cli.translating import evaluate_pairs
     from gen.runs.classifier import load_classifier
@@ -88,7 +105,11 @@ def evaluate(
     reading = given(
         encoding=encoding, errors=errors, normalize=normalize, text_column=text_column, label_column=label_column
     )
-    task, of_writing = task_of(run), {"context": window, "precision": precision != "fp32" and precision}
+    adapting = given(segment=adapt_segment, rate=adapt_rate)
+    others, rounded = tuple(beside or ()), precision != "fp32" and precision
+    of_writing: dict[str, Any] = {"context": window, "precision": rounded, "show": show, "out": out, "beside": others}
+    of_writing["adapt"] = adapt or bool(adapting)
+    task = task_of(run)
     if task != "pairs":
         refuse({"beam": beam, "target-column": target_column}, "only for a run of pairs")
     if task in ("tag", "pairs"):
@@ -112,17 +133,9 @@ def evaluate(
         return
     if picture is not None:
         raise SettingError(f"--picture: only of a run that finds labels ({picture})", hint="--by-label")
-    from gen.runs.run import load
-
-    result = load(run).evaluate(source, context=window, precision=precision, unknown=unknown, **reading)
-    if json:
-        write_json(result.to_json())
-        return
-    print(
-        f"{result.nats_per_token:.4f} nats per token, {result.bits_per_token:.4f} bits per token, "
-        f"{result.bits_per_unit:.4f} bits per {result.unit}\n"
-        f"{result.tokens:,} tokens, {result.units:,} {result.unit}s, context {context}{left_out(result.unknown)}"
-    )
+    settings = chosen_adapting(is_chosen=adapt, given=adapting)
+    chosen = (window, precision, unknown, reading, show, out, others, settings, json)
+    measure(run, source, MeasureOptions(*chosen))
 
 
 def _evaluate_answers(
@@ -159,16 +172,6 @@ def label_measures(result: "Classification") -> Iterator[str]:
     yield (
         f"{result.num_documents:,} documents; always the commonest label would be {100 * result.majority:.1f} % right"
     )
-
-
-def left_out(unknown: Mapping[str, int] | None) -> str:
-    """Returns a line for the unknown characters that were left out, the commonest first; "" where there are none."""
-    if not unknown:
-        return ""
-    most = sorted(unknown.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{num:,} {character!r}" for character, num in most[:MAX_SHOWN])
-    more = f", and {len(most) - MAX_SHOWN:,} others" if len(most) > MAX_SHOWN else ""
-    return f"\n{sum(unknown.values()):,} characters that the model lacks left out: {shown}{more}"
 
 
 def parse_context(text: str) -> int | None:

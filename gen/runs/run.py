@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -208,10 +209,9 @@ class Run(TrainedRun):
             SettingError: int8 cannot be had here, or `reading` is given for the run's own corpus.
             GenError: the corpus cannot be had or has changed, or holds a symbol that the model does not know.
         """
-        model = self.model if precision == "fp32" else SteppedModel(self.model, self.stepper(precision))
         store, excerpt = self.stored_excerpt(corpus, unknown=unknown, **reading)
         result = evaluate(
-            model,
+            self.measured_model(precision),
             excerpt,
             units=self.codec.units(),
             unit=self.codec.unit,
@@ -219,6 +219,16 @@ class Run(TrainedRun):
             on_progress=on_progress,
         )
         return replace(result, unknown=unknown_of(store.report.findings)) if unknown == "skip" else result
+
+    def measured_model(self, precision: StepPrecision = "fp32") -> RecurrentLM | SteppedModel:
+        """Returns the model that `evaluate` measures. Raises SettingError if int8 cannot be had here."""
+        return self.model if precision == "fp32" else SteppedModel(self.model, self.stepper(precision))
+
+    def copied(self) -> "Run":
+        """Returns the run with weights of its own; whoever changes them changes no other run and no file."""
+        other = copy(self)
+        other.model, other._steppers = deepcopy(self.model), {}
+        return other
 
     def prompt(self, whole: Any) -> Prompt:
         """Returns a text or a Score as the model reads it; None for nothing. Raises SettingError or MidiError."""

@@ -82,3 +82,15 @@ def text_run(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
 def music_run(tmp_path_factory: pytest.TempPathFactory, music_folder: Path) -> Path:
     """A run trained on MIDI."""
     return trained(tmp_path_factory.mktemp("runs"), "tunes", music_folder)
+
+
+@pytest.fixture(scope="session")
+def writing_runs(tmp_path_factory: pytest.TempPathFactory, text_file: Path, music_folder: Path) -> Path:
+    """A folder with a run of each codec that writes, by the codec's name, and one with the control `density`."""
+    folder = tmp_path_factory.mktemp("runs")
+    trained(folder, "char", text_file)
+    trained(folder, "byte", text_file, "--codec", "byte")
+    trained(folder, "performance", music_folder, "--codec", "performance")
+    trained(folder, "beat", music_folder, "--codec", "beat")
+    trained(folder, "density", music_folder, "--codec", "beat", "--controls", "density")
+    return folder

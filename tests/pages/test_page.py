@@ -8,7 +8,7 @@ import pytest
 
 from gen.errors import SettingError
 from gen.pages.page import check_page, embedded_json, page_html, write_page
-from tests.pages.conftest import Open
+from tests.browser import Open
 
 NASTY = (
     "</script><script>throw 1</script>",
@@ -95,7 +95,7 @@ def test_every_symbol_of_a_nasty_text_can_be_pointed_at(tmp_path: Path, open_pag
     symbols = [*"".join(NASTY), "\n", "\t", "z"]
     nats = [number / 8 + 0.123456789 for number in range(len(symbols))]
     view = {"label": "run", "is_difference": False, "figures": [["run"]], "passages": []}
-    view["documents"] = [{"name": NASTY[0], "symbols": symbols, "nats": nats}]
+    view["documents"] = [{"name": NASTY[0], "characters": symbols, "nats": nats}]
     data = {"kind": "text", "unit": "char", "remark": NASTY[0], "views": [view]}
     write_page(tmp_path / "x.html", NASTY[0], data, scripts=("text.js", "roll.js", "surprise.js"))
     page = open_page(tmp_path / "x.html")

@@ -1,21 +1,22 @@
 // The page of `gen eval --out`: what each character or note of a file cost a run.
 
-const TOP = 8; // bits, from which on a colour is no stronger
-const data = page.data, body = page.element("div");
+const data = page.data;
+const TOP = data.kind === "music" ? 20 : 8; // bits, from which on a colour is no stronger
+const body = page.element("div");
 const bits = (nats) => nats === null ? null : nats / Math.LN2;
 const rounded = (number) => number === null ? "" : number.toFixed(2);
 
-// Returns the number of the line of each symbol and its column, both from 1.
-function lines_and_columns(symbols) {
+// Returns the number of the line of each character and its column, both from 1.
+function lines_and_columns(characters) {
   let line = 1, column = 1;
-  return symbols.map((symbol) => {
+  return characters.map((character) => {
     const place = [["line", line], ["column", column]];
-    [line, column] = symbol === "\n" ? [line + 1, 1] : [line, column + 1];
+    [line, column] = character === "\n" ? [line + 1, 1] : [line, column + 1];
     return place;
   });
 }
 
-// Returns what the readout says of the cost of a symbol, with the number as the data have it.
+// Returns what the readout says of the cost of a character or a note, with the number as the data have it.
 function costs(view, nats) {
   if (view.is_difference) return [["difference in nats", nats], ["in bits", rounded(bits(nats))]];
   const odds = nats === null ? 0 : Math.exp(-nats);
@@ -33,10 +34,10 @@ function draw_document(view, shown) {
         ["velocity", note.velocity], note.is_drum ? ["drums", ""] : ["program", note.program]];
     })));
   }
-  const places = lines_and_columns(shown.symbols);
-  return draw_text(shown.symbols, colour, (numbers) => page.read(numbers.map((number) => {
-    const symbol = shown.symbols[number];
-    return [["character", visible(symbol).trim() || "space"], ["", name_of(symbol)], ...costs(view, shown.nats[number]),
+  const places = lines_and_columns(shown.characters);
+  return draw_text(shown.characters, colour, (numbers) => page.read(numbers.map((number) => {
+    const character = shown.characters[number];
+    return [["character", visible(character).trim() || "space"], ["", name_of(character)], ...costs(view, shown.nats[number]),
       ...places[number]];
   })));
 }
@@ -63,7 +64,7 @@ function draw_view(view) {
   const drawn = view.documents.map((shown) => draw_document(view, shown));
   body.replaceChildren(page.table(view.figures));
   if (view.passages.length) {
-    const each = `bits a ${data.unit}`;
+    const each = `bits a ${data.piece}`;
     const title = view.is_difference ? `Passages that differ most (difference, ${each})` : `Most surprising passages (${each})`;
     body.append(page.element("h2", "", title), draw_passages(view, drawn));
   }
@@ -77,5 +78,5 @@ data.views.forEach((view, number) => choice.append(new Option(view.label, number
 choice.addEventListener("change", () => draw_view(data.views[choice.value]));
 if (data.views.length > 1) page.main.append(page.element("p", "", "Run: ", choice));
 if (data.remark) page.main.append(page.element("p", "faint", data.remark));
-page.main.append(page.legend([0, 2, 4, 6, TOP], TOP, "bits"), body);
+page.main.append(page.legend([0, 0.25, 0.5, 0.75, 1].map((share) => share * TOP), TOP, "bits"), body);
 draw_view(data.views[0]);

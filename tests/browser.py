@@ -1,4 +1,4 @@
-"""A headless Chromium that opens pages from disk, without a network."""
+"""Fixtures for tests of HTML pages: a headless Chromium that opens them from disk, without a network."""
 
 import shutil
 from collections.abc import Callable, Iterator

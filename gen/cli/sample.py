@@ -95,6 +95,13 @@ def sample(
         ),
     ] = None,
     soundfont: SoundFont = None,
+    adapt: Annotated[
+        Path | None,
+        option("--adapt", metavar="FILE", help="Learn from a file first, text or MIDI; the run itself stays as it is"),
+    ] = None,
+    surprise: Annotated[
+        bool, option("--surprise", help="Show what each character cost: in colours, or as bits below each line")
+    ] = False,
     roll: Annotated[bool, option("--roll", help="Show music as a piano roll that scrolls while it is drawn")] = False,
     stats: Annotated[
         bool, option("--stats", help="End with a line on stderr: tokens, seconds, tokens/s, bits, seed")
@@ -104,7 +111,8 @@ def sample(
 
     Each piece is printed as it is drawn, the prompt first. Several samples are drawn side by side and printed one
     after the other; with --out they get -1, -2, ... before the suffix. In a .mid, .wav or picture a primer stays as it
-    is, note for note, in its own tracks. A run of pairs writes the target of the prompt, the source.
+    is, note for note, in its own tracks. A run of pairs writes the target of the prompt, the source. The cost of a
+    character is -log p under the model, before temperature and filters.
     """
     from gen.cli.prompt import PromptOptions
     from gen.cli.sampling import Output, write_samples
@@ -124,6 +132,8 @@ def sample(
             "out": out,
             "soundfont": soundfont,
             "roll": roll,
+            "adapt": adapt,
+            "surprise": surprise,
         }
         refuse(unsuited)
         most = None if length is None else parse_length(length)
@@ -153,5 +163,7 @@ def sample(
             font=soundfont,
             is_rolling=roll,
             is_counted=stats,
+            is_costed=surprise,
+            adapt=adapt,
         ),
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from gen.cli.console import has_colour, say
+from gen.cli.costed import Ledger
 from gen.cli.prompt import PromptOptions, from_the_start, request_samples
 from gen.codecs.export import Document, check_kind, check_target, numbered, write_document
 from gen.config import MAX_SAMPLES
@@ -38,6 +39,8 @@ class Output:
     font: Path | None
     is_rolling: bool
     is_counted: bool
+    is_costed: bool  # whether each character is shown with its cost
+    adapt: Path | None  # to learn from, before anything is drawn
 
 
 @dataclass(slots=True)
@@ -71,18 +74,25 @@ def write_samples(name: str, options: PromptOptions, settings: "SampleSettings",
     paths = _paths(output, count=count, length=settings["length"])  # checked before the model is loaded
     run = _loaded(name, count=count)
     output = _checked(output, run, paths)
+    if output.adapt is not None:
+        run = _adapted(run, output.adapt)
     request = request_samples(run, options, settings)
-    tally = Tally()
+    tally, ledger = Tally(), Ledger(count)
+    drawn = tally.counted(run.draw(request))
     remarks: list[str] = []  # shown after the stream: they would break its lines
     remark = say if paths else remarks.append
     rows = [
         _remarked(row, run, f"{place}nothing was {'drawn' if request.prompt.whole is None else 'added'}", remark)
-        for row, place in zip(split_rows(tally.counted(run.draw(request)), count), _places(paths, count), strict=True)
+        for row, place in zip(
+            split_rows(ledger.noted(drawn) if output.is_costed else drawn, count), _places(paths, count), strict=True
+        )
     ]
     writer = _Writer(run, request.prompt, output)
     if paths:
         for path, row in zip(paths, rows, strict=True):
             writer.write_file(path, row)
+    elif output.is_costed:
+        _write_stream([writer.costed(number, row, ledger) for number, row in enumerate(rows)], is_text=True)
     else:
         _write_stream([writer.shown(row) for row in rows], is_text=run.codec.kind == "text")
     for line in remarks:
@@ -134,6 +144,19 @@ class _Writer:
             return pieces
         return _rolled(pieces, self.run, primer=self.prompt.whole if self.output.has_prompt else None)
 
+    def costed(self, number: int, tokens: Iterator[int], ledger: Ledger) -> Iterator[str]:
+        """Yields the text of a row for stdout, each character with its cost: in colours, or in digits below it."""
+        from gen.cli.screen.costs import DIGITS, coloured_text, marked_text
+
+        characters = ledger.characters(
+            number, tokens, self.prompt, has_prompt=self.output.has_prompt, stops=self.output.stops
+        )
+        if has_colour(sys.stdout):
+            return coloured_text(characters)
+        if number == 0:
+            say(DIGITS)
+        return marked_text(characters, width=shutil.get_terminal_size().columns)
+
     def write_file(self, path: Path, tokens: Iterator[int]) -> None:
         """Writes one sample, its prompt first unless `--no-prompt` leaves that out."""
         codec, has_prompt = self.run.codec, self.output.has_prompt
@@ -160,6 +183,8 @@ def _paths(output: Output, *, count: int, length: int | None) -> list[Path]:
         if output.font is not None:
             raise SettingError("--soundfont: only with --out FILE.wav")
         return []
+    if output.is_costed:
+        raise SettingError(f"--surprise: not together with --out ({output.file})", hint="give one of the two")
     if output.is_rolling:
         raise SettingError(f"--roll: not together with --out ({output.file})", hint="give one of the two")
     check_target(output.file, font=output.font)
@@ -176,6 +201,19 @@ def _loaded(name: str, *, count: int) -> "Run":
     return load(name, device=sampling_device(count))
 
 
+def _adapted(run: "Run", path: Path) -> "Run":
+    """Returns the run after it has learnt from a file; says what the file cost it, and what was left out of it."""
+    from gen.cli.measuring import left_out
+    from gen.cli.screen.progress import counting_display
+    from gen.runs.adapting import adapted
+
+    with counting_display("adapting") as on_progress:
+        found = adapted(run, path, on_progress=on_progress)
+    nats, tokens = found.evaluation.nats_per_token, found.evaluation.tokens
+    say(f"adapted to {path}: {tokens:,} tokens, {nats:.4f} nats each while it learnt{left_out(found.unknown)}")
+    return found.run
+
+
 def _checked(output: Output, run: "Run", paths: Sequence[Path]) -> Output:
     """Returns the output with its stops as the model writes them. Raises SettingError if the run cannot give it."""
     for path in paths:
@@ -183,6 +221,11 @@ def _checked(output: Output, run: "Run", paths: Sequence[Path]) -> Output:
     stops = run.stops(output.stops)
     if output.is_rolling and run.codec.kind == "text":
         raise SettingError(f"--roll: {run.name} writes text, not music")
+    if output.is_costed and run.codec.kind == "music":
+        raise SettingError(
+            f"--surprise: {run.name} writes music, not text",
+            hint="write a .mid, then gen eval RUN FILE.mid --show",
+        )
     return replace(output, stops=stops)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gen.version import __version__
 
 if TYPE_CHECKING:
+    from gen.analysis.adapting import Adapting
     from gen.analysis.classification import Classification
     from gen.analysis.evaluate import Evaluation
     from gen.analysis.tag_scores import Tagging
@@ -23,18 +24,23 @@ if TYPE_CHECKING:
     from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
     from gen.generation.generate import Sampled
     from gen.music.score import Note, NoteEvent, Score, Track
+    from gen.runs.adapting import AdaptedRun, adapted
     from gen.runs.classifier import Answer, Classifier, load_classifier
     from gen.runs.run import Run, load
     from gen.runs.session import Session, StepReport
+    from gen.runs.surprise import CorpusCosts, corpus_costs
     from gen.runs.tagger import TaggedSentence, Tagger, load_tagger
     from gen.runs.train import train, train_classifier, train_tagger, train_translator
     from gen.runs.translator import Translator, load_translator
 
 __all__ = [
+    "AdaptedRun",
+    "Adapting",
     "Answer",
     "CheckpointError",
     "Classification",
     "Classifier",
+    "CorpusCosts",
     "CorpusError",
     "Evaluation",
     "GenError",
@@ -58,6 +64,8 @@ __all__ = [
     "Translation",
     "Translator",
     "__version__",
+    "adapted",
+    "corpus_costs",
     "load",
     "load_classifier",
     "load_tagger",
@@ -69,6 +77,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "gen.analysis.adapting": ("Adapting",),
     "gen.analysis.classification": ("Classification",),
     "gen.analysis.evaluate": ("Evaluation",),
     "gen.analysis.tag_scores": ("Tagging",),
@@ -77,9 +86,11 @@ _HOMES = {
     "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
     "gen.generation.generate": ("Sampled",),
     "gen.music.score": ("Note", "NoteEvent", "Score", "Track"),
+    "gen.runs.adapting": ("AdaptedRun", "adapted"),
     "gen.runs.run": ("Run", "load"),
     "gen.runs.session": ("Session", "StepReport"),
     "gen.runs.classifier": ("Answer", "Classifier", "load_classifier"),
+    "gen.runs.surprise": ("CorpusCosts", "corpus_costs"),
     "gen.runs.tagger": ("TaggedSentence", "Tagger", "load_tagger"),
     "gen.runs.train": ("train", "train_classifier", "train_tagger", "train_translator"),
     "gen.runs.translator": ("Translator", "load_translator"),

@@ -155,15 +155,19 @@ class RecurrentLM(SequenceModel):
             return output_cross_entropy_sum(x.flatten(0, 1), self.output.weight, self.output.bias, flat), state
         return cross_entropy_sum(self.output(x).transpose(0, 1), targets), state
 
+    def inputs(self, tokens: Tensor, state: State) -> Tensor:
+        """Returns the (T, B, E) inputs of the first layer for (B, T) tokens: embeddings, and the label's vector."""
+        x: Tensor = self.embedding(tokens.t())
+        return x + state.condition if self.config.num_labels or self.config.has_variations else x
+
+    def projected(self, x: Tensor) -> Tensor:
+        """Returns the (T, B, ...) inputs of the output layer for the (T, B, H) outputs of the last layer."""
+        return x if self.projection is None else self.projection(x)
+
     def _features(self, tokens: Tensor, state: State, draws: Draws | None) -> tuple[Tensor, State]:
         """Returns the inputs of the output layer, (T, B, ...), and the state after the last token."""
-        x = self.embedding(tokens.t())  # (T, B, E)
-        if self.config.num_labels or self.config.has_variations:
-            x = x + state.condition
-        x, memory = self.layers(x, state.memory, draws)
-        if self.projection is not None:
-            x = self.projection(x)
-        return x, State(memory, state.condition)
+        x, memory = self.layers(self.inputs(tokens, state), state.memory, draws)
+        return self.projected(x), State(memory, state.condition)
 
 
 @torch.no_grad()

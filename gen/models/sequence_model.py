@@ -87,8 +87,13 @@ def initialise_(model: SequenceModel, generator: torch.Generator) -> None:
         else:
             bound = parameter.shape[1] ** -0.5
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    open_gates_(model, bias=1.0)
+
+
+def open_gates_(model: SequenceModel, *, bias: float) -> None:
+    """Sets the bias of the gate that keeps the memory, if the cell has one: the forget gate of an LSTM."""
     for stack in model.stacks():
         open_gate = CELLS[stack.cell].open_gate
         if open_gate is not None:
             for layer in stack:
-                layer_weights(layer).b_ih.data.view(-1, stack.hidden_size)[open_gate].fill_(1.0)
+                layer_weights(layer).b_ih.data.view(-1, stack.hidden_size)[open_gate].fill_(bias)

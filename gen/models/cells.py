@@ -15,7 +15,7 @@ lists without importing torch). It trains, samples and is evaluated with its equ
 and compiled kernels make a cell faster.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import torch
@@ -153,12 +153,13 @@ class Cell(NamedTuple):
     num_memories: int = 1  # 2 for the LSTM (h and C), else 1 (h)
     open_gate: int | None = None  # the gate whose bias starts at 1, so that a fresh network keeps its memory
     fused: Callable[..., nn.RNNBase] | None = None  # torch's module that runs a window in one kernel, if any
+    gates: Callable[[Tensor, Memory, Products], LSTMGates | GRUGates] | None = None  # by name, if it has any
 
 
 CELLS: dict[str, Cell] = {
     "rnn": Cell(rnn_cell, num_gates=1, fused=nn.RNN),
-    "lstm": Cell(lstm_cell, num_gates=4, num_memories=2, open_gate=1, fused=nn.LSTM),
-    "gru": Cell(gru_cell, num_gates=3, fused=nn.GRU),
+    "lstm": Cell(lstm_cell, num_gates=4, num_memories=2, open_gate=1, fused=nn.LSTM, gates=lstm_gates),
+    "gru": Cell(gru_cell, num_gates=3, fused=nn.GRU, gates=gru_gates),
 }
 
 
@@ -196,8 +197,12 @@ def run_layer(cell: str, xs: Tensor, memory: Memory, weights: Products) -> tuple
     Returns:
         (T, B, H) outputs and the memory after the last token.
     """
-    hs = []
+    memories = list(layer_memories(cell, xs, memory, weights))
+    return torch.stack([h for h, *_ in memories]), memories[-1]
+
+
+def layer_memories(cell: str, xs: Iterable[Tensor], memory: Memory, weights: Products) -> Iterator[Memory]:
+    """Yields the memory of one layer after each input; arguments as in `run_layer`."""
     for x in xs:
         memory = CELLS[cell].step(x, memory, weights)
-        hs.append(memory[0])
-    return torch.stack(hs), memory
+        yield memory

@@ -46,6 +46,13 @@ class IdTable(NamedTuple):
 Variation = Callable[[IdArray, np.random.Generator], IdTable]
 
 
+class SymbolClasses(NamedTuple):
+    """The kinds of symbols of a vocabulary, such as upper case letters or NoteOn."""
+
+    names: tuple[str, ...]
+    of: NDArray[np.int64]  # (V,) the index of each id's class among the names
+
+
 @dataclass(frozen=True, slots=True)
 class Vocab:
     """The symbols of a codec, in the order of their ids; the last two are `Begin` and `End`.
@@ -259,12 +266,34 @@ class Codec(Protocol[Whole, Piece]):
         """
         ...
 
+    def features(self, ids: IdArray) -> dict[str, NDArray[np.float32]]:
+        """Returns by name what a reader of one document could keep track of, such as the position in the line.
+
+        Args:
+            ids: (N,) without begin and end.
+
+        Returns:
+            (N,) numbers each, as they are after every id.
+        """
+        ...
+
+    def symbol_classes(self) -> SymbolClasses:
+        """Returns the kind of each symbol."""
+        ...
+
     def spec(self) -> dict[str, Any]:
         """Returns the codec as JSON data; `gen.codecs.load_codec` makes an equal codec of it."""
         ...
 
 
 AnyCodec = Codec[Any, Any]
+
+
+def classes_named(names: Sequence[str]) -> SymbolClasses:
+    """Returns the classes of the ids of a vocabulary, given the (V,) name of each id's class."""
+    distinct = tuple(dict.fromkeys(names))
+    numbers = {name: number for number, name in enumerate(distinct)}
+    return SymbolClasses(distinct, np.array([numbers[name] for name in names], np.int64))
 
 
 def stream(codec: Codec[Any, Piece], tokens: Iterable[int]) -> Iterator[Piece]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Self, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import AnyCodec, Kind, Variation, Vocab
+from gen.codec import AnyCodec, Kind, SymbolClasses, Variation, Vocab, classes_named
 from gen.codecs.controls import ControlTokens, ordered_controls
 from gen.codecs.envelope import CONTROLS
 from gen.codecs.variation import Change, MusicVariation
@@ -93,6 +93,10 @@ class MusicCodec(ABC):
         units = np.zeros(len(self.vocab), dtype=np.int64)
         units[self.unit_ids] = 1
         return units
+
+    def symbol_classes(self) -> SymbolClasses:
+        """Returns the type of each symbol, such as NoteOn of NoteOn_60."""
+        return classes_named([symbol.partition("_")[0] for symbol in self.vocab.symbols])
 
     def _fitted_to(self, counts: NDArray[np.int64], lengths: NDArray[np.int64], share: float) -> Self:
         """Returns the codec with the longest note, the pitches and the densities of a corpus.

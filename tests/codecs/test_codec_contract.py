@@ -333,3 +333,15 @@ def draw(grammar: Grammar, budget: int | None, codec: AnyCodec, random: np.rando
     assert not allowed[codec.vocab.begin]
     choices = np.flatnonzero(allowed)
     return int(random.choice(choices if may_end else choices[choices != codec.vocab.end]))
+
+
+@every_codec
+def test_every_id_has_a_number_for_each_feature_and_every_symbol_a_class(case: Case) -> None:
+    codec = case.codec()
+    ids = codec.encode(case.whole)
+    features, classes = codec.features(ids), codec.symbol_classes()
+    assert all(values.shape == ids.shape and values.dtype == np.float32 for values in features.values())
+    assert any(np.ptp(values) for values in features.values())
+    assert all(values.shape == (0,) for values in codec.features(ids[:0]).values())
+    assert classes.of.shape == (len(codec.vocab),)
+    assert set(classes.of.tolist()) == set(range(len(classes.names)))

@@ -19,6 +19,7 @@ from gen.codecs.beat.bars import own_signatures
 from gen.codecs.beat.continuation import beyond_opening, in_score_time
 from gen.codecs.beat.controls import with_control_ids
 from gen.codecs.beat.decoder import BeatDecoder, Piece
+from gen.codecs.beat.features import beat_features
 from gen.codecs.beat.grammar import EVERYTHING, BeatGrammar, Limits
 from gen.codecs.beat.ids import layout_ids, note_positions
 from gen.codecs.beat.layout import MAX_POSITIONS, BeatLayout, has_notes, lay_out_beats
@@ -40,6 +41,7 @@ from gen.codecs.beat.vocab import (
 )
 from gen.codecs.controls import control_symbols
 from gen.codecs.music_codec import MusicCodec, shared_settings
+from gen.codecs.music_features import Floats
 from gen.codecs.unknown import played_by
 from gen.codecs.variation import Change, Shift, loudness, transposition
 from gen.errors import CheckpointError, MidiError
@@ -201,6 +203,10 @@ class BeatCodec(MusicCodec):
     def pieces(self, ids: IdArray) -> Pieces[NoteEvent]:
         """Returns the notes, each with the ids of its time, instrument, velocity, pitch and duration."""
         return beat_pieces(ids)
+
+    def features(self, ids: IdArray) -> dict[str, Floats]:
+        """Returns the (N,) features of a piece by name, after each id."""
+        return beat_features(ids)
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> BeatGrammar:
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""

@@ -14,8 +14,10 @@ import numpy as np
 
 from gen.codec import NOTHING_ASKED, Adapted, Envelope, IdArray, Part, Pieces, Vocab, stream
 from gen.codecs.music_codec import MusicCodec, shared_settings
+from gen.codecs.music_features import Floats
 from gen.codecs.performance.controls import with_control_ids
 from gen.codecs.performance.decoder import PerformanceDecoder
+from gen.codecs.performance.features import performance_features
 from gen.codecs.performance.grammar import PerformanceGrammar
 from gen.codecs.performance.ids import layout_ids, note_lengths
 from gen.codecs.performance.layout import PerformanceLayout, lay_out_performance
@@ -175,6 +177,10 @@ class PerformanceCodec(MusicCodec):
     def pieces(self, ids: IdArray) -> Pieces[NoteEvent]:
         """Returns the notes, each with the ids of its beginning and of its end."""
         return performance_pieces(ids)
+
+    def features(self, ids: IdArray) -> dict[str, Floats]:
+        """Returns the (N,) features of a piece by name, after each id."""
+        return performance_features(ids)
 
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> PerformanceGrammar:
         """Returns an automaton that stands after `begin` and writes the controls that are asked for."""

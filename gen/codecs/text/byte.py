@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, Vocab
+from gen.codec import BEGIN, END, NOTHING_ASKED, Envelope, IdArray, Part, SymbolClasses, Vocab
 from gen.codecs.text.char import code_points
+from gen.codecs.text.classes import character_classes
 from gen.codecs.text.codec import TextCodec, normalize_of, normalize_spec
 from gen.codecs.text.documents import document_parts
 from gen.codecs.text.files import line_of
@@ -76,6 +77,10 @@ class ByteCodec(TextCodec):
     def grammar(self, asked: Mapping[str, Envelope] = NOTHING_ASKED) -> Utf8Grammar:  # noqa: ARG002 - it has no controls
         """Returns the automaton of UTF-8."""
         return Utf8Grammar()
+
+    def symbol_classes(self) -> SymbolClasses:
+        """Returns the kind of character of each byte; the bytes of characters beyond ASCII are one kind."""
+        return character_classes((*map(chr, range(128)), *_VOCAB.symbols[128:]))
 
     def merged_with(self, spec: Mapping[str, Any]) -> Self:  # noqa: ARG002 - it has no symbols to add
         """Returns itself."""

@@ -7,7 +7,9 @@ from typing import Any, ClassVar, Self, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.codec import Adapted, Codec, IdArray, Kind, Pieces, decode
+from gen.codec import Adapted, Codec, IdArray, Kind, Pieces, SymbolClasses, decode
+from gen.codecs.text.classes import character_classes
+from gen.codecs.text.features import text_features
 from gen.codecs.text.files import read_text, write_text
 from gen.codecs.text.forms import in_form_of
 from gen.codecs.text.tables.parts import is_table
@@ -80,6 +82,17 @@ class TextCodec:
         units = np.ones(len(self.vocab), np.int64)
         units[-2:] = 0
         return units
+
+    def features(self: Codec[str, str], ids: IdArray) -> dict[str, NDArray[np.float32]]:
+        """Returns (N,) the features of the text by name, after each id: those of the last character that is whole."""
+        decoder = self.decoder()
+        pieces = ["".join(decoder.push(token)) for token in ids.tolist()]
+        last = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)  # 0 before the first character is whole
+        return {name: np.append(np.float32(0), of)[last] for name, of in text_features("".join(pieces)).items()}
+
+    def symbol_classes(self: Codec[str, str]) -> SymbolClasses:
+        """Returns the kind of character of each symbol; one that is no character is of a kind of its own."""
+        return character_classes(self.vocab.symbols)
 
     def fitted(self, ids: IdArray) -> Self:  # noqa: ARG002 - there is nothing to fit
         """Returns itself."""

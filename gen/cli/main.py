@@ -88,7 +88,7 @@ _add(
 )
 _add(tag, "tag", "gen tag words novel.txt", "echo 'The old man the boat .' | gen tag words -")
 _add(evaluate, "eval", "gen eval plays valid", "gen eval plays shakespeare --context 256 --json")
-_add(probe, "probe", "gen probe --gradient --picture gradient.png", "gen probe plays --gradient --at 500")
+_add(probe, "probe", "gen probe plays --find --out plays.html", "gen probe --gradient --picture gradient.png")
 _add(info, "info", "gen info plays", "gen info checkpoints/plays/model.safetensors --json")
 _add(corpus, "corpus", "gen corpus", "gen corpus chorales --json")
 _add(export, "export", "gen export tune-1.mid --out tune.json", "gen export tune.json --out tune.png")

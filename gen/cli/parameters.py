@@ -3,6 +3,7 @@
 The help line itself names range and default.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from functools import partial
@@ -117,6 +118,35 @@ Key = Annotated[
 ]
 
 
+Hold = Annotated[
+    list[str] | None,
+    option(
+        "--hold",
+        metavar="L:N=V",
+        help="Hold unit N of layer L at V, its cell state if it has one; layers and units count from 0",
+    ),
+]
+
+
+def parse_unit(text: str, *, option: str) -> tuple[int, int]:
+    """Returns layer and unit of `L:N`. Raises SettingError."""
+    if not (found := re.fullmatch(r"(\d{1,9}):(\d{1,9})", text, re.ASCII)):
+        raise SettingError(f"{option}: no layer and unit ({text})", hint=f"{option} 0:17 is unit 17 of the first layer")
+    return int(found[1]), int(found[2])
+
+
+def parse_held(text: str) -> tuple[int, int, float]:
+    """Returns layer, unit and value of `L:N=V`. Raises SettingError."""
+    unit, equals, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not equals or not math.isfinite(number):
+        raise SettingError(f"--hold: no unit and value ({text})", hint="--hold 0:17=1.5 holds unit 17 of layer 0")
+    return *parse_unit(unit, option="--hold"), number
+
+
 def separator(documents: str) -> str:
     """Returns the value of `--documents` with a line end for \\n, a tab for \\t, and \\ for two of them."""
     return re.sub(r"\\[nrt\\]", lambda match: _ESCAPES[match[0]], documents)
@@ -127,8 +157,10 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def parse_length(text: str) -> int | None:
+def parse_length(text: str | None, *, default: int | None = None) -> int | None:
     """Returns the value of `--length`, the most tokens to draw; None for no limit. Raises SettingError."""
+    if text is None:
+        return default
     if text == "inf":
         return None
     try:

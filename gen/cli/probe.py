@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from gen.cli.parameters import Json, argument, option, refuse
-from gen.errors import SettingError
+from gen.cli.parameters import Hold, Json, OtherBadBytes, OtherEncoding, argument, given, option, refuse
 
 
 def probe(
@@ -12,12 +11,37 @@ def probe(
         str | None,
         argument(
             metavar="RUN",
-            help="Take a run's name, its folder or its file; without it, train each cell on the recall task",
+            help="Take a run's name, its folder or its file; without it --gradient trains each cell on the recall task",
         ),
     ] = None,
     file: Annotated[
         str, argument(metavar="FILE|valid|test", help="Read this file, or a part that the run kept  [default valid]")
     ] = "valid",
+    length: Annotated[
+        int | None,
+        option(
+            "--length",
+            metavar="N",
+            help="Look at the first N tokens  [1-100000, default 2000, with --find 50000, "
+            "with --knock or --hold 20000]",
+        ),
+    ] = None,
+    unit: Annotated[
+        list[str] | None,
+        option("--unit", metavar="L:N", help="Show unit N of layer L, both from 0; may be given several times"),
+    ] = None,
+    step: Annotated[
+        int | None,
+        option("--step", metavar="T", help="Print the equations of the units at token T, from 0, with their numbers"),
+    ] = None,
+    find: Annotated[
+        bool, option("--find", help="Find the units that follow quotes, brackets, the place in the line or bar, ...")
+    ] = False,
+    knock: Annotated[
+        list[str] | None,
+        option("--knock", metavar="L:N", help="Hold unit N of layer L at its mean, and measure what that costs"),
+    ] = None,
+    hold: Hold = None,
     gradient: Annotated[
         bool, option("--gradient", help="Measure the gradient of the loss with respect to earlier inputs, by lag")
     ] = False,
@@ -36,7 +60,11 @@ def probe(
     ] = None,
     at: Annotated[
         int | None,
-        option("--at", metavar="N", help="List the tokens that the prediction of token N leans on  [0 or more]"),
+        option(
+            "--at",
+            metavar="N",
+            help="With --gradient, list the tokens that the prediction of token N leans on  [0 or more]",
+        ),
     ] = None,
     clip: Annotated[
         float | None,
@@ -54,21 +82,69 @@ def probe(
             help="Without RUN, start the LSTM's forget gate with this bias  [-100 to 100, default 1]",
         ),
     ] = None,
-    picture: Annotated[
-        Path | None, option("--picture", metavar="FILE", help="Draw the gradient by lag as .png or .svg")
+    out: Annotated[
+        Path | None,
+        option(
+            "--out",
+            metavar="FILE",
+            help="Write a page .html of the 32 best units, heat maps .png or .svg, or a .json of all units",
+        ),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        option("--picture", metavar="FILE", help="Draw heat maps over tokens, or the gradient by lag, as .png or .svg"),
+    ] = None,
+    encoding: OtherEncoding = None,
+    errors: OtherBadBytes = None,
     json: Json = False,
 ) -> None:
-    """Show how far back a network looks: the gradient of a loss with respect to each earlier input.
+    """Look inside a network while it reads: gates, states, the units that mean something, and the gradient.
 
-    Of a run it is averaged over 256 tokens of its validation part or of a file. Without a run the three cells are
-    trained on the recall task, in which the first symbol must be repeated after 100 tokens of distraction: the gradient
-    of the plain RNN vanishes.
+    Without options: how often the gates of each layer are shut or open, and the units that move far and stay. With
+    --find, units are chosen for each feature of the file on one half of it and scored on the other, beside shuffled
+    labels. With --knock or --hold, the bits that holding units costs each class of symbols, beside 50 other units of
+    like activity, and a sample of what the network then writes.
+
+    With --gradient, how far back it looks: the gradient of a loss with respect to each earlier input, averaged over 256
+    tokens. Without a run the three cells are trained on the recall task, in which the first symbol must be repeated
+    after 100 tokens of distraction: the gradient of the plain RNN vanishes.
     """
     from gen.cli.gradient import probe_recall, probe_runs
+    from gen.cli.probing import ProbeOptions, probe_run
+    from gen.errors import SettingError
+    from gen.files.pictures import check_picture
 
+    of_reading = {"encoding": encoding, "errors": errors}
+    of_units = {
+        "length": length,
+        "unit": tuple(unit or ()),
+        "step": step,
+        "find": find,
+        "knock": tuple(knock or ()),
+        "hold": tuple(hold or ()),
+        "out": out,
+    }
+    of_gradient = {"beside": tuple(beside or ()), "lags": lags, "at": at}
+    of_training = {"clip": clip, "forget-bias": forget_bias}
     if not gradient:
-        raise SettingError("gen probe: nothing to show", hint="--gradient")
+        refuse(of_gradient | of_training, "only with --gradient")
+        if run is None:
+            raise SettingError("RUN: missing", hint="gen probe RUN FILE, or gen probe --gradient")
+        options = ProbeOptions(
+            length=length,
+            units=tuple(unit or ()),
+            step=step,
+            is_finding=find,
+            knocked=tuple(knock or ()),
+            held=tuple(hold or ()),
+            files=tuple(path for path in (out, picture) if path is not None),
+            is_json=json,
+        )
+        if picture is not None:
+            check_picture(picture)
+        probe_run(run, file, options, given(**of_reading))
+        return
+    refuse(of_units | of_reading, "not with --gradient")
     if run is None:
         refuse({"beside": tuple(beside or ()), "at": at}, "only for a RUN")
         probe_recall(
@@ -79,5 +155,5 @@ def probe(
             as_json=json,
         )
         return
-    refuse({"clip": clip, "forget-bias": forget_bias}, "only without a RUN, which is already trained")
+    refuse(of_training, "only without a RUN, which is already trained")
     probe_runs([run, *(beside or ())], file, lags=lags, at=at, picture=picture, as_json=json)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from gen.cli.parameters import (
     Beam,
+    Hold,
     Key,
     MinP,
     OptionalTemperature,
@@ -14,6 +15,7 @@ from gen.cli.parameters import (
     TopP,
     given,
     option,
+    parse_held,
     parse_length,
     refuse,
 )
@@ -83,6 +85,7 @@ def sample(
         ),
     ] = None,
     key: Key = None,
+    hold: Hold = None,
     stop: Annotated[
         list[str] | None,
         option("--stop", metavar="TEXT", help="Stop before this text would be written; of several, before the first"),
@@ -109,10 +112,10 @@ def sample(
 ) -> None:
     """Stream text or notes from a run, or write them to files.
 
-    Each piece is printed as it is drawn, the prompt first. Several samples are drawn side by side and printed one
-    after the other; with --out they get -1, -2, ... before the suffix. In a .mid, .wav or picture a primer stays as it
-    is, note for note, in its own tracks. A run of pairs writes the target of the prompt, the source. The cost of a
-    character is -log p under the model, before temperature and filters.
+    Each piece is printed as it is drawn, the prompt first. Several samples are drawn side by side and printed one after
+    the other; with --out they get -1, -2, ... before the suffix. In a .mid, .wav or picture a primer stays as it is,
+    note for note, in its own tracks. A run of pairs writes the target of the prompt, the source. A character costs
+    -log p under the model, before temperature and filters.
     """
     from gen.cli.prompt import PromptOptions
     from gen.cli.sampling import Output, write_samples
@@ -127,6 +130,7 @@ def sample(
             "label": label,
             "density": density,
             "key": key,
+            "hold": tuple(hold or ()),
             "stop": tuple(stop or ()),
             "no-prompt": no_prompt,
             "out": out,
@@ -136,19 +140,17 @@ def sample(
             "surprise": surprise,
         }
         refuse(unsuited)
-        most = None if length is None else parse_length(length)
-        of_draws = (temperature, top_k, top_p, min_p, repetition_penalty, most, min_length, seed, num_samples)
-        write_targets(run, prompt, TargetOptions(*of_draws, beam, stats))
+        of_draws = (temperature, top_k, top_p, min_p, repetition_penalty, parse_length(length), min_length, seed)
+        write_targets(run, prompt, TargetOptions(*of_draws, num_samples, beam, stats))
         return
     refuse({"beam": beam}, "only for a run of pairs")
+    sampling = SamplingConfig(1.0 if temperature is None else temperature, top_k, top_p, min_p, repetition_penalty)
     write_samples(
         run,
         PromptOptions(prompt, prompt_file, from_bar),
         SampleSettings(
-            length=DEFAULT_LENGTH if length is None else parse_length(length),
-            sampling=SamplingConfig(
-                1.0 if temperature is None else temperature, top_k, top_p, min_p, repetition_penalty
-            ),
+            length=parse_length(length, default=DEFAULT_LENGTH),
+            sampling=sampling,
             seed=seed,
             label=label,
             num_samples=num_samples,
@@ -156,6 +158,7 @@ def sample(
             controls=given(density=density, key=key),
             min_length=min_length,
         ),
+        [parse_held(text) for text in hold or ()],
         Output(
             stops=tuple(stop or ()),
             has_prompt=not no_prompt,

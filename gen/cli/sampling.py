@@ -68,14 +68,26 @@ class Tally:
         )
 
 
-def write_samples(name: str, options: PromptOptions, settings: "SampleSettings", output: Output) -> None:
-    """Draws samples of a run and writes them. Raises GenError."""
+def write_samples(
+    name: str,
+    options: PromptOptions,
+    settings: "SampleSettings",
+    held: Sequence[tuple[int, int, float]],
+    output: Output,
+) -> None:
+    """Draws samples of a run and writes them. Raises GenError.
+
+    Args:
+        held: layer, number and value of units of its network that are held.
+    """
     count = settings["num_samples"]
     paths = _paths(output, count=count, length=settings["length"])  # checked before the model is loaded
     run = _loaded(name, count=count)
     output = _checked(output, run, paths)
     if output.adapt is not None:
         run = _adapted(run, output.adapt)
+    if held:
+        run = _holding(run, held)
     request = request_samples(run, options, settings)
     tally, ledger = Tally(), Ledger(count)
     drawn = tally.counted(run.draw(request))
@@ -212,6 +224,12 @@ def _adapted(run: "Run", path: Path) -> "Run":
     nats, tokens = found.evaluation.nats_per_token, found.evaluation.tokens
     say(f"adapted to {path}: {tokens:,} tokens, {nats:.4f} nats each while it learnt{left_out(found.unknown)}")
     return found.run
+
+
+def _holding(run: "Run", held: Sequence[tuple[int, int, float]]) -> "Run":
+    from gen.models.holding import HeldUnit
+
+    return run.holding([HeldUnit(*each) for each in held])
 
 
 def _checked(output: Output, run: "Run", paths: Sequence[Path]) -> Output:

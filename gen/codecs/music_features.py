@@ -24,7 +24,7 @@ def latest(values: NDArray[np.int64], is_new: Bools) -> NDArray[np.int64]:
 
 def since(is_start: Bools, counted: Bools) -> NDArray[np.int64]:
     """Returns how many of the counted places lie after the last start, up to each of (N,) places."""
-    totals = np.cumsum(counted)
+    totals = np.cumsum(counted, dtype=np.int64)
     return np.asarray(totals - latest(totals, is_start))
 
 

@@ -21,6 +21,7 @@ from gen.generation.guidance import GuidedStepper
 from gen.generation.prompt import Prompt
 from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
+from gen.models.holding import HeldLM, HeldUnit
 from gen.models.recurrent import RecurrentLM, scale_logits_
 from gen.models.stepper import PackedStepper, SteppedModel, Stepper, StepPrecision
 from gen.runs.request import DEFAULT_LENGTH, ControlValues, SampleRequest, SampleSettings, StreamSettings, new_seed
@@ -57,6 +58,12 @@ class Run(TrainedRun):
             raise SettingError(f"{self.name}: {what}", hint=command.format(as_argument(path)))
         scale_logits_(self.model, self.header.logit_scale)
         self._steppers: dict[StepPrecision, PackedStepper] = {}
+
+    def holding(self, units: Sequence[HeldUnit]) -> "Run":
+        """Returns a copy of the run in whose network some units are held at a value. Raises SettingError."""
+        other = copy(self)
+        other.model, other._steppers = HeldLM(self.model, units), {}
+        return other
 
     def stepper(self, precision: StepPrecision = "fp32") -> PackedStepper:
         """Returns the weights laid out for one token at a time; a second call returns the same stepper.

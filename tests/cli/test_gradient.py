@@ -88,7 +88,7 @@ def test_the_recall_task_is_shown_as_tables(gen: Gen) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "error: gen probe: nothing to show"),
+        ((), "error: RUN: missing"),
         (("--gradient", "--lags", "0"), "error: --lags: must be from 1 to 4096 (0)"),
         (("--gradient", "--at", "3"), "error: --at: only for a RUN (3)"),
         (("--gradient", "--beside", "x"), "error: --beside: only for a RUN (x)"),

@@ -37,7 +37,7 @@ class ClassCost(NamedTuple):
     """The cost of the symbols of a class, in bits a symbol."""
 
     name: str
-    count: int
+    number: int  # of them
     bits: float  # of the whole network
     added: float  # by holding the units
     others: float  # added by holding others of like activity, the median
@@ -45,7 +45,7 @@ class ClassCost(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as much the units add as the others do; infinite where those add nothing."""
+        """The cost of the units by that of the others; 0 where the units add nothing, infinite where the others do."""
         if self.added <= 0:
             return 0.0
         return self.added / self.others if self.others > 0 else math.inf

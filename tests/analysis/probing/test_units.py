@@ -105,7 +105,7 @@ def test_its_knockout_costs_the_quotation_marks_far_more_than_that_of_others(
     assert found.classes[0].name == "quotation marks"
     assert found.classes[0].added > 0.5
     assert found.classes[0].ratio > 5
-    assert sum(cost.count for cost in found.classes) == 4000
+    assert sum(cost.number for cost in found.classes) == 4000
 
 
 def test_the_costs_of_all_classes_are_those_of_a_plain_pass(model: RecurrentLM, excerpt: Excerpt) -> None:

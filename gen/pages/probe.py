@@ -1,0 +1,88 @@
+"""The page of what the units of a network do at each character or note of a file."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.analysis.probing.gates import Recording
+from gen.analysis.probing.saturation import saturation
+from gen.pages.page import write_page
+from gen.runs.probing import Probe, Unit
+
+SCRIPTS = ("text.js", "roll.js", "probe.js")
+DECIMALS = 4  # of a number on the page, as in the JSON of `gen probe`
+_MAX_INT16 = 32_767
+
+
+def write_probe(
+    path: Path, probe: Probe, recording: Recording, units: Sequence[Unit], names: Mapping[Unit, str]
+) -> None:
+    """Writes the page; the file appears whole or not at all.
+
+    Args:
+        path: of a kind that `check_page` allows.
+        probe: the run, and the corpus.
+        recording: of the first tokens of the corpus.
+        units: whose arrays the page holds, in the order of its menu.
+        names: of units that follow a feature, what they follow.
+
+    Raises SettingError if the file cannot be written.
+    """
+    title = f"Inside {probe.run.name}: gates and states"
+    write_page(path, title, page_data(probe, recording, units, names), scripts=SCRIPTS)
+
+
+def page_data(probe: Probe, recording: Recording, units: Sequence[Unit], names: Mapping[Unit, str]) -> dict[str, Any]:
+    """Returns the data of the page; arguments as in `write_probe`."""
+    shown, whole = len(recording.ids), probe.num_tokens
+    return {
+        "kind": probe.run.codec.kind,
+        "cell": probe.run.config.cell,
+        "remark": f"The first {shown:,} of {whole:,} tokens." if shown < whole else f"All {whole:,} tokens.",
+        "documents": _documents(probe, shown),
+        "nats": packed(recording.nats),
+        "units": [
+            {
+                "layer": layer,
+                "unit": unit,
+                "follows": names.get((layer, unit), ""),
+                "arrays": {name: packed(values[:, unit]) for name, values in recording.layers[layer].items()},
+            }
+            for layer, unit in units
+        ],
+        "saturation": [
+            {
+                name: {"shut": of.shut.round(DECIMALS).tolist(), "open": of.open.round(DECIMALS).tolist()}
+                for name, of in saturation(arrays).items()
+            }
+            for arrays in recording.layers
+        ],
+    }
+
+
+def packed(values: NDArray[np.floating[Any]]) -> dict[str, Any]:
+    """Returns (N,) numbers with four decimals, as little-endian integers in base64: a tenth of their size as text."""
+    scaled = np.round(values.astype(np.float64) * 10**DECIMALS)
+    bits = 16 if np.abs(scaled).max(initial=0) <= _MAX_INT16 else 32
+    return {"bits": bits, "data": base64.b64encode(scaled.astype(f"<i{bits // 8}").tobytes()).decode()}
+
+
+def _documents(probe: Probe, num_tokens: int) -> list[dict[str, Any]]:
+    """Returns for each document its characters or notes, and the number of the token that completes each of them."""
+    found, start = [], 0
+    for ids in probe.documents(num_tokens):
+        pieces, owners = probe.run.codec.pieces(ids)
+        last = np.zeros(len(pieces), np.int64)
+        np.maximum.at(last, owners[owners >= 0], np.flatnonzero(owners >= 0))
+        document: dict[str, Any] = {"tokens": (last + start).tolist()}
+        if probe.run.codec.kind == "text":
+            document["symbols"] = list(pieces)
+        else:
+            document["notes"] = [note._asdict() for note in pieces]
+        found.append(document)
+        start += len(ids)
+    return found

@@ -1,7 +1,6 @@
 """The part of the recipe that is for translators of pairs.
 
-Rows, rate, width and depth stand on a few runs of some minutes on one corpus, spelling and pronunciation
-(docs/lab-notes.md); the dropout is that of classifiers, and not tried.
+All of it stands on runs of some minutes on one corpus, spelling and pronunciation (docs/lab-notes.md).
 """
 
 from typing import Any
@@ -10,7 +9,7 @@ MAX_LENGTH, MIN_LENGTH = 256, 8  # tokens of a source or a target
 MAX_ROWS, MIN_BATCHES = 64, 50  # pairs of a batch, and batches of an epoch
 LEARNING_RATE = 4e-3
 WIDTH, SMALL_WIDTH, SMALL_CORPUS = 256, 128, 500_000  # units, units, tokens
-DROPOUT, FEW_READINGS = 0.2, 4  # of a corpus that is read more often than that
+DROPOUT, FEW_READINGS = 0.2, 2  # of a corpus that is read more often than that
 
 
 def translator_choices(longest: int, num_pairs: int) -> dict[str, tuple[Any, str]]:

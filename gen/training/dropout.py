@@ -1,6 +1,6 @@
-"""The rate of dropout by the number of times that a corpus will be read, and by the size of the model.
+"""Dropout and the decay of weights, by the number of times that a corpus will be read.
 
-benchmarks/results/recipe.md has the runs behind it.
+benchmarks/results/recipe.md and docs/lab-notes.md have the runs behind them.
 """
 
 import math
@@ -11,6 +11,8 @@ FREE_READINGS, FEW_WEIGHTS = 9.0, 420_000
 BY_READINGS = 0.25  # for twice the readings
 BY_WEIGHTS = 0.09  # for twice the weights
 VARIED = 4.0  # readings in variations, such as other keys, that count as one
+
+DECAY, LITTLE_DECAY, DECAY_READINGS = 0.3, 0.01, 4.0  # the first from so many readings on
 
 
 def choose_dropout(readings: float, num_weights: int, *, is_varied: bool) -> float:
@@ -25,3 +27,8 @@ def choose_dropout(readings: float, num_weights: int, *, is_varied: bool) -> flo
     by_readings = BY_READINGS * math.log2(effective / FREE_READINGS)
     by_weights = BY_WEIGHTS * math.log2(num_weights / FEW_WEIGHTS)
     return round(min(MAX_DROPOUT, max(0.0, by_readings + by_weights)), 2)
+
+
+def choose_weight_decay(readings: float) -> float:
+    """Returns the share of the weights that a step takes off, divided by the rate of learning."""
+    return DECAY if readings >= DECAY_READINGS else LITTLE_DECAY

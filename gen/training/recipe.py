@@ -18,7 +18,7 @@ from gen.errors import SettingError
 from gen.kernels.library import has_bf16
 from gen.models.choice import new_model
 from gen.training.classifiers import classifier_choices, classifier_dropout, classifier_width
-from gen.training.dropout import choose_dropout
+from gen.training.dropout import choose_dropout, choose_weight_decay
 from gen.training.gpus import choices_for_many_readings
 from gen.training.taggers import tagger_choices, tagger_dropout, tagger_width
 from gen.training.translators import translator_choices, translator_dropout, translator_width
@@ -153,6 +153,8 @@ def choose_recipe(
             _, outlook = _width(corpus, device, values(), measure)
     model, training = _configs(corpus, values())
     chosen["dropout"] = (_dropout(model, outlook.readings, is_varied=training.augment), outlook.words())
+    if model.task == "write":
+        chosen["weight_decay"] = (choose_weight_decay(outlook.readings), "more where a corpus is read often")
     model, training = _configs(corpus, values())
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
@@ -367,6 +369,7 @@ def _choices(
     rows += [choice(name, getattr(training, name)) for name in ("bptt", "batch_size", "reset_rate", "learning_rate")]
     matrix_rate = training.learning_rate * (training.matrix_share or 1.0)
     rows.append(Choice("matrix rate", f"{matrix_rate:g}", reason("matrix_share")))
+    rows.append(choice("weight_decay", training.weight_decay))
     rows += [choice(name, getattr(training, name)) for name in ("precision", "seed")]
     if corpus.can_augment:
         rows.append(choice("augment", _on(training.augment)))

@@ -81,6 +81,13 @@ def test_a_gpu_with_time_to_spare_trains_two_layers_and_ends_when_more_readings_
     assert choose_recipe(TEXT, CPU, given, 4e6).training.epochs is None
 
 
+def test_weights_decay_more_where_a_corpus_is_read_often() -> None:
+    once, often = (choose_recipe(TEXT, CPU, TrainingSettings(epochs=epochs)) for epochs in (1.0, 8.0))
+
+    assert once.training.weight_decay < often.training.weight_decay
+    assert choose_recipe(TEXT, CPU, TrainingSettings(epochs=8.0, weight_decay=0.02)).training.weight_decay == 0.02
+
+
 def test_a_faster_machine_reads_the_corpus_more_often_and_gets_more_dropout_and_width() -> None:
     slow, fast = (choose_recipe(TEXT, CPU, TrainingSettings(minutes=3.0), speed) for speed in (5_000.0, 500_000.0))
 

@@ -29,6 +29,7 @@ WINDOW = 256  # tokens that are read from a fresh state
 NUM_OTHERS = 50
 NUM_ALIKE = 100  # units whose activity is nearest, of which the others are drawn
 SEED = 0
+MIN_BITS = 5e-4  # the least cost that has a ratio: what three decimals show
 
 Doubles = NDArray[np.float64]
 
@@ -44,11 +45,9 @@ class ClassCost(NamedTuple):
     worst_other: float
 
     @property
-    def ratio(self) -> float:
-        """The cost of the units by that of the others; 0 where the units add nothing, infinite where the others do."""
-        if self.added <= 0:
-            return 0.0
-        return self.added / self.others if self.others > 0 else math.inf
+    def ratio(self) -> float | None:
+        """The cost of the units by that of the others; None where either is below `MIN_BITS`."""
+        return self.added / self.others if min(self.added, self.others) >= MIN_BITS else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def knockout_lines(result: Knockout) -> Iterator[str]:
     width = max(len("bits a symbol"), *(len(cost.name) for cost in result.classes))
     yield f"{'bits a symbol':<{width}}    number   whole    added   others: median   greatest   ratio"
     for cost in result.classes:
-        ratio = f"{cost.ratio:6.1f}" if math.isfinite(cost.ratio) else "   inf"
+        ratio = f"{'-':>6}" if cost.ratio is None else f"{cost.ratio:6.1f}"
         yield (
             f"{cost.name:<{width}}  {cost.number:8,}  {cost.bits:6.3f}  {cost.added:+7.3f}          "
             f"{cost.others:+7.3f}    {cost.worst_other:+7.3f}  {ratio}"

@@ -104,7 +104,7 @@ def test_its_knockout_costs_the_quotation_marks_far_more_than_that_of_others(
     assert found.num_others == H - 1
     assert found.classes[0].name == "quotation marks"
     assert found.classes[0].added > 0.5
-    assert found.classes[0].ratio > 5
+    assert found.classes[0].added > 5 * found.classes[0].others
     assert sum(cost.number for cost in found.classes) == 4000
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError, SettingError
+from gen.models.cells import Memory
 from gen.models.recurrent import RecurrentLM
 
 MAX_LAGS = 4096
@@ -152,16 +153,24 @@ def check_lags(lags: int) -> None:
         raise SettingError(f"--lags: must be from 1 to {MAX_LAGS} ({lags})")
 
 
-def norms_by_lag(model: RecurrentLM, rows: Rows, *, lags: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def norms_by_lag(
+    model: RecurrentLM, rows: Rows, *, lags: int, memory: Memory | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns (B, lags + 1) norms of the gradients of the targets' losses, and (B,) these losses in nats.
 
     The norm at lag k is that of the gradient with respect to the input k before the last; NaN where a row has none.
+
+    Args:
+        model: on any device.
+        rows: the targets.
+        lags: the largest lag.
+        memory: before the first input of each row, each (L, B, H); None for that of a fresh state.
     """
     tokens, lengths, targets, labels = (torch.from_numpy(array).to(model.device) for array in rows)
     state = model.initial_state(labels)
     x = model.inputs(tokens, state).detach().requires_grad_()  # (T, B, E)
     with torch.backends.cudnn.flags(enabled=False):  # in eval mode cuDNN keeps nothing for a backward pass
-        outputs, _ = model.layers(x, state.memory)
+        outputs, _ = model.layers(x, state.memory if memory is None else memory)
         last = outputs[lengths - 1, torch.arange(len(lengths), device=model.device)]  # (B, H)
         nats = functional.cross_entropy(model.output(model.projected(last)), targets, reduction="none")
         (gradient,) = torch.autograd.grad(nats.sum(), x)

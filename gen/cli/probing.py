@@ -12,6 +12,7 @@ from gen.errors import SettingError
 if TYPE_CHECKING:
     from gen.analysis.probing.gates import Recording
     from gen.analysis.probing.knockout import Knockout
+    from gen.analysis.probing.leaning import Leaning
     from gen.analysis.probing.units import Following
     from gen.models.holding import HeldUnit
     from gen.runs.probing import Probe, Unit
@@ -236,15 +237,24 @@ def _write_files(
     from gen.pages.probe import write_probe
 
     names = dict(_names(probe, found))
+    suffixes = {path.suffix.lower() for path in files}
+    leaning = _leaning(probe, recording) if suffixes & {*PAGES, *DATA} else None
     for path in files:
         suffix = path.suffix.lower()
-        if suffix in PAGES:
-            write_probe(path, probe, recording, best, names)
-        elif suffix in PICTURES:
+        if leaning is None or suffix in PICTURES:
             write_heat_maps(path, recording, best, probe.run.codec.vocab.symbols)
+        elif suffix in PAGES:
+            write_probe(path, probe, recording, leaning, units=best, names=names)
         else:
-            write_recording(path, probe, recording)
+            write_recording(path, probe, recording, leaning)
         say(f"wrote {path}")
+
+
+def _leaning(probe: "Probe", recording: "Recording") -> "Leaning":
+    from gen.cli.screen.progress import counting_display
+
+    with counting_display("finding what predictions lean on") as on_progress:
+        return probe.leaning(recording, on_progress=on_progress)
 
 
 def _names(probe: "Probe", found: "Mapping[str, list[Following]]") -> "Iterator[tuple[Unit, str]]":
@@ -254,8 +264,11 @@ def _names(probe: "Probe", found: "Mapping[str, list[Following]]") -> "Iterator[
         yield (layer, unit), f"{feature} {units[0].correlation:+.2f}"
 
 
-def write_recording(path: Path, probe: "Probe", recording: "Recording") -> None:
-    """Writes everything that was recorded as JSON; the file appears whole or not at all."""
+def write_recording(path: Path, probe: "Probe", recording: "Recording", leaning: "Leaning") -> None:
+    """Writes everything that was recorded as JSON; the file appears whole or not at all.
+
+    What each prediction leans on is a list of norms by lag, as many as there are tokens before it, begin among them.
+    """
     from functools import partial
 
     from gen.files.disk import write_atomically
@@ -267,6 +280,7 @@ def write_recording(path: Path, probe: "Probe", recording: "Recording") -> None:
         "ids": recording.ids.tolist(),
         "symbols": [symbols[token] for token in recording.ids.tolist()],
         "nats": rounded(recording.nats),
+        "leaning": [leaning.norms(target) for target in range(len(recording.ids))],
         "layers": [{name: rounded(values) for name, values in arrays.items()} for arrays in recording.layers],
     }
     write_atomically(path, partial(Path.write_text, data=json_text(data), encoding="utf-8"))

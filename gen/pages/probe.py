@@ -1,4 +1,4 @@
-"""The page of what the units of a network do at each character or note of a file."""
+"""The page of what the units of a network do at each character or note of a file, and what predictions lean on."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.analysis.probing.gates import Recording
+from gen.analysis.probing.leaning import Leaning
 from gen.analysis.probing.saturation import saturation
 from gen.pages.page import write_page
 from gen.runs.probing import Probe, Unit
 
-SCRIPTS = ("text.js", "roll.js", "probe.js")
+SCRIPTS = ("text.js", "roll.js", "leaning.js", "probe.js")
 DECIMALS = 4  # of a number on the page, as in the JSON of `gen probe`
 _MAX_INT16 = 32_767
 
 
 def write_probe(
-    path: Path, probe: Probe, recording: Recording, units: Sequence[Unit], names: Mapping[Unit, str]
+    path: Path,
+    probe: Probe,
+    recording: Recording,
+    leaning: Leaning,
+    *,
+    units: Sequence[Unit],
+    names: Mapping[Unit, str],
 ) -> None:
     """Writes the page; the file appears whole or not at all.
 
@@ -27,16 +34,19 @@ def write_probe(
         path: of a kind that `check_page` allows.
         probe: the run, and the corpus.
         recording: of the first tokens of the corpus.
+        leaning: of the predictions of these tokens.
         units: whose arrays the page holds, in the order of its menu.
         names: of units that follow a feature, what they follow.
 
     Raises SettingError if the file cannot be written.
     """
     title = f"Inside {probe.run.name}: gates and states"
-    write_page(path, title, page_data(probe, recording, units, names), scripts=SCRIPTS)
+    write_page(path, title, page_data(probe, recording, leaning, units=units, names=names), scripts=SCRIPTS)
 
 
-def page_data(probe: Probe, recording: Recording, units: Sequence[Unit], names: Mapping[Unit, str]) -> dict[str, Any]:
+def page_data(
+    probe: Probe, recording: Recording, leaning: Leaning, *, units: Sequence[Unit], names: Mapping[Unit, str]
+) -> dict[str, Any]:
     """Returns the data of the page; arguments as in `write_probe`."""
     shown, whole = len(recording.ids), probe.num_tokens
     return {
@@ -45,6 +55,11 @@ def page_data(probe: Probe, recording: Recording, units: Sequence[Unit], names: 
         "remark": f"The first {shown:,} of {whole:,} tokens." if shown < whole else f"All {whole:,} tokens.",
         "documents": _documents(probe, shown),
         "nats": packed(recording.nats),
+        "leaning": {
+            "num_inputs": leaning.numbers.shape[1],
+            "numbers": packed(leaning.numbers.ravel(), decimals=0),
+            "decimals": packed(leaning.decimals, decimals=0),
+        },
         "units": [
             {
                 "layer": layer,
@@ -64,21 +79,31 @@ def page_data(probe: Probe, recording: Recording, units: Sequence[Unit], names: 
     }
 
 
-def packed(values: NDArray[np.floating[Any]]) -> dict[str, Any]:
-    """Returns (N,) numbers with four decimals, as little-endian integers in base64: a tenth of their size as text."""
-    scaled = np.round(values.astype(np.float64) * 10**DECIMALS)
+def packed(values: NDArray[Any], *, decimals: int = DECIMALS) -> dict[str, Any]:
+    """Returns (N,) rounded numbers as little-endian integers in base64, in units of 10**-decimals.
+
+    That is a tenth of their size as text.
+    """
+    scaled = np.round(values.astype(np.float64) * 10**decimals)
     bits = 16 if np.abs(scaled).max(initial=0) <= _MAX_INT16 else 32
-    return {"bits": bits, "data": base64.b64encode(scaled.astype(f"<i{bits // 8}").tobytes()).decode()}
+    return {
+        "bits": bits,
+        "decimals": decimals,
+        "data": base64.b64encode(scaled.astype(f"<i{bits // 8}").tobytes()).decode(),
+    }
 
 
 def _documents(probe: Probe, num_tokens: int) -> list[dict[str, Any]]:
-    """Returns for each document its characters or notes, and the number of the token that completes each of them."""
+    """Returns for each document its characters or notes, and the number of the token that completes each of them.
+
+    With them stand the number of its first token, and for each of its tokens the character or note that it belongs to.
+    """
     found, start = [], 0
     for ids in probe.documents(num_tokens):
         pieces, owners = probe.run.codec.pieces(ids)
         last = np.zeros(len(pieces), np.int64)
         np.maximum.at(last, owners[owners >= 0], np.flatnonzero(owners >= 0))
-        document: dict[str, Any] = {"tokens": (last + start).tolist()}
+        document: dict[str, Any] = {"start": start, "owners": owners.tolist(), "tokens": (last + start).tolist()}
         if probe.run.codec.kind == "text":
             document["symbols"] = list(pieces)
         else:

@@ -11,6 +11,7 @@ from gen.analysis.evaluate import OnProgress
 from gen.analysis.probing.equations import Equation, equations
 from gen.analysis.probing.gates import Floats, Recording, record, record_states, step_at, stretches_within
 from gen.analysis.probing.knockout import Knockout, knock_out, mean_of
+from gen.analysis.probing.leaning import Leaning, leaning
 from gen.analysis.probing.units import Following, find_units
 from gen.codec import IdArray, decode
 from gen.data.split import Excerpt
@@ -45,6 +46,10 @@ class Probe:
     def record(self, num_tokens: int) -> Recording:
         """Returns everything at the first tokens. Raises CorpusError."""
         return record(self.run.model, self.excerpt, num_tokens=num_tokens)
+
+    def leaning(self, recording: Recording, *, on_progress: OnProgress | None = None) -> Leaning:
+        """Returns on which tokens each prediction of a recording leans; `on_progress` as of `leaning`."""
+        return leaning(self.run.model, self.excerpt, recording, on_progress=on_progress)
 
     def find(self, num_tokens: int) -> dict[str, list[Following]]:
         """Returns for each feature of the first tokens the units that follow it best. Raises CorpusError."""

@@ -57,6 +57,16 @@ def test_the_json_file_holds_all_units_and_costs_of_the_run_itself(
     assert np.array(found["layers"][0]["f"]).shape == (200, run.config.hidden_size)
 
 
+def test_the_json_file_holds_what_a_prediction_leans_on_as_the_gradient_of_that_token_does(
+    gen: Gen, text_run: Path, text_file: Path, tmp_path: Path
+) -> None:
+    assert gen("probe", text_run, text_file, "--length", 60, "--out", tmp_path / "x.json").code == 0
+    found = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["leaning"]
+    assert [len(norms) for norms in found] == [min(token + 1, 40) for token in range(60)]
+    alone = probed(gen, text_run, text_file, "--gradient", "--at", 50, "--lags", 39)["at"]["gradient"]
+    np.testing.assert_allclose(found[50], alone, atol=max(alone) * 0.006)  # three digits of the greatest
+
+
 def test_a_step_is_printed_with_numbers_that_add_up(gen: Gen, text_run: Path, text_file: Path) -> None:
     outcome = gen("probe", text_run, text_file, "--unit", "0:3", "--step", 50)
     found = re.search(r"c = f \* c' \+ i \* g\s+= (.*) = (-?[\d.]+)$", outcome.out, re.MULTILINE)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional
 
 from gen.data.split import Excerpt
@@ -170,7 +171,8 @@ def norms_by_lag(
     state = model.initial_state(labels)
     x = model.inputs(tokens, state).detach().requires_grad_()  # (T, B, E)
     with torch.backends.cudnn.flags(enabled=False):  # in eval mode cuDNN keeps nothing for a backward pass
-        outputs, _ = model.layers(x, state.memory if memory is None else memory)
+        fixed = {name: weights.detach() for name, weights in model.layers.named_parameters()}  # needs no gradient
+        outputs, _ = functional_call(model.layers, fixed, (x, state.memory if memory is None else memory))
         last = outputs[lengths - 1, torch.arange(len(lengths), device=model.device)]  # (B, H)
         nats = functional.cross_entropy(model.output(model.projected(last)), targets, reduction="none")
         (gradient,) = torch.autograd.grad(nats.sum(), x)

@@ -89,9 +89,12 @@ class _Window(torch.autograd.Function):
         dh, dc, dsums, dsums_h, db = _backward(ctx.cell, hs, memory, gates, w_hh, grads)
         before, inputs = hs[:-1].reshape(-1, hs.shape[-1]), x.view(-1, x.shape[-1])
         dx = torch.empty_like(inputs) if ctx.needs_input_grad[2] else None
-        dw_ih, dw_hh = torch.empty_like(w_ih), torch.empty_like(w_hh)
-        before, inputs = turned((before, inputs))
-        pieces = [*pieces_of_gradient(dsums_h, before, dw_hh), *pieces_of_gradient(dsums, inputs, dw_ih)]
+        needs_weights = any(ctx.needs_input_grad[5:7])
+        dw_ih, dw_hh = (torch.empty_like(w) if needs_weights else None for w in (w_ih, w_hh))
+        pieces = []
+        if dw_ih is not None and dw_hh is not None:
+            before, inputs = turned((before, inputs))
+            pieces += [*pieces_of_gradient(dsums_h, before, dw_hh), *pieces_of_gradient(dsums, inputs, dw_ih)]
         if dx is not None:
             pieces += pieces_of_product(dsums, w_ih.to(x.dtype), dx)
         run_all(pieces)

@@ -121,6 +121,20 @@ def test_gradients_are_those_of_torch(cell: CellName, sizes: tuple[int, int, int
 
 @needs_kernels
 @pytest.mark.parametrize("cell", CELL_NAMES)
+@pytest.mark.parametrize("is_recurrent", [False, True])
+def test_weights_that_need_no_gradient_leave_the_others_as_they_are(cell: CellName, is_recurrent: bool) -> None:
+    layer, memory = a_layer(cell, 6, 48), a_memory(cell, 7, 48)
+    x = rounded(5, 7, 6).requires_grad_()
+    layer.weight_ih_l0.requires_grad = False
+    layer.weight_hh_l0.requires_grad = is_recurrent
+    wanted = [x, *memory, *(weights for weights in layer.parameters() if weights.requires_grad)]
+    theirs = torch.autograd.grad(by_torch(layer, x, memory)[0].square().sum(), wanted)
+    ours = torch.autograd.grad(by_kernels(layer, x, memory, torch.float32)[0].square().sum(), wanted)
+    assert max(map(distance, ours, theirs)) < 1e-5
+
+
+@needs_kernels
+@pytest.mark.parametrize("cell", CELL_NAMES)
 def test_what_is_kept_for_the_gradient_changes_no_output(cell: CellName, dtype: torch.dtype) -> None:
     layer, x = a_layer(cell, 6, 48), rounded(5, 7, 6)
     memory = a_memory(cell, 7, 48)

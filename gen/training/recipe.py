@@ -123,20 +123,7 @@ def choose_recipe(
     _configs(corpus, given)
     check_task(given.get("task", "write"), given)
     limits = {name: given[name] for name in LIMITS if name in given} or {"minutes": DEFAULT_MINUTES}
-    chosen: dict[str, tuple[Any, str]] = {}
-    chosen["cell"] = ("lstm", "the best quality for the time on every device")
-    chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
-    chosen["bptt"] = _bptt(corpus)
-    chosen["batch_size"] = _batch_size(corpus, given.get("bptt", chosen["bptt"][0]), device)
-    chosen["matrix_share"] = (MATRIX_SHARE, "learning rate of the recurrent matrices, which Muon trains")
-    chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
-    chosen["precision"] = _precision(device)
-    if given.get("task") == "classify":
-        chosen |= classifier_choices(corpus.typical_length)
-    if given.get("task") == "tag":
-        chosen |= tagger_choices(corpus.num_documents, corpus.typical_length, corpus.longest)
-    if given.get("task") == "pairs":
-        chosen |= translator_choices(corpus.longest, corpus.num_documents)
+    chosen = _choices_by_corpus(corpus, device, given)
     if limited := _limited_rows(corpus, given, chosen["bptt"][0]):
         chosen["batch_size"] = limited
         given, by_user = ({n: value for n, value in each.items() if n != "batch_size"} for each in (given, by_user))
@@ -159,6 +146,27 @@ def choose_recipe(
     follows_speed = training.minutes is not None and "dropout" not in given and model.task == "write"
     training = replace(training, measured_speed=outlook.speed, follows_speed=follows_speed)
     return Recipe(model, training, _choices(corpus, model, training, chosen, by_user, inherited))
+
+
+def _choices_by_corpus(
+    corpus: CorpusSummary, device: torch.device, given: Mapping[str, Any]
+) -> dict[str, tuple[Any, str]]:
+    """Returns the settings that do not depend on how often a run will read its corpus, with the reasons for them."""
+    chosen: dict[str, tuple[Any, str]] = {}
+    chosen["cell"] = ("lstm", "the best quality for the time on every device")
+    chosen["num_layers"] = (1, "one wide layer learns faster than two in a short run")
+    chosen["bptt"] = _bptt(corpus)
+    chosen["batch_size"] = _batch_size(corpus, given.get("bptt", chosen["bptt"][0]), device)
+    chosen["matrix_share"] = (MATRIX_SHARE, "learning rate of the recurrent matrices, which Muon trains")
+    chosen["reset_rate"] = _reset_rate(corpus, chosen["batch_size"][0])
+    chosen["precision"] = _precision(device)
+    if given.get("task") == "classify":
+        chosen |= classifier_choices(corpus.typical_length)
+    if given.get("task") == "tag":
+        chosen |= tagger_choices(corpus.num_documents, corpus.typical_length, corpus.longest)
+    if given.get("task") == "pairs":
+        chosen |= translator_choices(corpus.longest, corpus.num_documents)
+    return chosen
 
 
 def check_task(task: TaskName, given: Mapping[str, Any]) -> None:

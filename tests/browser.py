@@ -15,7 +15,7 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 Open = Callable[[Path], "Page"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # other modules count the processes that this one has started
 def browser() -> Iterator["Browser"]:
     """The browser; a test that needs it is skipped where Playwright or Chromium is missing."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")

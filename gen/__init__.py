@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gen.analysis.translation import Translation
     from gen.config import ModelConfig, SamplingConfig, TrainingConfig
     from gen.errors import CheckpointError, CorpusError, GenError, MidiError, SettingError, TrainingError
-    from gen.generation.generate import Sampled
+    from gen.generation.generate import Sampled, SampledBlock
     from gen.music.score import Note, NoteEvent, Score, Track
     from gen.runs.adapting import AdaptedRun, adapted
     from gen.runs.classifier import Answer, Classifier, load_classifier
@@ -50,6 +50,7 @@ __all__ = [
     "NoteEvent",
     "Run",
     "Sampled",
+    "SampledBlock",
     "SamplingConfig",
     "Score",
     "Session",
@@ -84,7 +85,7 @@ _HOMES = {
     "gen.analysis.translation": ("Translation",),
     "gen.config": ("ModelConfig", "SamplingConfig", "TrainingConfig"),
     "gen.errors": ("CheckpointError", "CorpusError", "GenError", "MidiError", "SettingError", "TrainingError"),
-    "gen.generation.generate": ("Sampled",),
+    "gen.generation.generate": ("Sampled", "SampledBlock"),
     "gen.music.score": ("Note", "NoteEvent", "Score", "Track"),
     "gen.runs.adapting": ("AdaptedRun", "adapted"),
     "gen.runs.run": ("Run", "load"),

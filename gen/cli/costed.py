@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gen.cli.screen.costs import Cost
-    from gen.generation.generate import Sampled
+    from gen.generation.generate import SampledBlock
     from gen.generation.prompt import Prompt
 
 
@@ -16,11 +16,12 @@ class Ledger:
     def __init__(self, num_rows: int) -> None:
         self._drawn: list[deque[float]] = [deque() for _ in range(num_rows)]  # by row
 
-    def noted(self, drawn: Iterable["Sampled"]) -> Iterator["Sampled"]:
-        """Yields the tokens and notes their nats."""
-        for sampled in drawn:
-            self._drawn[sampled.row].append(sampled.surprise_nats)
-            yield sampled
+    def noted(self, drawn: Iterable["SampledBlock"]) -> Iterator["SampledBlock"]:
+        """Yields the blocks and notes the nats of their tokens."""
+        for block in drawn:
+            for row, _, nats in block.samples():
+                self._drawn[row].extend(nats.tolist())
+            yield block
 
     def characters(
         self, row: int, tokens: Iterable[int], prompt: "Prompt", *, has_prompt: bool, stops: Sequence[str]

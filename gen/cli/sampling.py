@@ -23,7 +23,7 @@ from gen.config import MAX_SAMPLES
 from gen.errors import SettingError
 
 if TYPE_CHECKING:
-    from gen.generation.generate import Sampled
+    from gen.generation.generate import SampledBlock
     from gen.generation.prompt import Prompt
     from gen.runs.request import SampleSettings
     from gen.runs.run import Run
@@ -51,12 +51,12 @@ class Tally:
     num_tokens: int = 0
     nats: float = 0.0
 
-    def counted(self, drawn: Iterable["Sampled"]) -> Iterator["Sampled"]:
-        """Yields the tokens and counts them."""
-        for sampled in drawn:
-            self.num_tokens += 1
-            self.nats += sampled.surprise_nats
-            yield sampled
+    def counted(self, drawn: Iterable["SampledBlock"]) -> Iterator["SampledBlock"]:
+        """Yields the blocks and counts their tokens, also those that are not shown because a stop text came first."""
+        for block in drawn:
+            self.num_tokens += int(block.is_drawn.sum())
+            self.nats += float(block.surprise_nats[block.is_drawn].sum())
+            yield block
 
     def line(self, seed: int) -> str:
         """Returns the line that `--stats` shows."""
@@ -90,7 +90,7 @@ def write_samples(
         run = _holding(run, held)
     request = request_samples(run, options, settings)
     tally, ledger = Tally(), Ledger(count)
-    drawn = tally.counted(run.draw(request))
+    drawn = tally.counted(run.draw_blocks(request))
     remarks: list[str] = []  # shown after the stream: they would break its lines
     remark = say if paths else remarks.append
     rows = [
@@ -113,7 +113,7 @@ def write_samples(
         say(tally.line(request.seed))
 
 
-def split_rows(drawn: Iterator["Sampled"], count: int) -> list[Iterator[int]]:
+def split_rows(drawn: Iterator["SampledBlock"], count: int) -> list[Iterator[int]]:
     """Returns the tokens of each row. Reading one row keeps the tokens of the rows after it, and drops the others."""
     waiting: list[deque[int]] = [deque() for _ in range(count)]
 
@@ -121,11 +121,12 @@ def split_rows(drawn: Iterator["Sampled"], count: int) -> list[Iterator[int]]:
         while True:
             while waiting[number]:
                 yield waiting[number].popleft()
-            sampled = next(drawn, None)
-            if sampled is None:
+            block = next(drawn, None)
+            if block is None:
                 return
-            if sampled.row >= number:  # the rows before it are done
-                waiting[sampled.row].append(sampled.token)
+            for other, tokens, _ in block.samples():
+                if other >= number:  # the rows before it are done
+                    waiting[other].extend(tokens.tolist())
 
     return [row(number) for number in range(count)]
 

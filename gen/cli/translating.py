@@ -69,7 +69,7 @@ def write_targets(run: str, source: str | None, options: TargetOptions) -> None:
         return
     tally = Tally()
     seed = 0 if options.seed is None and not sampling.temperature else options.seed
-    drawn = translator.draw(
+    drawn = translator.draw_blocks(
         source,
         sampling=sampling,
         length=options.length,

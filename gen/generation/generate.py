@@ -1,10 +1,10 @@
 """The sampling loop: step the network, draw a token, feed it back.
 
-`generate` returns an iterator, so the caller decides when to stop. The prompt runs through the stepper once, for one
-row, and the state is copied to all rows. Then each token takes one call of the stepper and one draw, in constant
-memory. If there is neither a grammar nor a steering function, which would have to see every token, a call steps and
-draws many tokens, for about two milliseconds: in the compiled kernel on a CPU, in a CUDA graph on a GPU. The tokens are
-the same.
+`generate_blocks` returns an iterator, so the caller decides when to stop. A block holds the tokens of one call, as
+arrays; `generate` yields the same tokens one by one, at most some three million a second. The prompt runs through the
+stepper once, for one row, and the state is copied to all rows. Then each token takes one call of the stepper and one
+draw, in constant memory. If there is neither a grammar nor a steering function, which would have to see every token, a
+call steps and draws many tokens, for about two milliseconds: in the compiled kernel on a CPU, in a CUDA graph on a GPU.
 
 Rows that have ended are dropped. On a CPU a stepper computes the same bits for a row for any number of rows, and each
 row has its own stream of random numbers. So a sample is the same alone or in a batch.
@@ -13,14 +13,15 @@ row has its own stream of random numbers. So a sample is the same alone or in a 
 leave it on in the caller.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Required, TypedDict, Unpack
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gen.codec import BoolArray, Grammar
@@ -42,7 +43,56 @@ class Sampled(NamedTuple):
     surprise_nats: float  # minus the log of the token's probability before any filter
 
 
-def generate(
+class SampledBlock(NamedTuple):
+    """T tokens of each of B samples, drawn side by side; row i of an array belongs to sample `rows[i]`."""
+
+    rows: NDArray[np.int64]  # (B,) numbers of the samples, ascending
+    tokens: NDArray[np.int64]  # (B, T)
+    surprise_nats: NDArray[np.float64]  # (B, T)
+    is_drawn: BoolArray  # (B, T) False after the end of a sample, where tokens and surprises mean nothing
+
+    def samples(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+        """Yields of each sample its number, its tokens and their surprises."""
+        for row, tokens, nats, is_drawn in zip(self.rows.tolist(), *self[1:], strict=True):
+            yield row, tokens[is_drawn], nats[is_drawn]
+
+
+class Arguments(TypedDict, total=False):
+    """The arguments of `generate_blocks`, which explains them."""
+
+    prompt: Required[Sequence[int]]
+    begin: Required[int]
+    end: Required[int | None]
+    length: Required[int | None]
+    sampling: Required[SamplingConfig | Steering]
+    seed: Required[int]
+    num_samples: int
+    label: int
+    min_length: int
+    new_grammar: Callable[[], Grammar | None]
+
+
+def generate(stepper: Stepper, **arguments: Unpack[Arguments]) -> Iterator[Sampled]:
+    """Returns an iterator over tokens as they are drawn, one of each row in turn.
+
+    Arguments and errors are those of `generate_blocks`.
+    """
+    return one_by_one(generate_blocks(stepper, **arguments))
+
+
+def one_by_one(blocks: Iterable[SampledBlock]) -> Iterator[Sampled]:
+    """Yields the tokens of blocks, one of each row in turn, and none after the end of its row."""
+    for block in blocks:
+        tokens, nats, is_drawn = (array.T for array in block[1:])  # (T, B)
+        turn_of = partial(map, Sampled, block.rows.tolist())
+        turns: Iterator[Iterator[Sampled]] = map(turn_of, tokens.tolist(), nats.tolist())
+        if not is_drawn.all():
+            turns = map(compress, turns, is_drawn.tolist())
+        for turn in turns:
+            yield from turn
+
+
+def generate_blocks(
     stepper: Stepper,
     *,
     prompt: Sequence[int],
@@ -55,14 +105,17 @@ def generate(
     label: int = 0,
     min_length: int = 0,
     new_grammar: Callable[[], Grammar | None] = lambda: None,
-) -> Iterator[Sampled]:
-    """Returns an iterator over tokens as they are drawn, one of each row in turn. Arguments are checked at once.
+) -> Iterator[SampledBlock]:
+    """Returns an iterator over blocks of tokens as they are drawn. Arguments are checked at once.
+
+    A block has the rows that have not ended before it. It has one token of each row if the network can only be stepped,
+    or something must see every token; else as many as are drawn in about two milliseconds.
 
     Args:
         stepper: the network.
         prompt: ids that every sample continues, without begin and end; they are not yielded.
         begin: the id that opens a document, never drawn; begin + 1 is the vocabulary's `end`.
-        end: the id that ends a row, yielded as its last token; None if it must not be drawn.
+        end: the id that ends a row, its last token; None if it must not be drawn.
         length: the maximum number of tokens of a row after the prompt, `end` not counted; None for no limit.
         sampling: the filters, or a function that returns them before every token.
         seed: row r's tokens depend on (seed, r) and the other arguments, but not on num_samples.
@@ -95,7 +148,7 @@ def generate(
         prompt=prompt,
     )
     opening = [begin, *prompt]
-    return _samples(stepper, sampler, grammars, opening, end=end, length=length, label=label, num_samples=num_samples)
+    return _blocks(stepper, sampler, grammars, opening, end=end, length=length, label=label, num_samples=num_samples)
 
 
 def _check_numbers(*, length: int | None, min_length: int, num_samples: int, seed: int) -> None:
@@ -110,7 +163,7 @@ def _check_numbers(*, length: int | None, min_length: int, num_samples: int, see
     _check_at_least("seed", seed, 0)
 
 
-def _samples(
+def _blocks(
     stepper: Stepper,
     sampler: Sampler,
     grammars: list[Grammar],
@@ -120,44 +173,38 @@ def _samples(
     length: int | None,
     label: int,
     num_samples: int,
-) -> Iterator[Sampled]:
-    """Yields what `generate` returns.
+) -> Iterator[SampledBlock]:
+    """Yields what `generate_blocks` returns.
 
     Args:
         opening: `begin` and the prompt.
     """
     if length == 0:
         return
-    rows, num_drawn = list(range(num_samples)), 0  # the samples that have not ended
+    rows, num_drawn = np.arange(num_samples), 0  # the samples that have not ended
     logits, state = _read(stepper, opening, label=label, num_rows=num_samples)
     drawn = sampler.draw(logits, _allowed(grammars, length))
     continuation = _continuation(stepper, sampler, grammars, state, end=end)
     while True:
-        turns, unfinished = _turns(rows, drawn, end)  # indices into `rows`
-        for turn in turns:
-            yield from turn
+        is_drawn, unfinished = _before_end(drawn, end)
+        block = SampledBlock(rows, drawn.tokens.T, drawn.surprise_nats.T, is_drawn.T)
+        rows, last = rows[unfinished], drawn.tokens[-1, unfinished]  # copies: the block's arrays are the caller's
         num_drawn += len(drawn.tokens)
-        if num_drawn == length or not unfinished:
+        yield block
+        if num_drawn == length or not len(rows):
             return
-        last = drawn.tokens[-1]
-        if len(unfinished) < len(rows):  # drops the rows that have ended
-            rows, last = [rows[index] for index in unfinished], last[unfinished]
-            sampler.keep(unfinished)
-            continuation.keep(unfinished)
+        if len(unfinished) < len(block.rows):  # drops the rows that have ended
+            sampler.keep(unfinished.tolist())
+            continuation.keep(unfinished.tolist())
         drawn = continuation.draw(last, None if length is None else length - num_drawn)
 
 
-def _turns(rows: list[int], drawn: Drawn, end: int | None) -> tuple[Iterator[Iterator[Sampled]], list[int]]:
-    """Returns turns, each with one token of every row, and the indices of the rows that have not ended.
-
-    A turn has no token of a row after its `end`.
-    """
-    turn_of = partial(map, Sampled, rows)
-    turns: Iterator[Iterator[Sampled]] = map(turn_of, drawn.tokens.tolist(), drawn.surprise_nats.tolist())
-    has_ended = np.logical_or.accumulate(drawn.tokens == (NO_END if end is None else end), axis=0)  # (N, B)
-    if has_ended[:-1].any():
-        turns = map(compress, turns, [[True] * len(rows), *(~has_ended[:-1]).tolist()])
-    return turns, np.flatnonzero(~has_ended[-1]).tolist()
+def _before_end(drawn: Drawn, end: int | None) -> tuple[BoolArray, NDArray[np.int64]]:
+    """Returns (T, B) which tokens do not come after the `end` of their row, and the indices of rows without `end`."""
+    has_ended = np.logical_or.accumulate(drawn.tokens == (NO_END if end is None else end), axis=0)  # (T, B)
+    is_drawn = np.ones_like(has_ended)
+    is_drawn[1:] = ~has_ended[:-1]
+    return is_drawn, np.flatnonzero(~has_ended[-1])
 
 
 class _Continuation(Protocol):

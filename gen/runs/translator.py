@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from gen.analysis.translation import Translation
 from gen.codecs.text.pairs import PairsCodec
 from gen.config import SamplingConfig
 from gen.errors import SettingError
-from gen.generation.generate import Sampled, generate
+from gen.generation.generate import Sampled, SampledBlock, generate_blocks, one_by_one
 from gen.generation.translation import SourceStepper
 from gen.models.recurrent import scale_logits_
 from gen.models.translator import RecurrentTranslator
@@ -18,6 +18,16 @@ from gen.runs.trained import TrainedRun, find_model_file
 
 GREEDY = SamplingConfig(temperature=0.0)
 MAX_BEAM = 256
+
+
+class TargetSettings(TypedDict, total=False):
+    """The settings of targets that are drawn; `Translator.draw_blocks` explains them."""
+
+    sampling: SamplingConfig
+    length: int | None
+    seed: int | None
+    num_samples: int
+    min_length: int
 
 
 class Translator(TrainedRun):
@@ -46,7 +56,11 @@ class Translator(TrainedRun):
         """The symbols of the longest targets that it was trained on; no target that it writes is longer."""
         return self.header.training.bptt
 
-    def draw(
+    def draw(self, source: str, **settings: Unpack[TargetSettings]) -> Iterator[Sampled]:
+        """Returns the tokens of targets as they are drawn. Arguments and errors as in `draw_blocks`."""
+        return one_by_one(self.draw_blocks(source, **settings))
+
+    def draw_blocks(
         self,
         source: str,
         *,
@@ -55,8 +69,8 @@ class Translator(TrainedRun):
         seed: int | None = None,
         num_samples: int = 1,
         min_length: int = 0,
-    ) -> Iterator[Sampled]:
-        """Returns the tokens of targets as they are drawn.
+    ) -> Iterator[SampledBlock]:
+        """Returns the tokens of targets as they are drawn, in arrays.
 
         Args:
             source: blanks at its ends do not count.
@@ -68,7 +82,7 @@ class Translator(TrainedRun):
 
         Raises SettingError if the source is empty or has an unknown character, or a setting is out of range.
         """
-        return generate(
+        return generate_blocks(
             SourceStepper(self.model, self.codec.encode_source(source).tolist(), separator=self.codec.separator),
             prompt=(),
             begin=self.codec.vocab.begin,

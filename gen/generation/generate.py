@@ -7,7 +7,8 @@ draw, in constant memory. If there is neither a grammar nor a steering function,
 call steps and draws many tokens, for about two milliseconds: in the compiled kernel on a CPU, in a CUDA graph on a GPU.
 
 Rows that have ended are dropped. On a CPU a stepper computes the same bits for a row for any number of rows, and each
-row has its own stream of random numbers. So a sample is the same alone or in a batch.
+row has its own stream of random numbers. So a sample is the same alone or in a batch. On a GPU each row has its own
+stream too, another one; the last bits of a product may depend on the number of rows.
 
 `inference_mode`, which turns gradients off, is on only while the stepper runs: a generator that yields inside it would
 leave it on in the caller.
@@ -233,9 +234,11 @@ def _continuation(
 def _writer(stepper: Stepper, sampler: Sampler, state: State, *, end: int | None) -> Writer | None:
     """Returns a writer, which steps and draws many tokens per call, for the network's device; None if there is none."""
     recent = sampler.recent()
-    writer: Writer | None = new_device_writer(stepper, state, sampler.config, banned=sampler.banned, recent=recent)
+    writer: Writer | None = new_device_writer(
+        stepper, state, sampler.config, seed=sampler.seed, banned=sampler.banned, recent=recent
+    )
     if writer is None and sampler.kernel is not None:
-        return stepper.writer(sampler.kernel, state, recent=recent, end=end)
+        return stepper.writer(sampler.kernel, state, uniforms=sampler.peek, recent=recent, end=end)
     return writer
 
 

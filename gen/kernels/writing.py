@@ -6,7 +6,7 @@ at every token, many are stepped and drawn in one call.
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class KernelWriter:
         drawer: the filters.
         memory: of the kernel, (L, B, H) each; not modified.
         condition: (B, ...) as for the kernel; None for none.
+        uniforms: returns the next (N, B) random numbers in [0, 1), which the draws of a call then consume.
         recent: the tokens that the repetition penalty has seen; not modified. None without a penalty.
         end: the id that ends a row; None for none.
     """
@@ -42,6 +43,7 @@ class KernelWriter:
         memory: tuple[Tensor, ...],
         condition: Tensor | None,
         *,
+        uniforms: Callable[[int], FloatArray],
         recent: Recent | None,
         end: int | None,
     ) -> None:
@@ -50,7 +52,7 @@ class KernelWriter:
             ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int
         )
         self._run = run(("gen_sample_run", built()))
-        self._kernel, self._drawer = kernel, drawer
+        self._kernel, self._drawer, self._uniforms = kernel, drawer, uniforms
         self._recent = None if recent is None else recent.of_rows(list(range(memory[0].shape[1])))
         self._end = NO_END if end is None else end
         self._choice = ThreadChoice(min(num_threads(), drawer.num_threads))
@@ -75,32 +77,32 @@ class KernelWriter:
         work = len(self.logits) * self._kernel.work
         return max(1, min(MAX_TOKENS_A_CALL, WORK_A_CALL // work))
 
-    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
-        """Draws one token of every row per uniform number; stops early once a row has drawn `end`.
+    def write(self, tokens: TokenArray, count: int) -> Drawn:
+        """Draws `count` tokens of every row; stops early once a row has drawn `end`.
 
         Args:
             tokens: (B,) the last token of every row.
-            uniforms: (N, B) in [0, 1).
+            count: at least 1.
 
         Returns:
-            At most N tokens of every row; none if `logits` cannot be drawn from: then the rows cannot continue.
+            At most `count` tokens of every row; none if `logits` cannot be drawn from: then the rows cannot continue.
         """
-        tokens, uniforms = np.ascontiguousarray(tokens), np.ascontiguousarray(uniforms)
+        tokens, uniforms = np.ascontiguousarray(tokens), np.ascontiguousarray(self._uniforms(count))
         drawn = self._drawer.expect(len(uniforms), len(tokens), self._recent)
         (now, following), step, arguments = self._memories, self._step, self._drawer.arguments
         step.tokens, step.h, step.c = tokens.ctypes.data, now[0].data_ptr(), now[-1].data_ptr()
         step.next_h, step.next_c = following[0].data_ptr(), following[-1].data_ptr()
         arguments.allowed, arguments.logits, arguments.uniforms = None, step.logits, uniforms.ctypes.data
         started = time.perf_counter()
-        count = self._run(
+        num_drawn = self._run(
             ctypes.addressof(step), ctypes.addressof(arguments), len(uniforms), self._end, self._choice.threads
         )
-        self._choice.add(count * len(tokens), time.perf_counter() - started)
-        if count % 2:
+        self._choice.add(num_drawn * len(tokens), time.perf_counter() - started)
+        if num_drawn % 2:
             self._memories.reverse()
         if self._recent is not None:
-            self._recent = self._recent._replace(num_seen=self._recent.num_seen + count)
-        return Drawn(drawn.tokens[:count], drawn.surprise_nats[:count])
+            self._recent = self._recent._replace(num_seen=self._recent.num_seen + num_drawn)
+        return Drawn(drawn.tokens[:num_drawn], drawn.surprise_nats[:num_drawn])
 
     def ban(self, tokens: tuple[int, ...]) -> None:
         """Makes these the only ids that are never drawn."""

@@ -7,7 +7,7 @@ there is one, else torch's own operations (gen.models.packed). Either way a row'
 number of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -39,17 +39,14 @@ class Writer(Protocol):
         """Returns the number of tokens of every row that a call should draw at most."""
         ...
 
-    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
-        """Draws one token of every row per uniform number.
+    def write(self, tokens: TokenArray, count: int) -> Drawn:
+        """Draws at most `count` tokens of every row, with the writer's own random numbers.
 
         What follows the end of a row is meaningless. No tokens at all mean that `logits` cannot be drawn from.
 
         Args:
             tokens: (B,) the last token of every row.
-            uniforms: (N, B) in [0, 1), N at most `most_tokens()`.
-
-        Returns:
-            At most N tokens of every row.
+            count: at most `most_tokens()`.
         """
         ...
 
@@ -86,6 +83,7 @@ class Stepper(Protocol):
         drawer: DrawKernel,  # noqa: ARG002
         state: State,  # noqa: ARG002
         *,
+        uniforms: Callable[[int], FloatArray],  # noqa: ARG002
         recent: Recent | None,  # noqa: ARG002
         end: int | None,  # noqa: ARG002
     ) -> Writer | None:
@@ -94,6 +92,7 @@ class Stepper(Protocol):
         Args:
             drawer: the compiled draw, with its filters.
             state: of this stepper; not modified.
+            uniforms: returns the next (N, B) random numbers in [0, 1), which the draws of a call then consume.
             recent: the tokens that the repetition penalty has seen; not modified. None without a penalty.
             end: the id that ends a row; None for none.
         """
@@ -151,11 +150,21 @@ class PackedStepper:
         return logits, State(memory, state.condition)
 
     @torch.inference_mode()
-    def writer(self, drawer: DrawKernel, state: State, *, recent: Recent | None, end: int | None) -> Writer | None:
+    def writer(
+        self,
+        drawer: DrawKernel,
+        state: State,
+        *,
+        uniforms: Callable[[int], FloatArray],
+        recent: Recent | None,
+        end: int | None,
+    ) -> Writer | None:
         """Returns rows that continue in the compiled kernel; None without it."""
         if self._kernel is None:
             return None
-        return KernelWriter(self._kernel, drawer, state.memory, self._condition(state), recent=recent, end=end)
+        return KernelWriter(
+            self._kernel, drawer, state.memory, self._condition(state), uniforms=uniforms, recent=recent, end=end
+        )
 
     def _condition(self, state: State) -> Tensor | None:
         return state.condition if self._has_labels else None

@@ -1,9 +1,10 @@
 """A writer on the network's own device: blocks of steps and draws, without the host between two tokens.
 
 Token by token a GPU waits for the host: each token costs some thirty launches, a copy of the logits and a draw in
-numpy. Here the host hands over the uniform numbers of a block and receives the block's tokens. On CUDA a block becomes
-a graph that is replayed (gen.generation.cuda.graph). The first blocks run as plain operations, and so does a rest that
-is shorter than a block. The same operations run on any device that has float64, with the same results.
+numpy. Here a block draws its random numbers on the device (gen.generation.cuda.streams), and one copy brings tokens and
+surprises to the host. On CUDA a block becomes a graph that is replayed (gen.generation.cuda.graph). The first blocks
+run as plain operations, and so does a rest that is shorter than a block. The same operations run on any device that has
+float64, with the same results.
 
 Rows that have ended stay in the batch, ignored, until half of all rows have ended; then the others are copied into a
 smaller batch. Another number of rows needs another graph, and a capture costs as much as several blocks: so there are
@@ -21,7 +22,8 @@ from torch import Tensor
 from gen.config import SamplingConfig
 from gen.generation.cuda.drawing import DeviceDraw
 from gen.generation.cuda.graph import replayed
-from gen.kernels.drawing import Drawn, FloatArray, Recent, TokenArray
+from gen.generation.cuda.streams import stream_keys, stream_uniforms
+from gen.kernels.drawing import Drawn, Recent, TokenArray
 from gen.models.recurrent import State
 from gen.models.stepper import Stepper
 
@@ -33,7 +35,7 @@ BLOCK = 16
 
 
 def new_device_writer(
-    stepper: Stepper, state: State, config: SamplingConfig, *, banned: Sequence[int], recent: Recent | None
+    stepper: Stepper, state: State, config: SamplingConfig, *, seed: int, banned: Sequence[int], recent: Recent | None
 ) -> "DeviceWriter | None":
     """Returns rows that continue from a state by themselves on a CUDA device; None on any other.
 
@@ -41,13 +43,14 @@ def new_device_writer(
         stepper: the network.
         state: of the stepper; not modified.
         config: the filters.
+        seed: with the number of a row it decides what the row draws.
         banned: ids that are never drawn.
         recent: the tokens that the repetition penalty has seen; not modified. None without a penalty.
     """
     if stepper.device.type not in DEVICES:
         return None
     draw = DeviceDraw(config, vocab_size=stepper.vocab_size, banned=banned, device=stepper.device)
-    return DeviceWriter(stepper, draw, state, recent=recent)
+    return DeviceWriter(stepper, draw, state, seed=seed, recent=recent)
 
 
 class DeviceWriter:
@@ -57,22 +60,26 @@ class DeviceWriter:
         stepper: the network.
         draw: the filters, on its device.
         state: of the stepper; not modified.
+        seed: with the number of a row it decides what the row draws.
         recent: the tokens that the repetition penalty has seen; not modified. None without a penalty.
     """
 
-    def __init__(self, stepper: Stepper, draw: DeviceDraw, state: State, *, recent: Recent | None) -> None:
+    def __init__(self, stepper: Stepper, draw: DeviceDraw, state: State, *, seed: int, recent: Recent | None) -> None:
         self._stepper, self._draw = stepper, draw
+        self._num_drawn = 0  # tokens of each row
         self.logits = torch.empty(0, stepper.vocab_size)  # that cannot be drawn from, once `write` returns no tokens
         seen = None if recent is None else torch.from_numpy(last_tokens(recent, absent=stepper.vocab_size))
-        self._start(state, None if seen is None else seen.to(stepper.device))
+        keys = stream_keys(seed, len(state.condition)).to(stepper.device)
+        self._start(state, keys, None if seen is None else seen.to(stepper.device))
 
     @torch.inference_mode()
-    def _start(self, state: State, recent: Tensor | None) -> None:
+    def _start(self, state: State, keys: Tensor, recent: Tensor | None) -> None:
         num_rows, device = len(state.condition), self._stepper.device
         self._live = np.arange(num_rows)  # indices of the rows that have not ended
         self._fixed = _Fixed(
             torch.zeros(num_rows, dtype=torch.int64, device=device),
-            torch.zeros(BLOCK, num_rows, dtype=torch.float64, device=device),
+            keys,
+            torch.tensor(self._num_drawn, device=device),
             State(tuple(m.clone(memory_format=torch.contiguous_format) for m in state.memory), state.condition.clone()),
             recent,
         )
@@ -83,27 +90,24 @@ class DeviceWriter:
         return BLOCK
 
     @torch.inference_mode()
-    def write(self, tokens: TokenArray, uniforms: FloatArray) -> Drawn:
-        """Draws one token of every row per uniform number; what follows the end of a row is meaningless.
+    def write(self, tokens: TokenArray, count: int) -> Drawn:
+        """Draws `count` tokens of every row; what follows the end of a row is meaningless.
 
         Args:
             tokens: (B,) the last token of every row.
-            uniforms: (N, B) in [0, 1), N at most BLOCK.
+            count: at most BLOCK.
 
         Returns:
-            At most N tokens of every row; none if `logits` cannot be drawn from: then the rows cannot continue.
+            At most `count` tokens of every row; none if `logits` cannot be drawn from: then the rows cannot continue.
         """
-        self._hand_in(tokens, uniforms)
-        count = len(uniforms)
+        self._hand_in(tokens)
         written = self._block() if count == BLOCK else _written(self._stepper, self._draw, self._fixed, count)
-        drawn = Drawn(
-            written.tokens.numpy(force=True)[:, self._live], written.surprise_nats.numpy(force=True)[:, self._live]
-        )
+        drawn = self._received(written)
         num_sound = _num_sound(drawn)
         if num_sound == count:
-            self._advance(written)
+            self._advance(written, count)
         elif num_sound:
-            return self.write(tokens, uniforms[:num_sound])  # once more, up to the fault: no state has changed yet
+            return self.write(tokens, num_sound)  # once more, up to the fault: no state has changed yet
         else:
             self.logits = written.logits[torch.from_numpy(self._live).to(written.logits.device)]
         return Drawn(drawn.tokens[:num_sound], drawn.surprise_nats[:num_sound])
@@ -117,23 +121,29 @@ class DeviceWriter:
     def keep(self, rows: Sequence[int]) -> None:
         """Drops the rows that have ended: all but those at these indices."""
         self._live = self._live[list(rows)]
-        _, _, state, recent = self._fixed
+        _, keys, _, state, recent = self._fixed
         if 2 * len(self._live) <= len(state.condition):
             at = torch.from_numpy(self._live).to(self._stepper.device)
             memory = tuple(m[:, at] for m in state.memory)
-            self._start(State(memory, state.condition[at]), None if recent is None else recent[at])
+            self._start(State(memory, state.condition[at]), keys[at], None if recent is None else recent[at])
 
-    def _hand_in(self, tokens: TokenArray, uniforms: FloatArray) -> None:
-        """Copies a block's input into the memory that the block reads; rows that have ended get zeros."""
-        num_rows = len(self._fixed.tokens)
-        all_tokens, all_uniforms = np.zeros(num_rows, dtype=np.int64), np.zeros((BLOCK, num_rows))
+    def _hand_in(self, tokens: TokenArray) -> None:
+        """Copies the last tokens into the memory that the block reads; rows that have ended get zeros."""
+        all_tokens = np.zeros(len(self._fixed.tokens), dtype=np.int64)
         all_tokens[self._live] = tokens
-        all_uniforms[: len(uniforms), self._live] = uniforms
         self._fixed.tokens.copy_(torch.from_numpy(all_tokens))
-        self._fixed.uniforms.copy_(torch.from_numpy(all_uniforms))
 
-    def _advance(self, written: "_Written") -> None:
+    def _received(self, written: "_Written") -> Drawn:
+        """Returns what a block has drawn, without the rows that have ended before it."""
+        words = written.words.numpy(force=True)
+        if len(self._live) < words.shape[2]:
+            words = words[:, :, self._live]
+        return Drawn(words[0].astype(np.int64), words[1].view(np.float32).astype(np.float64))
+
+    def _advance(self, written: "_Written", count: int) -> None:
         """Copies the state after a block into the memory that the next block reads."""
+        self._num_drawn += count
+        self._fixed.position.fill_(self._num_drawn)
         for memory, after in zip(self._fixed.state.memory, written.memory, strict=True):
             memory.copy_(after)
         if self._fixed.recent is not None and written.recent is not None:
@@ -144,7 +154,8 @@ class _Fixed(NamedTuple):
     """The input of a block, always in the same memory."""
 
     tokens: Tensor  # (B,) the last ones
-    uniforms: Tensor  # (BLOCK, B) float64
+    keys: Tensor  # (B,) of the rows' random streams
+    position: Tensor  # () in these streams
     state: State
     recent: Tensor | None  # (B, W) the last tokens, the oldest first
 
@@ -152,8 +163,7 @@ class _Fixed(NamedTuple):
 class _Written(NamedTuple):
     """The output of a block."""
 
-    tokens: Tensor  # (N, B)
-    surprise_nats: Tensor  # (N, B)
+    words: Tensor  # (2, N, B) int32: the tokens, and the bits of the float32 nats that each costs
     logits: Tensor  # (B, V) that the first token was drawn from
     memory: tuple[Tensor, ...]
     recent: Tensor | None
@@ -170,7 +180,8 @@ def last_tokens(recent: Recent, *, absent: int) -> TokenArray:
 @torch.inference_mode()
 def _written(stepper: Stepper, draw: DeviceDraw, fixed: _Fixed, count: int) -> _Written:
     """Steps and draws `count` times; does not modify its input."""
-    _, uniforms, state, recent = fixed
+    _, keys, position, state, recent = fixed
+    uniforms = stream_uniforms(keys, position, count)
     tokens, surprises = [fixed.tokens], []
     logits, state = stepper.step(tokens[-1], state)
     first_logits = logits
@@ -182,7 +193,8 @@ def _written(stepper: Stepper, draw: DeviceDraw, fixed: _Fixed, count: int) -> _
             recent = torch.cat([recent[:, 1:], token[:, None]], dim=1)
         tokens.append(token)
         surprises.append(surprise_nats)
-    return _Written(torch.stack(tokens[1:]), torch.stack(surprises), first_logits, state.memory, recent)
+    words = torch.stack([torch.stack(tokens[1:]).int(), torch.stack(surprises).float().view(torch.int32)])
+    return _Written(words, first_logits, state.memory, recent)
 
 
 def _num_sound(drawn: Drawn) -> int:

@@ -40,8 +40,8 @@ def evaluate(
         ),
     ] = "carry",
     precision: Annotated[
-        Literal["fp32", "int8"],
-        option("--precision", help="Compute in this precision; int8 as in gen sample  [default fp32]"),
+        Literal["fp32", "fp16", "int8"],
+        option("--precision", help="Compute in this precision; fp16 and int8 as in gen sample  [default fp32]"),
     ] = "fp32",
     unknown: Annotated[
         Literal["error", "skip"],

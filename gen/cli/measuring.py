@@ -26,7 +26,7 @@ class MeasureOptions:
     """The options of `gen eval` for a run that writes."""
 
     context: int | None
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "fp16", "int8"]
     unknown: Literal["error", "skip"]
     reading: dict[str, Any]
     is_shown: bool

@@ -68,12 +68,13 @@ def sample(
         int, option("--num-samples", metavar="N", help="Write this many samples  [1-65536, default 1]")
     ] = 1,
     precision: Annotated[
-        Literal["fp32", "int8"],
+        Literal["fp32", "fp16", "int8"] | None,
         option(
             "--precision",
-            help="Compute in this precision; int8 is faster, and gen eval measures its loss  [default fp32]",
+            help="Compute in this precision; int8 on a CPU, or fp16 on a GPU, is faster; gen eval measures its loss  "
+            "[default fp32; fp16 on CUDA]",
         ),
-    ] = "fp32",
+    ] = None,
     beam: Beam = None,
     label: Annotated[str | None, option("--label", metavar="NAME", help="Write in the manner of this label")] = None,
     density: Annotated[

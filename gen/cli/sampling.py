@@ -82,7 +82,7 @@ def write_samples(
     """
     count = settings["num_samples"]
     paths = _paths(output, count=count, length=settings["length"])  # checked before the model is loaded
-    run = _loaded(name, count=count)
+    run = _loaded(name, count=count, precision=settings["precision"])
     output = _checked(output, run, paths)
     if output.adapt is not None:
         run = _adapted(run, output.adapt)
@@ -204,14 +204,14 @@ def _paths(output: Output, *, count: int, length: int | None) -> list[Path]:
     return numbered(output.file, count=count)
 
 
-def _loaded(name: str, *, count: int) -> "Run":
+def _loaded(name: str, *, count: int, precision: str | None) -> "Run":
     from gen.kernels.library import library
     from gen.models.device import limit_threads, sampling_device
     from gen.runs.run import load
 
     limit_threads(count)
     library()  # compiled now, if need be, and not in the time that --stats shows
-    return load(name, device=sampling_device(count))
+    return load(name, device=sampling_device(count, precision))
 
 
 def _adapted(run: "Run", path: Path) -> "Run":

@@ -1,11 +1,13 @@
 """One token at a time in torch's own operations, where there is no compiled kernel (gen.kernels.stepping).
 
-The equations are those of gen.models.cells; only the products differ. On a CPU the matrices are reordered once into
-oneDNN's blocked layout, packed for a batch: measured on a Zen 5 core at 512 units, one row costs what a matrix-vector
-product costs (64 us), and 64 rows 614 us against MKL's 1524. A row's result has the same bits whatever the number of
-rows, unlike with MKL's products. So that this holds for the element-wise operations too, units are padded to whole
-vectors and each operation rounds once: torch computes the tail of an array, and arrays with gaps, in scalar code that
-fuses operations and rounds otherwise.
+The equations are those of gen.models.cells; only the products differ. In fp16 the factors and the sums of a product are
+rounded, which a GPU adds up in float32; memories and gates stay float32.
+
+On a CPU the matrices are reordered once into oneDNN's blocked layout, packed for a batch: measured on a Zen 5 core at
+512 units, one row costs what a matrix-vector product costs (64 us), and 64 rows 614 us against MKL's 1524. A row's
+result has the same bits whatever the number of rows, unlike with MKL's products. So that this holds for the
+element-wise operations too, units are padded to whole vectors and each operation rounds once: torch computes the tail
+of an array, and arrays with gaps, in scalar code that fuses operations and rounds otherwise.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gen.models.cells import CELLS, Weights
+from gen.models.cells import Weights
+from gen.models.fused import cell_step
 
 PACKED_BATCH = 64  # rows that the layout is made for; with 1, one row takes another kernel and gets other bits
 LANES = 32  # floats that torch's element-wise kernels take at once (two AVX-512 registers)
@@ -31,16 +34,26 @@ class PackedModel:
         layers: from the input up.
         output: (V, H) from the top layer's h to the logits.
         bias: (V,) of the output.
+        dtype: of the weights in the products; the table stays float32.
     """
 
-    def __init__(self, cell: str, table: Tensor, layers: Sequence[Weights], output: Tensor, bias: Tensor) -> None:
-        self._advance = CELLS[cell].step
+    def __init__(
+        self,
+        cell: str,
+        table: Tensor,
+        layers: Sequence[Weights],
+        output: Tensor,
+        bias: Tensor,
+        *,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._advance = cell_step(cell, table.device)
         self._size = output.shape[1]
         self.hidden_size = self._size + -self._size % LANES  # padded to whole vectors
         padded = [self._padded(weights, is_first=n == 0) for n, weights in enumerate(layers)]
         self._table = self.arranged(table) + padded[0].b_ih  # (V, G*H)
-        self._layers = [PackedProducts(weights, is_first=n == 0) for n, weights in enumerate(padded)]
-        self._output = packed_product(functional.pad(output, (0, self.hidden_size - self._size)), bias)
+        self._layers = [PackedProducts(weights, dtype, is_first=n == 0) for n, weights in enumerate(padded)]
+        self._output = packed_product(functional.pad(output, (0, self.hidden_size - self._size)), bias, dtype)
 
     def arranged(self, sums: Tensor) -> Tensor:
         """Returns (B, G*H) input products of the first layer with every gate padded."""
@@ -68,7 +81,7 @@ class PackedModel:
         for n, layer in enumerate(self._layers):
             memories.append(self._advance(x, tuple(m[n] for m in memory), layer))
             x = memories[-1][0]
-        return self._output(x), tuple(torch.stack(parts) for parts in zip(*memories, strict=True))
+        return self._output(x), tuple(_stacked(parts) for parts in zip(*memories, strict=True))
 
     def _padded(self, weights: Weights, *, is_first: bool) -> Weights:
         """Adds units of weight 0 up to whole vectors; no other unit reads them."""
@@ -87,13 +100,13 @@ class PackedModel:
 class PackedProducts:
     """One layer's `gen.models.cells.Products`. The first layer's x is its input product itself, from the table."""
 
-    def __init__(self, weights: Weights, *, is_first: bool) -> None:
+    def __init__(self, weights: Weights, dtype: torch.dtype, *, is_first: bool) -> None:
         self._is_first = is_first
-        self.recurrent_sums = packed_product(weights.w_hh, weights.b_hh)
+        self.recurrent_sums = packed_product(weights.w_hh, weights.b_hh, dtype)
         if not is_first:
-            self._input = packed_product(weights.w_ih, weights.b_ih)
+            self._input = packed_product(weights.w_ih, weights.b_ih, dtype)
             joined = torch.cat([weights.w_ih, weights.w_hh], dim=1)
-            self._joint = packed_product(joined, weights.b_ih + weights.b_hh)
+            self._joint = packed_product(joined, weights.b_ih + weights.b_hh, dtype)
 
     def input_sums(self, x: Tensor) -> Tensor:
         """Returns W_ih x + b_ih."""
@@ -104,11 +117,24 @@ class PackedProducts:
         return x + self.recurrent_sums(h) if self._is_first else self._joint(torch.cat([x, h], dim=1))
 
 
-def packed_product(weight: Tensor, bias: Tensor | None = None) -> Product:
-    """Returns x (B, K) -> x weight^T + bias (B, N), with the weight laid out once for this machine."""
-    weight = weight.detach().float().contiguous()
-    bias = None if bias is None else bias.detach().float().contiguous()
+def packed_product(weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.float32) -> Product:
+    """Returns x (B, K) -> x weight^T + bias (B, N) in float32, with the weight laid out once for this machine.
+
+    Args:
+        weight: (N, K).
+        bias: (N,); None for none.
+        dtype: in which weight, x and bias are multiplied.
+    """
+    weight = weight.detach().to(dtype).contiguous()
+    bias = None if bias is None else bias.detach().to(dtype).contiguous()
+    if dtype != torch.float32:
+        return lambda x: functional.linear(x.to(dtype), weight, bias).float()
     if weight.device.type == "cpu" and torch._C._has_mkldnn:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_BATCH)
         return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
     return lambda x: functional.linear(x, weight, bias)
+
+
+def _stacked(parts: tuple[Tensor, ...]) -> Tensor:
+    """Returns the (L, B, H) memory of all layers; that of one layer is not copied."""
+    return parts[0][None] if len(parts) == 1 else torch.stack(parts)

@@ -24,7 +24,7 @@ from gen.models.cells import layer_weights
 from gen.models.packed import PackedModel
 from gen.models.recurrent import RecurrentLM, State
 
-StepPrecision = Literal["fp32", "int8"]
+StepPrecision = Literal["fp32", "fp16", "int8"]
 
 
 class Writer(Protocol):
@@ -104,18 +104,22 @@ class PackedStepper:
 
     Args:
         model: its weights are copied; later training does not change the stepper.
-        precision: of the weights in the products; int8 is a quarter of the bytes, for a little accuracy.
+        precision: of the weights in the products. fp16 multiplies in half precision and keeps memories and gates in
+            float32; int8 is a quarter of the bytes, for a little accuracy.
 
     Raises:
-        SettingError: the precision is unknown, or int8 without compiled kernels of the cell or not on a CPU.
+        SettingError: the precision is unknown, fp16 on a CPU, or int8 without compiled kernels of the cell or not on a
+            CPU.
     """
 
     @torch.inference_mode()
     def __init__(self, model: RecurrentLM, precision: StepPrecision = "fp32") -> None:
         if precision not in get_args(StepPrecision):
-            raise SettingError(f"--precision: unknown ({precision})", hint="choose one of fp32, int8")
+            raise SettingError(f"--precision: unknown ({precision})", hint="choose one of fp32, fp16, int8")
         self.vocab_size = model.config.vocab_size
         self.device = model.embedding.weight.device
+        if precision == "fp16" and self.device.type == "cpu":
+            raise SettingError("--precision: only on a GPU (fp16)", hint="on a CPU int8 is the faster one")
         self.precision = precision
         cell = model.config.cell
         weights = [layer_weights(layer) for layer in model.layers]
@@ -129,7 +133,8 @@ class PackedStepper:
         elif precision == "int8":
             raise SettingError("--precision: needs the compiled kernels (int8)", hint=_why_no_kernel(cell, self.device))
         else:
-            self._model = PackedModel(cell, table, weights, *_output(model))
+            dtype = torch.float16 if precision == "fp16" else torch.float32
+            self._model = PackedModel(cell, table, weights, *_output(model), dtype=dtype)
         start = model.initial_state(torch.arange(model.config.num_labels + 1, device=self.device))
         padding = (0, self._model.hidden_size - model.config.hidden_size)
         condition = self._model.arranged(functional.linear(start.condition, weights[0].w_ih))
@@ -168,6 +173,11 @@ class PackedStepper:
 
     def _condition(self, state: State) -> Tensor | None:
         return state.condition if self._has_labels else None
+
+
+def default_precision(device: torch.device) -> StepPrecision:
+    """Returns the precision of samples if none is asked for: fp16 where the device has units for it, as CUDA has."""
+    return "fp16" if device.type == "cuda" else "fp32"
 
 
 class SteppedModel(nn.Module):

@@ -29,7 +29,7 @@ class StreamSettings(TypedDict, total=False):
     length: int | None
     seed: int | None
     label: str | None
-    precision: "StepPrecision"
+    precision: "StepPrecision | None"
     controls: ControlValues | None
     min_length: int
 

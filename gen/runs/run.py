@@ -23,7 +23,7 @@ from gen.generation.sampling import Steering
 from gen.generation.stop import stop_at
 from gen.models.holding import HeldLM, HeldUnit
 from gen.models.recurrent import RecurrentLM, scale_logits_
-from gen.models.stepper import PackedStepper, SteppedModel, Stepper, StepPrecision
+from gen.models.stepper import PackedStepper, SteppedModel, Stepper, StepPrecision, default_precision
 from gen.runs.request import DEFAULT_LENGTH, ControlValues, SampleRequest, SampleSettings, StreamSettings, new_seed
 from gen.runs.trained import TrainedRun, as_argument, find_model_file
 
@@ -68,7 +68,7 @@ class Run(TrainedRun):
     def stepper(self, precision: StepPrecision = "fp32") -> PackedStepper:
         """Returns the weights laid out for one token at a time; a second call returns the same stepper.
 
-        Raises SettingError if int8 cannot be had here.
+        Raises SettingError if the precision cannot be had here.
         """
         if precision not in self._steppers:
             self._steppers[precision] = PackedStepper(self.model, precision)
@@ -83,7 +83,7 @@ class Run(TrainedRun):
         seed: int | None = None,
         label: str | None = None,
         num_samples: int = 1,
-        precision: StepPrecision = "fp32",
+        precision: StepPrecision | None = None,
         controls: ControlValues | None = None,
         min_length: int = 0,
     ) -> SampleRequest:
@@ -97,7 +97,8 @@ class Run(TrainedRun):
             seed: None draws one.
             label: one of `label_names`; None for none.
             num_samples: the number of samples, drawn side by side.
-            precision: "fp32", or "int8": faster, for a little accuracy, which `evaluate` measures.
+            precision: "fp32"; "fp16", only on a GPU, or "int8", only on a CPU: faster, for a little accuracy, which
+                `evaluate` measures. None for fp16 on a CUDA device, else fp32.
             controls: by a name of `codec.controls.names`, its value: one for the whole piece, or points over seconds
                 from the start of the piece, a primer included ("0:2 30s:8"), or a function of these seconds. A density
                 that the corpus has not becomes the nearest that it has. The samples lean towards the controls
@@ -115,7 +116,7 @@ class Run(TrainedRun):
             seed=new_seed() if seed is None else seed,
             label=self._label_number(label),
             num_samples=num_samples,
-            precision=precision,
+            precision=precision or default_precision(self.model.device),
             controls=read_envelopes(controls or {}, self.codec.controls),
             min_length=min_length,
         )
@@ -123,7 +124,7 @@ class Run(TrainedRun):
     def draw(self, request: SampleRequest) -> Iterator[Sampled]:
         """Returns the tokens of a request as they are drawn.
 
-        Raises SettingError at once if a setting is out of range, or int8 cannot be had here.
+        Raises SettingError at once if a setting is out of range, or the precision cannot be had here.
         """
         return one_by_one(self.draw_blocks(request))
 
@@ -216,7 +217,7 @@ class Run(TrainedRun):
             corpus: "valid" or "test" for the run's own, else as in `gen train`.
             context: None for one pass with carried state, N for fresh windows of N tokens.
             on_progress: called with the number of targets that are done, and of all.
-            precision: "int8" measures the rounded weights, with which `draw` in that precision works.
+            precision: "fp16" and "int8" measure the rounded weights, with which `draw` in that precision works.
             unknown: "skip" leaves out characters that the model lacks, and counts them.
             reading: fields of Reading for a corpus that is not the run's own, such as encoding="latin-1".
 
@@ -236,7 +237,7 @@ class Run(TrainedRun):
         return replace(result, unknown=unknown_of(store.report.findings)) if unknown == "skip" else result
 
     def measured_model(self, precision: StepPrecision = "fp32") -> RecurrentLM | SteppedModel:
-        """Returns the model that `evaluate` measures. Raises SettingError if int8 cannot be had here."""
+        """Returns the model that `evaluate` measures. Raises SettingError if the precision cannot be had."""
         return self.model if precision == "fp32" else SteppedModel(self.model, self.stepper(precision))
 
     def copied(self) -> "Run":

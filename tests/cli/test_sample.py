@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mido
 import pytest
+import torch
 
 from gen.kernels.stepping import has_step_kernel
 from gen.music.excerpt import before_bar
@@ -44,6 +45,13 @@ def test_stats_are_one_line_on_stderr_with_the_seed_that_repeats_it(gen: Gen, te
     match = re.fullmatch(r"30 tokens, [\d.]+ s, \d+ tokens/s, [\d.]+ bits per token, seed (\d+)\n", outcome.err)
     assert match is not None
     assert gen("sample", text_run, "--length", "30", "--seed", match[1]).out == outcome.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has fp16")
+def test_half_precision_without_a_gpu_is_refused(gen: Gen, text_run: Path) -> None:
+    outcome = gen("sample", text_run, "--precision", "fp16")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.splitlines()[0] == "error: --precision: only on a GPU (fp16)"
 
 
 def test_a_sample_ends_before_the_stop_text_in_what_was_drawn(gen: Gen, text_run: Path) -> None:

@@ -41,6 +41,13 @@ def test_few_rows_are_sampled_on_the_host_of_a_gpu(
     assert sampling_device(num_rows) == expected
 
 
+def test_a_precision_that_only_one_device_has_decides_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gen.models.device.has_step_kernel", lambda: True)
+    assert sampling_device(MANY_ROWS, "int8") == "cpu"
+    assert sampling_device(1, "fp16") == "auto"
+    assert [sampling_device(num_rows, "fp32") for num_rows in (1, MANY_ROWS)] == ["cpu", "auto"]
+
+
 def test_without_kernels_a_gpu_samples_a_single_row_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gen.models.device.has_step_kernel", lambda: False)
     assert sampling_device(1) == "auto"

@@ -7,8 +7,9 @@ training  tokens per second of gen's Trainer on random tokens, including its bat
           beside nn.LSTM with a fused AdamW on one batch that never leaves the device, and beside the layers and the
           output layer alone, forward and backward, captured as a graph: what torch leaves for all else. Three sizes,
           two batch sizes, three precisions, in turn, medians
-stepping  tokens per second of the stepper called token by token, and of `generate`, which on CUDA replays blocks of
-          steps and draws as a graph (without filters, and with all of them), beside nn.LSTM called with one token
+stepping  tokens per second of the stepper called token by token, and of `generate_blocks`, which on CUDA replays steps
+          and draws as a graph and hands arrays over (without filters, and with all of them), beside nn.LSTM called with
+          one token, in each precision; and of `generate` with all filters, which makes a tuple of each token
 quality, resume: whole runs (gpu_runs.py)
 
 The parts take about six minutes. Each prints its table when it is done; the last line is JSON. --quick runs everything
@@ -18,7 +19,7 @@ with tiny sizes, to test the script: its numbers mean nothing.
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
 from pathlib import Path
 from statistics import median
@@ -35,10 +36,9 @@ from gen.data.batches import Batches
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
 from gen.generation.cuda.graph import NUM_WARM_UP_RUNS, replayed
-from gen.generation.cuda.writer import BLOCK
-from gen.generation.generate import generate
+from gen.generation.generate import SampledBlock, generate_blocks, one_by_one
 from gen.models.recurrent import RecurrentLM
-from gen.models.stepper import PackedStepper
+from gen.models.stepper import PackedStepper, StepPrecision
 from gen.runs.header import versions
 from gen.training.recipe import MATRIX_SHARE
 from gen.training.step import DTYPES
@@ -61,8 +61,10 @@ class Plan(NamedTuple):
     batch_sizes: tuple[int, ...] = (64, 128)
     bptt: int = 64
     precisions: tuple[Precision, ...] = get_args(Precision)
-    rows: tuple[int, ...] = (1, 1024)
-    seconds: float = 1.0  # of each measurement
+    rows: tuple[int, ...] = (1, 64, 1024, 8192)
+    step_precisions: tuple[StepPrecision, ...] = ("fp32", "fp16")
+    seconds: float = 1.0  # of each measurement of training
+    step_seconds: float = 0.2
     repeats: int = 3
     runs: RunPlan = RunPlan("cuda", "shakespeare")
 
@@ -78,7 +80,7 @@ class Peer(nn.Module):
 
     def initial_state(self, num_rows: int) -> State:
         """Returns zeros."""
-        zeros = torch.zeros(self.lstm.num_layers, num_rows, self.lstm.hidden_size, device=self.output.weight.device)
+        zeros = self.output.weight.new_zeros(self.lstm.num_layers, num_rows, self.lstm.hidden_size)
         return zeros, zeros
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -107,9 +109,12 @@ def main() -> None:
         runs=RunPlan(arguments.device, corpus, arguments.minutes),
     )
     if arguments.quick:
-        plan = plan._replace(shapes=((1, 32), (2, 32)), batch_sizes=(4, 8), bptt=16, rows=(1, 16), seconds=0.1)
+        plan = plan._replace(shapes=((1, 32), (2, 32)), batch_sizes=(4, 8), bptt=16, rows=(1, 16))
+        plan = plan._replace(seconds=0.1, step_seconds=0.05)
         options = ("--hidden", "32", "--batch-size", "8", "--bptt", "32")
         plan = plan._replace(repeats=1, runs=plan.runs._replace(minutes=0.05, steps=400, options=options))
+    if arguments.device == "cpu":
+        plan = plan._replace(step_precisions=("fp32",))
     data: dict[str, Any] = {"benchmark": "gpu", "is_quick": arguments.quick, "machine": machine(plan.device)}
     print(", ".join(f"{name} {value}" for name, value in data["machine"].items()), flush=True)
     for part in arguments.parts:
@@ -137,7 +142,7 @@ def training(plan: Plan) -> list[dict[str, Any]]:
         size = f"{shape[0]}x{shape[1]:<6} {batch_size:5} {plan.bptt:4} {precision:>9}".rjust(29)
         try:
             sides = [side(plan, shape, batch_size, precision) for side in (train_gen, train_bare, train_layers)]
-            rates = median_rates(plan, sides)
+            rates = median_rates(plan, sides, plan.seconds)
         except RuntimeError as err:
             row["error"] = str(err).splitlines()[0]
             print(f"{size}  {row['error'][:60]}", flush=True)
@@ -227,24 +232,28 @@ def train_bare(plan: Plan, shape: tuple[int, int], batch_size: int, precision: P
 
 @torch.inference_mode()
 def stepping(plan: Plan) -> list[dict[str, Any]]:
-    """Measures one token at a time and `generate` at every size."""
-    names = ("nn_lstm", "stepper", "generate", "generate_filtered")
-    print(f"{'model':>8} {'rows':>5} {'nn.LSTM':>12} {'stepper':>12} {'generate':>12} {'with filters':>12}  tokens/s")
+    """Measures one token at a time, and what is drawn, at every size."""
+    names = ("nn_lstm", "stepper", "blocks", "blocks_filtered", "tuples_filtered")
+    heads = "nn.LSTM", "stepper", "arrays", "filtered", "as tuples"
+    print(f"{'model':>8} {'precision':>9} {'rows':>5} " + " ".join(f"{head:>12}" for head in heads) + "  tokens/s")
     results = []
-    for (layers, hidden_size), num_rows in product(plan.shapes, plan.rows):
+    for shape, precision, num_rows in product(plan.shapes, plan.step_precisions, plan.rows):
+        layers, hidden_size = shape
         config = ModelConfig(VOCAB_SIZE, num_layers=layers, hidden_size=hidden_size, embedding_size=EMBEDDING_SIZE)
-        stepper = PackedStepper(RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device))
-        peer = Peer(layers, hidden_size).to(plan.device)
+        model = RecurrentLM(config, torch.Generator().manual_seed(0)).to(plan.device)
+        stepper = PackedStepper(model, precision)
         advances = (
-            step_peer(peer, num_rows),
+            step_peer(Peer(*shape).to(plan.device, DTYPES.get(precision) or torch.float32), num_rows),
             step_stepper(stepper, num_rows),
-            step_generate(stepper, num_rows, SamplingConfig()),
-            step_generate(stepper, num_rows, FILTERS),
+            draw_blocks(stepper, num_rows, SamplingConfig()),
+            draw_blocks(stepper, num_rows, FILTERS),
+            draw_tuples(stepper, num_rows, FILTERS),
         )
-        rates = median_rates(plan, advances)
-        print(f"{layers}x{hidden_size:<6} {num_rows:5} ".rjust(15) + " ".join(f"{r:12,.0f}" for r in rates), flush=True)
-        size = {"layers": layers, "hidden": hidden_size, "rows": num_rows}
-        results.append(size | dict(zip(names, rates, strict=True)))
+        rates = median_rates(plan, advances, plan.step_seconds)
+        size = f"{layers}x{hidden_size:<6} {precision:>9} {num_rows:5} ".rjust(25)
+        print(size + " ".join(f"{rate:12,.0f}" for rate in rates), flush=True)
+        row: dict[str, Any] = {"layers": layers, "hidden": hidden_size, "precision": precision, "rows": num_rows}
+        results.append(row | dict(zip(names, rates, strict=True)))
     return results
 
 
@@ -274,9 +283,9 @@ def step_stepper(stepper: PackedStepper, num_rows: int) -> Callable[[], int]:
     return advance
 
 
-def step_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], int]:
-    """Returns what draws a token of all rows; a graph has been captured if there is to be one."""
-    drawn = generate(
+def drawn_blocks(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Iterator[SampledBlock]:
+    """Returns endless samples; a graph has been captured if there is to be one."""
+    blocks = generate_blocks(
         stepper,
         prompt=(),
         begin=VOCAB_SIZE - 2,
@@ -286,30 +295,36 @@ def step_generate(stepper: PackedStepper, num_rows: int, sampling: SamplingConfi
         seed=0,
         num_samples=num_rows,
     )
-
-    def advance() -> int:
-        for _ in islice(drawn, num_rows):
-            pass
-        return num_rows
-
-    for _ in range((NUM_WARM_UP_RUNS + 2) * BLOCK):
-        advance()
-    return advance
+    for _ in range(NUM_WARM_UP_RUNS + 3):  # the first has one token, and is not drawn by the graph
+        next(blocks)
+    return blocks
 
 
-def median_rates(plan: Plan, advances: Sequence[Callable[[], int]]) -> list[float]:
-    """Returns the median tokens per second of each, measured turn about."""
-    rounds = [[measured_rate(plan, advance) for advance in advances] for _ in range(plan.repeats)]
+def draw_blocks(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], int]:
+    """Returns what draws a block of tokens; it returns their number."""
+    blocks = drawn_blocks(stepper, num_rows, sampling)
+    return lambda: next(blocks).tokens.size
+
+
+def draw_tuples(stepper: PackedStepper, num_rows: int, sampling: SamplingConfig) -> Callable[[], int]:
+    """Returns what draws a token of all rows, each a tuple; it returns their number."""
+    drawn = one_by_one(drawn_blocks(stepper, num_rows, sampling))
+    return lambda: sum(1 for _ in islice(drawn, num_rows))
+
+
+def median_rates(plan: Plan, advances: Sequence[Callable[[], int]], seconds: float) -> list[float]:
+    """Returns the median tokens per second of each, measured turn about for so long."""
+    rounds = [[measured_rate(plan, advance, seconds) for advance in advances] for _ in range(plan.repeats)]
     return [median(rates) for rates in zip(*rounds, strict=True)]
 
 
-def measured_rate(plan: Plan, advance: Callable[[], int]) -> float:
+def measured_rate(plan: Plan, advance: Callable[[], int], seconds: float) -> float:
     """Returns tokens per second, until the device has done what it was given."""
     for _ in range(WARM_UP_CALLS):
         advance()
     synchronize(plan.device)
     count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < plan.seconds:
+    while time.perf_counter() - started < seconds:
         count += advance()
     synchronize(plan.device)
     return count / (time.perf_counter() - started)

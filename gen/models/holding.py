@@ -17,6 +17,7 @@ from gen.errors import SettingError
 from gen.models.cells import GRUGates, LSTMGates, layer_weights
 from gen.models.recurrent import RecurrentLM, State
 
+INSIDE = 1 - 2.0**-24  # the greatest float32 below 1: tanh reaches 1 only by rounding
 SATURATED = 100.0  # sigma(100) is 1, and sigma(-100) is below any number that float32 adds to a state
 
 
@@ -78,14 +79,17 @@ def _hold_(model: RecurrentLM, held: HeldUnit) -> None:
 
 
 def _constant_sums(cell: str, held: HeldUnit) -> dict[int, float]:
-    """Returns the sums before sigma or tanh that keep a unit at its value, by the number of the gate."""
+    """Returns the sums before sigma or tanh that keep a unit at its value, by the number of the gate.
+
+    A candidate of -1 or 1, which a saturated unit has in float32, is kept at the nearest number inside.
+    """
     if cell == "lstm":
         return {LSTMGates._fields.index("i"): -SATURATED, LSTMGates._fields.index("f"): SATURATED}
     if cell not in ("gru", "rnn"):
         raise SettingError(f"--hold: not for this cell ({cell})", hint="lstm, gru and rnn can be held")
-    if not -1 < held.value < 1:
-        raise SettingError(f"--hold: a unit of this cell lies between -1 and 1 ({held.value:g})")
-    candidate = math.atanh(held.value)
+    if not -1 <= held.value <= 1:
+        raise SettingError(f"--hold: a unit of this cell lies from -1 to 1 ({held.value:g})")
+    candidate = math.atanh(max(-INSIDE, min(held.value, INSIDE)))
     if cell == "rnn":
         return {0: candidate}
     return {GRUGates._fields.index("z"): -SATURATED, GRUGates._fields.index("n"): candidate}

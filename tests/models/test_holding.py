@@ -37,6 +37,16 @@ def test_a_held_unit_keeps_its_value_and_all_else_goes_on(cell: CellName, layer:
     assert states[:, :, 6].std() > 0.01
 
 
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_a_unit_is_held_where_it_saturates(cell: CellName, value: float) -> None:
+    held = HeldLM(new_model(cell), [HeldUnit(0, 5, value)])
+    with torch.no_grad():
+        logits, state = held(tokens(300), held.initial_state(torch.zeros(3, dtype=torch.long)))
+    assert (state.memory[0][0, :, 5] - value).abs().max() < 1e-6
+    assert logits.isfinite().all()
+
+
 @pytest.mark.parametrize("layer", [0, 1])
 def test_an_lstm_shows_of_a_held_cell_what_its_output_gate_lets_through(layer: int) -> None:
     held = HeldLM(new_model("lstm"), [HeldUnit(layer, 5, 2.0)])
@@ -101,7 +111,7 @@ def test_the_model_itself_stays_as_it_was() -> None:
     [
         ("lstm", HeldUnit(2, 0, 0.0), r"unit 2:0: there is none \(2 layers of 24 units\)"),
         ("lstm", HeldUnit(0, 24, 0.0), r"unit 0:24: there is none"),
-        ("gru", HeldUnit(0, 0, 1.0), r"--hold: a unit of this cell lies between -1 and 1 \(1\)"),
+        ("gru", HeldUnit(0, 0, 1.01), r"--hold: a unit of this cell lies from -1 to 1 \(1.01\)"),
     ],
 )
 def test_what_cannot_be_held_is_a_setting_error(cell: CellName, unit: HeldUnit, complaint: str) -> None:

@@ -5,6 +5,7 @@
       CorpusError           a corpus that cannot be read or used
       MidiError             one MIDI file that cannot be used
       CheckpointError       a checkpoint that is missing, damaged, foreign or newer
+        NotFiniteError      a model that computes NaN or infinite logits
       TrainingError         a run that cannot continue
 
 Any other exception that reaches the top is a bug of gen and ends with exit code 1.
@@ -38,6 +39,20 @@ class MidiError(GenError):
 
 class CheckpointError(GenError):
     """A checkpoint is missing, damaged, foreign or of a newer format."""
+
+
+class NotFiniteError(CheckpointError):
+    """A model computes logits that are NaN or infinite, so that it predicts nothing.
+
+    Args:
+        value: one of them, or what was computed from them.
+    """
+
+    def __init__(self, value: float) -> None:
+        super().__init__(
+            f"model: its logits are not finite ({value})",
+            hint="its weights are damaged or its training diverged; use another checkpoint",
+        )
 
 
 class TrainingError(GenError):

@@ -10,6 +10,7 @@ A text that is like itself, such as one with names that come again, costs fewer 
 experiment than that of fixed weights: the two are never mixed.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from gen.analysis.surprise import Costs
 from gen.data.mapped import let_go
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch
-from gen.errors import SettingError
+from gen.errors import NotFiniteError, SettingError
 from gen.models.recurrent import RecurrentLM, State, detached
 
 
@@ -53,7 +54,8 @@ def adapting_costs(model_: RecurrentLM, excerpt: Excerpt, settings: Adapting) ->
         model_: its weights are float32; they are those before the next segment whenever a segment is yielded.
         excerpt: its stretches are read in order.
 
-    Raises CorpusError if there is no target.
+    Raises CorpusError if there is no target, NotFiniteError if the model computes NaN before it has learnt anything,
+    SettingError if it does so later: it diverged.
     """
     check_measurable(excerpt, None)
     model_.train()  # cuDNN sends no gradient back in eval mode; the model has no dropout of its own
@@ -63,6 +65,8 @@ def adapting_costs(model_: RecurrentLM, excerpt: Excerpt, settings: Adapting) ->
             tokens = read_window(excerpt, stretch, start, min(start + settings.segment, num_targets(stretch)))
             window = torch.from_numpy(tokens).to(model_.device)[None]
             nats, state = _learn_(model_, window, state, rate_per_token=settings.rate / settings.segment)
+            if np.isnan(nats).any():
+                raise _diverged(settings) if index or start else NotFiniteError(math.nan)
             yield Costs(Place(index, start), tokens[1:], nats)
         let_go(excerpt.ids)
 
@@ -71,6 +75,13 @@ def adapt_(model_: RecurrentLM, excerpt: Excerpt, settings: Adapting) -> None:
     """Lets a model learn from one pass over an excerpt. Errors as in `adapting_costs`."""
     for _ in adapting_costs(model_, excerpt, settings):
         pass
+
+
+def _diverged(settings: Adapting) -> SettingError:
+    return SettingError(
+        f"--adapt-rate: learning diverged, so that the logits are not finite ({settings.rate:g})",
+        hint="give a lower --adapt-rate",
+    )
 
 
 def _initial_state(model: RecurrentLM, stretch: Stretch) -> State:

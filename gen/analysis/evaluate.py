@@ -26,7 +26,7 @@ from torch.nn import functional
 from gen.data.mapped import let_go
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
-from gen.errors import CorpusError, SettingError
+from gen.errors import CorpusError, NotFiniteError, SettingError
 from gen.models.recurrent import State
 
 MAX_TOKENS = 1 << 15  # of a chunk, all rows together: bounds the layers' activations
@@ -116,7 +116,8 @@ def evaluate(
         context: None for carried state, N >= 1 for windows of N tokens from a fresh state.
         on_progress: called after each chunk with the number of targets done and the number of all targets.
 
-    Raises CorpusError if there is no target, SettingError if the context is out of range.
+    Raises CorpusError if there is no target, SettingError if the context is out of range, NotFiniteError if a logit is
+    NaN or infinite.
     """
     nats, num_all = 0.0, excerpt.num_targets
     counts = np.zeros(len(units), dtype=np.int64)  # (V,) how often each id was a target
@@ -132,7 +133,11 @@ def evaluate(
 def summary(
     nats: float, counts: NDArray[np.int64], units: NDArray[np.integer[Any]], unit: str, context: int | None
 ) -> Evaluation:
-    """Divides summed nats by tokens and by units; counts: (V,) how often each id was a target."""
+    """Divides summed nats by tokens and by units; counts: (V,) how often each id was a target.
+
+    Raises NotFiniteError if the nats are NaN.
+    """
+    check_numbers(nats)
     num_tokens, num_units = int(counts.sum()), int(counts @ units)
     bits = nats / math.log(2)
     return Evaluation(
@@ -161,6 +166,15 @@ def check_measurable(excerpt: Excerpt, context: int | None) -> None:
         raise SettingError(f"--context: must be at least 1 ({context})")
     if not excerpt.num_targets:
         raise CorpusError("evaluation: the corpus has no token to measure on (0)")
+
+
+def check_numbers(values: NDArray[np.floating[Any]] | float) -> None:
+    """Raises NotFiniteError if one of the nats, or of the states, that a model has computed is NaN.
+
+    Nats are NaN exactly where the logits are not finite; a probability of 0 among others costs infinite nats.
+    """
+    if np.isnan(values).any():
+        raise NotFiniteError(math.nan)
 
 
 def nats_by_stretch(model: LanguageModel, excerpt: Excerpt, *, vocab_size: int) -> NDArray[np.float64]:

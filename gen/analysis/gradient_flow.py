@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional
 
+from gen.analysis.evaluate import check_numbers
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch, Stretches
 from gen.errors import CorpusError, SettingError
@@ -166,6 +167,8 @@ def norms_by_lag(
         rows: the targets.
         lags: the largest lag.
         memory: before the first input of each row, each (L, B, H); None for that of a fresh state.
+
+    Raises NotFiniteError if a loss is NaN.
     """
     tokens, lengths, targets, labels = (torch.from_numpy(array).to(model.device) for array in rows)
     state = model.initial_state(labels)
@@ -178,7 +181,9 @@ def norms_by_lag(
         (gradient,) = torch.autograd.grad(nats.sum(), x)
     # Squares of float32 vanish below 1e-23, where the gradient itself has not yet.
     norms = gradient.double().norm(dim=2).t()  # (B, T)
-    return _by_lag(norms, lengths, lags).cpu().numpy(), nats.detach().double().cpu().numpy()
+    costs = nats.detach().double().cpu().numpy()
+    check_numbers(costs)
+    return _by_lag(norms, lengths, lags).cpu().numpy(), costs
 
 
 def _by_lag(norms: Tensor, lengths: Tensor, lags: int) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from gen.codec import BoolArray
 from gen.config import SamplingConfig
-from gen.errors import CheckpointError
+from gen.errors import CheckpointError, NotFiniteError
 from gen.generation import filters
 from gen.generation.uniforms import Uniforms
 from gen.kernels.drawing import DrawKernel, Drawn, FloatArray, Recent, TokenArray, has_draw_kernel
@@ -259,13 +259,10 @@ class _RecentTokens:
 
 
 def _check_finite(logits: FloatArray) -> None:
-    """Raises CheckpointError if a logit is NaN or infinite; -inf among finite ones is a probability of 0."""
+    """Raises NotFiniteError if a logit is NaN or infinite; -inf among finite ones is a probability of 0."""
     top = logits.max(axis=1)  # NaN if any is
     if not math.isfinite(top.sum()):
-        raise CheckpointError(
-            f"model: its logits are not finite ({top[~np.isfinite(top)][0]})",
-            hint="its weights are damaged or its training diverged; use another checkpoint",
-        )
+        raise NotFiniteError(top[~np.isfinite(top)][0])
 
 
 def _check_candidates(logits: FloatArray) -> None:

@@ -80,6 +80,15 @@ def test_a_text_that_repeats_itself_costs_less() -> None:
     assert sum(costs[-100:]) < 0.9 * sum(costs[:100])
 
 
+def test_learning_that_diverges_asks_for_a_lower_rate() -> None:
+    model, excerpt = small_model(), of(ids_of(100), Stretch(0, 100, 0, True))
+    with torch.no_grad():
+        model.output.weight *= 1e37  # its logits are finite, but not what follows from their gradient
+    assert np.isfinite(nats_of(deepcopy(model), excerpt, Adapting(10, 0.0))).all()
+    with pytest.raises(SettingError, match=r"--adapt-rate: learning diverged.*\(1000\)"):
+        nats_of(model, excerpt, Adapting(10, 1000.0))
+
+
 def test_adapting_leaves_the_weights_that_it_ended_with() -> None:
     model, excerpt = small_model(), of(ids_of(100), Stretch(0, 100, 0, True))
     adapted = deepcopy(model)

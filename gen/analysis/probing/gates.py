@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from gen.analysis.evaluate import check_numbers
 from gen.codec import IdArray
 from gen.data.split import Excerpt
 from gen.data.stretches import Stretch
@@ -57,7 +58,7 @@ def record(model: RecurrentLM, excerpt: Excerpt, *, num_tokens: int) -> Recordin
         excerpt: what is read.
         num_tokens: the most tokens that are recorded; memory grows with them.
 
-    Raises CorpusError if there is no token.
+    Raises CorpusError if there is no token, NotFiniteError if one costs NaN.
     """
     parts = [_recorded(model, excerpt, piece) for piece in _pieces(excerpt, num_tokens, length=num_tokens)]
     layers = zip(*(part.layers for part in parts), strict=True)
@@ -72,7 +73,7 @@ def record_states(model: RecurrentLM, excerpt: Excerpt, *, num_tokens: int) -> F
     """Returns (N, L * H) the states of all units at the first tokens of an excerpt, layer after layer.
 
     Long documents are cut into pieces that run side by side. Each reads up to `LEAD` tokens before its own, from a
-    fresh state. Raises CorpusError if there is no token.
+    fresh state. Raises CorpusError if there is no token, NotFiniteError if a state is NaN.
     """
     config = model.config
     values = (LEAD + PIECE) * config.hidden_size * config.num_layers * CELLS[config.cell].num_memories
@@ -141,9 +142,11 @@ def _recorded(model: RecurrentLM, excerpt: Excerpt, piece: _Piece) -> Recording:
     runs = run_equations(model, tokens, state)
     logits = logits_of(model, runs)[piece.lead - 1 : -1, 0].float()  # before each token that is kept
     kept = slice(piece.lead, None)
+    nats = _numpy(functional.cross_entropy(logits, tokens[0, kept], reduction="none"))
+    check_numbers(nats)
     return Recording(
         excerpt.ids[piece.start : piece.stop],
-        _numpy(functional.cross_entropy(logits, tokens[0, kept], reduction="none")),
+        nats,
         [{name: _numpy(a[kept, 0]) for name, a in named_arrays(model, n, run).items()} for n, run in enumerate(runs)],
     )
 
@@ -151,8 +154,9 @@ def _recorded(model: RecurrentLM, excerpt: Excerpt, piece: _Piece) -> Recording:
 def _states(model: RecurrentLM, excerpt: Excerpt, pieces: Sequence[_Piece]) -> list[Floats]:
     """Returns for each piece the (N, L * H) states of the tokens that it keeps."""
     runs = run_equations(model, *_window(model, excerpt, pieces))
-    states = torch.cat([run.memories[-1] for run in runs], dim=-1)
-    return [_numpy(states[piece.lead : piece.lead + piece.stop - piece.start, row]) for row, piece in enumerate(pieces)]
+    states = _numpy(torch.cat([run.memories[-1] for run in runs], dim=-1))
+    check_numbers(states)
+    return [states[piece.lead : piece.lead + piece.stop - piece.start, row] for row, piece in enumerate(pieces)]
 
 
 def _numpy(values: Tensor) -> Floats:

@@ -3,9 +3,9 @@
 The help line itself names range and default.
 """
 
-import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -117,6 +117,7 @@ Key = Annotated[
     option("--key", metavar="KEY", help='Ask for a key, or for several from points in seconds: "0:C 60s:Am"'),
 ]
 
+MAX_FLOAT32 = (2 - 2.0**-23) * 2.0**127
 
 Hold = Annotated[
     list[str] | None,
@@ -137,14 +138,22 @@ def parse_unit(text: str, *, option: str) -> tuple[int, int]:
 
 def parse_held(text: str) -> tuple[int, int, float]:
     """Returns layer, unit and value of `L:N=V`. Raises SettingError."""
-    unit, equals, value = text.partition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not equals or not math.isfinite(number):
-        raise SettingError(f"--hold: no unit and value ({text})", hint="--hold 0:17=1.5 holds unit 17 of layer 0")
-    return *parse_unit(unit, option="--hold"), number
+    found = re.fullmatch(
+        r"(\d{1,9}):(\d{1,9})=([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", text, re.ASCII | re.IGNORECASE
+    )
+    if not found:
+        raise SettingError(f"--hold: no unit and value ({text})", hint="in the form --hold 0:17=0.5")
+    value = float(found[3])
+    if abs(value) > MAX_FLOAT32:
+        raise SettingError(f"--hold: beyond what float32 holds ({text})", hint="in the form --hold 0:17=0.5")
+    return int(found[1]), int(found[2]), value
+
+
+def check_units_differ(units: Iterable[tuple[int, int]]) -> None:
+    """Raises SettingError if a unit that is to be held is given twice."""
+    for (layer, unit), count in Counter(units).items():
+        if count > 1:
+            raise SettingError(f"unit {layer}:{unit}: held more than once ({count})", hint="give it once")
 
 
 def separator(documents: str) -> str:
@@ -172,6 +181,6 @@ def parse_length(text: str | None, *, default: int | None = None) -> int | None:
 def refuse(unsuited: Mapping[str, Any], why: str = "not for a run of pairs") -> None:
     """Raises SettingError if one of these options is given, so that it is neither None, False nor ()."""
     for name, value in unsuited.items():
-        if value not in (None, False, ()):
+        if value is not None and value is not False and value != ():  # 0 is given, although it equals False
             shown = "" if value is True else f" ({', '.join(value) if isinstance(value, tuple) else value})"
             raise SettingError(f"--{name}: {why}{shown}", hint="leave it out")

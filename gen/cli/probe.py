@@ -128,6 +128,9 @@ def probe(
     of_training = {"clip": clip, "forget-bias": forget_bias}
     if not gradient:
         refuse(of_gradient | of_training, "only with --gradient")
+        if hold:
+            of_overview = {name: of_units[name] for name in ("unit", "step", "find", "out")} | {"picture": picture}
+            refuse(of_overview, "not with --hold, because it shows the network that is not held")
         if run is None:
             raise SettingError("RUN: missing", hint="gen probe RUN FILE, or gen probe --gradient")
         options = ProbeOptions(

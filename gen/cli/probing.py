@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gen.cli.console import write_json
-from gen.cli.parameters import parse_held, parse_unit
+from gen.cli.parameters import check_units_differ, parse_held, parse_unit
 from gen.errors import SettingError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def probe_run(name: str, corpus: str, options: ProbeOptions, reading: Mapping[st
     units = [parse_unit(text, option="--unit") for text in options.units]
     knocked = [parse_unit(text, option="--knock") for text in options.knocked]
     held = [parse_held(text) for text in options.held]
+    check_units_differ([*knocked, *((layer, unit) for layer, unit, _ in held)])
     options.window(WINDOW)
     from gen.models.holding import HeldUnit, check_unit
     from gen.runs.probing import open_probe
@@ -146,7 +147,7 @@ def _overview(
     """Records the window, and shows and writes what the options ask of it."""
     from gen.cli.screen.probe import overview_lines, step_lines, window_line
 
-    is_window_its_own = not (found or options.knocked or options.held)
+    is_window_its_own = not (found or options.knocked)
     window = options.window(WINDOW) if is_window_its_own else min(options.window(WINDOW), WINDOW)
     recording = probe.record(window)
     best = units or _best(probe, recording, found)

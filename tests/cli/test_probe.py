@@ -14,6 +14,8 @@ import gen as library
 from gen.runs import probing
 from tests.cli.conftest import Gen
 
+OF_UNHELD = "not with --hold, because it shows the network that is not held"
+
 
 def probed(gen: Gen, *arguments: object) -> dict[str, Any]:
     """Returns the JSON of a command, which is all that is on stdout."""
@@ -121,6 +123,18 @@ def test_sample_writes_otherwise_with_a_unit_held(gen: Gen, text_run: Path) -> N
     assert held != plain
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("0:3=1", "0:3=2"), "error: unit 0:3: held more than once (2)"),
+        (("0:3=1e39",), "error: --hold: beyond what float32 holds (0:3=1e39)"),
+    ],
+)
+def test_sample_refuses_units_as_probe_does(gen: Gen, text_run: Path, values: tuple[str, ...], message: str) -> None:
+    outcome = gen("sample", text_run, *(word for value in values for word in ("--hold", value)))
+    assert (outcome.code, outcome.out, outcome.err.splitlines()[0]) == (2, "", message)
+
+
 def test_pictures_and_pages_are_written(
     gen: Gen, text_run: Path, music_run: Path, music_folder: Path, text_file: Path, tmp_path: Path
 ) -> None:
@@ -142,6 +156,17 @@ def test_pictures_and_pages_are_written(
         (("--knock", "1:0"), "error: unit 1:0: there is none (1 layers of 8 units)"),
         (("--hold", "0:3"), "error: --hold: no unit and value (0:3)"),
         (("--hold", "0:3=nan"), "error: --hold: no unit and value (0:3=nan)"),
+        (("--hold", "0:3=1_0"), "error: --hold: no unit and value (0:3=1_0)"),
+        (("--hold", "0:3=1e39"), "error: --hold: beyond what float32 holds (0:3=1e39)"),
+        (("--hold", "0:3=-1e999"), "error: --hold: beyond what float32 holds (0:3=-1e999)"),
+        (("--knock", "0:3", "--hold", "0:3=1"), "error: unit 0:3: held more than once (2)"),
+        (("--knock", "0:3", "--knock", "00:3"), "error: unit 0:3: held more than once (2)"),
+        (("--hold", "0:3=1", "--step", "0"), f"error: --step: {OF_UNHELD} (0)"),
+        (("--hold", "0:3=1", "--find"), f"error: --find: {OF_UNHELD}"),
+        (("--hold", "0:3=1", "--unit", "0:3"), f"error: --unit: {OF_UNHELD} (0:3)"),
+        (("--hold", "0:3=1", "--out", "x.html"), f"error: --out: {OF_UNHELD} (x.html)"),
+        (("--hold", "0:3=1", "--picture", "x.png"), f"error: --picture: {OF_UNHELD} (x.png)"),
+        (("--gradient", "--step", "0"), "error: --step: not with --gradient (0)"),
         (("--step", "9999999"), "error: --step: beyond the first 2,000 tokens (9999999)"),
         (("--step", "6030", "--length", "7000"), "error: --step: no such token (6030)"),
         (("--out", "x.txt"), "error: x.txt: unknown kind of file (.txt)"),

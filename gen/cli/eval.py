@@ -9,6 +9,7 @@ from gen.cli.parameters import (
     LabelColumn,
     OtherBadBytes,
     OtherEncoding,
+    OtherUnknown,
     RunName,
     TargetColumn,
     TextColumn,
@@ -43,10 +44,7 @@ def evaluate(
         Literal["fp32", "fp16", "int8"],
         option("--precision", help="Compute in this precision; fp16 and int8 as in gen sample  [default fp32]"),
     ] = "fp32",
-    unknown: Annotated[
-        Literal["error", "skip"],
-        option("--unknown", help="Refuse or leave out characters that the model lacks  [default error]"),
-    ] = "error",
+    unknown: OtherUnknown = "error",
     encoding: OtherEncoding = None,
     errors: OtherBadBytes = None,
     normalize: Annotated[

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from gen.cli.measuring import excerpt_of
 from gen.cli.parameters import given
 from gen.config import CellName
 
 if TYPE_CHECKING:
     from gen.analysis.gradient_flow import GradientFlow, Leanings
+    from gen.data.split import Excerpt
     from gen.runs.recall import Recall
     from gen.runs.run import Run
 
@@ -16,13 +18,21 @@ DEFAULT_LAGS, DEFAULT_DELAY = 200, 100
 
 
 def probe_runs(
-    names: Sequence[str], corpus: str, *, lags: int | None, at: int | None, picture: Path | None, as_json: bool
+    names: Sequence[str],
+    corpus: str,
+    *,
+    unknown: Literal["error", "skip"],
+    lags: int | None,
+    at: int | None,
+    picture: Path | None,
+    as_json: bool,
 ) -> None:
     """Prints the gradient by lag of runs, each measured on a corpus or on its own validation part.
 
     Args:
         names: of the runs.
         corpus: a file or a folder, "valid" or "test".
+        unknown: "skip" leaves out characters that a model lacks.
         lags: the largest lag.
         at: the number of a token of the corpus; what the first run's prediction of it leans on is printed too.
         picture: the file for a picture, or None.
@@ -38,8 +48,9 @@ def probe_runs(
     _check_picture(picture)
     runs = {name: load(name) for name in names}
     first = runs[names[0]]
-    found = None if at is None else leanings(first.model, first.excerpt(corpus), at, lags=lags)
-    flows = {name: _flow(run, corpus, lags) for name, run in runs.items()}
+    excerpts = {name: excerpt_of(run, corpus, unknown=unknown) for name, run in runs.items()}
+    found = None if at is None else leanings(first.model, excerpts[names[0]], at, lags=lags)
+    flows = {name: _flow(run, excerpts[name], lags) for name, run in runs.items()}
     _draw(picture, flows, {})
     if as_json:
         leaning = None if found is None else _leanings_to_json(found, first.codec.vocab.symbols)
@@ -101,12 +112,12 @@ def _recall_lines(found: dict[str, "Recall"], delay: int, clip: float, forget_bi
     ]
 
 
-def _flow(run: "Run", corpus: str, lags: int) -> "GradientFlow":
+def _flow(run: "Run", excerpt: "Excerpt", lags: int) -> "GradientFlow":
     from gen.analysis.gradient_flow import gradient_flow
     from gen.cli.screen.progress import counting_display
 
     with counting_display(f"reading with {run.name}") as on_progress:
-        return gradient_flow(run.model, run.excerpt(corpus), lags=lags, on_progress=on_progress)
+        return gradient_flow(run.model, excerpt, lags=lags, on_progress=on_progress)
 
 
 def _check_picture(picture: Path | None) -> None:

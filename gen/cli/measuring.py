@@ -14,6 +14,7 @@ from gen.errors import SettingError
 if TYPE_CHECKING:
     from gen.analysis.adapting import Adapting
     from gen.analysis.evaluate import Evaluation
+    from gen.data.split import Excerpt
     from gen.runs.run import Run
     from gen.runs.surprise import CorpusCosts, CostedDocument, LocatedPassage
 
@@ -267,6 +268,16 @@ def _costs_data(costs: "CorpusCosts", options: MeasureOptions) -> dict[str, Any]
         "kinds": [share._asdict() for share in costs.shares()],
         "passages": [passage_data(costs.documents, passage) for passage in most_surprising(costs.documents)],
     }
+
+
+def excerpt_of(run: "Run", corpus: str, **reading: Any) -> "Excerpt":
+    """Returns a corpus as a run reads it; says on stderr which characters were left out. Errors as in `Run.evaluate`."""
+    from gen.codecs.text.char import unknown_of
+
+    store, excerpt = run.stored_excerpt(corpus, **reading)
+    if lines := left_out(unknown_of(store.report.findings)):
+        say(lines.removeprefix("\n"))
+    return excerpt
 
 
 def left_out(unknown: Mapping[str, int] | None) -> str:

@@ -82,6 +82,10 @@ OtherBadBytes = Annotated[
     Literal["strict", "replace", "skip"] | None,
     option("--errors", help="Refuse, replace or skip bytes not in the encoding  [default as in training]"),
 ]
+OtherUnknown = Annotated[
+    Literal["error", "skip"],
+    option("--unknown", help="Refuse or leave out characters that the model lacks  [default error]"),
+]
 
 # Of `gen sample` and `gen play`.
 OptionalTemperature = Annotated[

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from gen.cli.parameters import Hold, Json, OtherBadBytes, OtherEncoding, argument, given, option, refuse
+from gen.cli.parameters import Hold, Json, OtherBadBytes, OtherEncoding, OtherUnknown, argument, given, option, refuse
 
 
 def probe(
@@ -96,6 +96,7 @@ def probe(
     ] = None,
     encoding: OtherEncoding = None,
     errors: OtherBadBytes = None,
+    unknown: OtherUnknown = "error",
     json: Json = False,
 ) -> None:
     """Look inside a network while it reads: gates, states, the units that mean something, and the gradient.
@@ -145,11 +146,12 @@ def probe(
         )
         if picture is not None:
             check_picture(picture)
-        probe_run(run, file, options, given(**of_reading))
+        probe_run(run, file, options, given(**of_reading) | {"unknown": unknown})
         return
     refuse(of_units | of_reading, "not with --gradient")
     if run is None:
-        refuse({"beside": tuple(beside or ()), "at": at}, "only for a RUN")
+        skipping = unknown if unknown != "error" else None
+        refuse({"beside": tuple(beside or ()), "at": at, "unknown": skipping}, "only for a RUN")
         probe_recall(
             delay=lags,
             clip=1.0 if clip is None else clip,
@@ -159,4 +161,4 @@ def probe(
         )
         return
     refuse(of_training, "only without a RUN, which is already trained")
-    probe_runs([run, *(beside or ())], file, lags=lags, at=at, picture=picture, as_json=json)
+    probe_runs([run, *(beside or ())], file, unknown=unknown, lags=lags, at=at, picture=picture, as_json=json)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gen.cli.console import write_json
+from gen.cli.measuring import excerpt_of
 from gen.cli.parameters import check_units_differ, parse_held, parse_unit
 from gen.errors import SettingError
 
@@ -61,10 +62,11 @@ def probe_run(name: str, corpus: str, options: ProbeOptions, reading: Mapping[st
     check_units_differ([*knocked, *((layer, unit) for layer, unit, _ in held)])
     options.window(WINDOW)
     from gen.models.holding import HeldUnit, check_unit
-    from gen.runs.probing import open_probe
+    from gen.runs.probing import Probe
     from gen.runs.run import load
 
-    probe = open_probe(load(name), corpus, **reading)
+    run = load(name)
+    probe = Probe(run, excerpt_of(run, corpus, **reading))
     for layer, unit in units:
         check_unit(probe.run.model, layer, unit)
     report = _Report([], {"run": probe.run.name, "corpus": corpus, "tokens_in_all": probe.num_tokens})

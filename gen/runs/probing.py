@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -126,8 +124,3 @@ class Probe:
             found: str = decode(codec, tokens)
             return found
         return " ".join(codec.vocab.symbols[token] for token in tokens)
-
-
-def open_probe(run: Run, corpus: str | Path | Sequence[str | Path], **reading: Any) -> Probe:
-    """Returns a corpus as the network of a run reads it. Arguments and errors as in `Run.evaluate`."""
-    return Probe(run, run.excerpt(corpus, **reading))

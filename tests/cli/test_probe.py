@@ -182,6 +182,19 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert (outcome.code, outcome.out, outcome.err.splitlines()[0]) == (2, "", message)
 
 
+@pytest.mark.parametrize("option", [(), ("--gradient", "--lags", 5)])
+def test_characters_that_the_model_lacks_can_be_left_out_as_the_hint_says(
+    gen: Gen, text_run: Path, tmp_path: Path, option: tuple[object, ...]
+) -> None:
+    (tmp_path / "a.txt").write_text("The quick \u20ac brown fox\n", encoding="utf-8")
+    refused = gen("probe", text_run, tmp_path / "a.txt", *option)
+    assert (refused.code, refused.out) == (2, "")
+    assert "hint: --unknown skip leaves it out" in refused.err
+    skipped = gen("probe", text_run, tmp_path / "a.txt", *option, "--unknown", "skip")
+    assert skipped.code == 0, skipped.err
+    assert "1 characters that the model lacks left out: 1 '\u20ac'" in skipped.err
+
+
 def test_the_window_is_smaller_where_a_network_has_too_many_units(
     gen: Gen, text_run: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

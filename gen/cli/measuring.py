@@ -271,7 +271,7 @@ def _costs_data(costs: "CorpusCosts", options: MeasureOptions) -> dict[str, Any]
 
 
 def excerpt_of(run: "Run", corpus: str, **reading: Any) -> "Excerpt":
-    """Returns a corpus as a run reads it; says on stderr which characters were left out. Errors as in `Run.evaluate`."""
+    """Returns a corpus as a run reads it; says on stderr what was left out. Errors as in `Run.evaluate`."""
     from gen.codecs.text.char import unknown_of
 
     store, excerpt = run.stored_excerpt(corpus, **reading)

@@ -153,11 +153,17 @@ def parse_held(text: str) -> tuple[int, int, float]:
     return int(found[1]), int(found[2]), value
 
 
-def check_units_differ(units: Iterable[tuple[int, int]]) -> None:
-    """Raises SettingError if a unit that is to be held is given twice."""
+def parse_held_units(texts: Iterable[str], *, beside: Iterable[tuple[int, int]] = ()) -> list[tuple[int, int, float]]:
+    """Returns what `parse_held` does of each text.
+
+    Raises SettingError if a unit is given twice, among them or the units that are held beside them.
+    """
+    held = [parse_held(text) for text in texts]
+    units = [*beside, *((layer, unit) for layer, unit, _ in held)]
     for (layer, unit), count in Counter(units).items():
         if count > 1:
             raise SettingError(f"unit {layer}:{unit}: held more than once ({count})", hint="give it once")
+    return held
 
 
 def separator(documents: str) -> str:

@@ -130,7 +130,7 @@ def probe(
     if not gradient:
         refuse(of_gradient | of_training, "only with --gradient")
         if hold:
-            of_overview = {name: of_units[name] for name in ("unit", "step", "find", "out")} | {"picture": picture}
+            of_overview = {"unit": tuple(unit or ()), "step": step, "find": find, "out": out, "picture": picture}
             refuse(of_overview, "not with --hold, because it shows the network that is not held")
         if run is None:
             raise SettingError("RUN: missing", hint="gen probe RUN FILE, or gen probe --gradient")
@@ -150,8 +150,7 @@ def probe(
         return
     refuse(of_units | of_reading, "not with --gradient")
     if run is None:
-        skipping = unknown if unknown != "error" else None
-        refuse({"beside": tuple(beside or ()), "at": at, "unknown": skipping}, "only for a RUN")
+        refuse({"beside": tuple(beside or ()), "at": at, "unknown": unknown != "error" and unknown}, "only for a RUN")
         probe_recall(
             delay=lags,
             clip=1.0 if clip is None else clip,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gen.cli.console import write_json
 from gen.cli.measuring import excerpt_of
-from gen.cli.parameters import check_units_differ, parse_held, parse_unit
+from gen.cli.parameters import parse_held_units, parse_unit
 from gen.errors import SettingError
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def probe_run(name: str, corpus: str, options: ProbeOptions, reading: Mapping[st
     check_files(options.files)
     units = [parse_unit(text, option="--unit") for text in options.units]
     knocked = [parse_unit(text, option="--knock") for text in options.knocked]
-    held = [parse_held(text) for text in options.held]
-    check_units_differ([*knocked, *((layer, unit) for layer, unit, _ in held)])
+    held = parse_held_units(options.held, beside=knocked)
     options.window(WINDOW)
     from gen.models.holding import HeldUnit, check_unit
     from gen.runs.probing import Probe

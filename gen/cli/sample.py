@@ -13,10 +13,9 @@ from gen.cli.parameters import (
     SoundFont,
     TopK,
     TopP,
-    check_units_differ,
     given,
     option,
-    parse_held,
+    parse_held_units,
     parse_length,
     refuse,
 )
@@ -146,8 +145,6 @@ def sample(
         write_targets(run, prompt, TargetOptions(*of_draws, num_samples, beam, stats))
         return
     refuse({"beam": beam}, "only for a run of pairs")
-    held = [parse_held(text) for text in hold or ()]
-    check_units_differ((layer, unit) for layer, unit, _ in held)
     sampling = SamplingConfig(1.0 if temperature is None else temperature, top_k, top_p, min_p, repetition_penalty)
     write_samples(
         run,
@@ -162,7 +159,7 @@ def sample(
             controls=given(density=density, key=key),
             min_length=min_length,
         ),
-        held,
+        parse_held_units(hold or ()),
         Output(
             stops=tuple(stop or ()),
             has_prompt=not no_prompt,

@@ -116,22 +116,14 @@ def probe(
     from gen.files.pictures import check_picture
 
     of_reading = {"encoding": encoding, "errors": errors}
-    of_units = {
-        "length": length,
-        "unit": tuple(unit or ()),
-        "step": step,
-        "find": find,
-        "knock": tuple(knock or ()),
-        "hold": tuple(hold or ()),
-        "out": out,
-    }
+    of_overview = {"unit": tuple(unit or ()), "step": step, "find": find, "out": out}
+    of_units = of_overview | {"length": length, "knock": tuple(knock or ()), "hold": tuple(hold or ())}
     of_gradient = {"beside": tuple(beside or ()), "lags": lags, "at": at}
     of_training = {"clip": clip, "forget-bias": forget_bias}
     if not gradient:
         refuse(of_gradient | of_training, "only with --gradient")
         if hold:
-            of_overview = {"unit": tuple(unit or ()), "step": step, "find": find, "out": out, "picture": picture}
-            refuse(of_overview, "not with --hold, because it shows the network that is not held")
+            refuse(of_overview | {"picture": picture}, "not with --hold, because it shows the network that is not held")
         if run is None:
             raise SettingError("RUN: missing", hint="gen probe RUN FILE, or gen probe --gradient")
         options = ProbeOptions(

@@ -156,12 +156,12 @@ def _evaluate_answers(
         check_picture(picture)
     with counting_display("reading") as on_progress:
         result = reader.evaluate(corpus, on_progress=on_progress, **reading)
-    if picture is not None:
-        write_confusion(picture, result)
     if as_json:
         write_json(result.to_json())
     else:
         print("\n".join([*measures(result), *confusion_lines(result)]))
+    if picture is not None:
+        write_confusion(picture, result)
 
 
 def label_measures(result: "Classification") -> Iterator[str]:

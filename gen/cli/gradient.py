@@ -51,16 +51,16 @@ def probe_runs(
     excerpts = {name: excerpt_of(run, corpus, unknown=unknown) for name, run in runs.items()}
     found = None if at is None else leanings(first.model, excerpts[names[0]], at, lags=lags)
     flows = {name: _flow(run, excerpts[name], lags) for name, run in runs.items()}
-    _draw(picture, flows, {})
     if as_json:
         leaning = None if found is None else _leanings_to_json(found, first.codec.vocab.symbols)
         write_json({"corpus": corpus, "runs": {n: f.to_json() for n, f in flows.items()}, **given(at=leaning)})
-        return
-    for name, flow in flows.items():
-        print(f"{name}: {flow.num_targets:,} tokens of {corpus}, {flow.nats:.4f} nats each")
-    print("\n".join(flow_lines(flows, {})))
-    if found is not None and at is not None:
-        print("\n".join(["", *leaning_lines(found, at, first.codec.vocab.symbols)]))
+    else:
+        lines = [f"{n}: {f.num_targets:,} tokens of {corpus}, {f.nats:.4f} nats each" for n, f in flows.items()]
+        lines += flow_lines(flows, {})
+        if found is not None and at is not None:
+            lines += ["", *leaning_lines(found, at, first.codec.vocab.symbols)]
+        print("\n".join(lines))
+    _draw(picture, flows, {})
 
 
 def probe_recall(*, delay: int | None, clip: float, forget_bias: float, picture: Path | None, as_json: bool) -> None:
@@ -88,12 +88,12 @@ def probe_recall(*, delay: int | None, clip: float, forget_bias: float, picture:
             )
     flows = {cell: recall.after for cell, recall in found.items()}
     untrained = {cell: recall.before for cell, recall in found.items()}
-    _draw(picture, flows, untrained)
     if as_json:
         cells = {cell: recall.to_json() for cell, recall in found.items()}
         write_json({"delay": delay, "clip": clip, "forget_bias": forget_bias, "cells": cells})
-        return
-    print("\n".join([*_recall_lines(found, delay, clip, forget_bias), "", *flow_lines(flows, untrained)]))
+    else:
+        print("\n".join([*_recall_lines(found, delay, clip, forget_bias), "", *flow_lines(flows, untrained)]))
+    _draw(picture, flows, untrained)
 
 
 def _recall_lines(found: dict[str, "Recall"], delay: int, clip: float, forget_bias: float) -> list[str]:

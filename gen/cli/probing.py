@@ -73,21 +73,25 @@ def probe_run(name: str, corpus: str, options: ProbeOptions, reading: Mapping[st
     if knocked or held:
         _knock_out(probe, knocked, [HeldUnit(*each) for each in held], options, report)
     is_overview = not (found or knocked or held) or bool(options.files or units)
-    if is_overview or options.step is not None:
-        _overview(probe, units, found, options, report)
+    recorded = _overview(probe, units, found, options, report) if is_overview or options.step is not None else None
     if options.is_json:
         write_json(report.data)
     else:
         print("\n".join(report.lines))
+    if recorded is not None:  # what was found is on the screen even if a file cannot be written
+        _write_files(probe, *recorded, found, options.files)
 
 
 def check_files(files: Sequence[Path]) -> None:
-    """Raises SettingError if a file is of an unknown kind."""
+    """Raises SettingError if a file is of an unknown kind, or its folder is missing."""
+    from gen.files.disk import check_place
+
     for path in files:
         if path.suffix.lower() not in (*PAGES, *PICTURES, *DATA):
             raise SettingError(
                 f"{path}: unknown kind of file ({path.suffix or 'no suffix'})", hint="use .html, .png, .svg or .json"
             )
+        check_place(path)
 
 
 def _find(probe: "Probe", options: ProbeOptions, report: _Report) -> "dict[str, list[Following]]":
@@ -144,8 +148,8 @@ def _overview(
     found: "Mapping[str, list[Following]]",
     options: ProbeOptions,
     report: _Report,
-) -> None:
-    """Records the window, and shows and writes what the options ask of it."""
+) -> "tuple[Recording, list[Unit]]":
+    """Records the window, and reports what the options ask of it; returns the recording and its best units."""
     from gen.cli.screen.probe import overview_lines, step_lines, window_line
 
     is_window_its_own = not (found or options.knocked)
@@ -161,7 +165,7 @@ def _overview(
     else:
         report.lines += [window_line(probe, window), *overview_lines(recording, best)]
         report.data |= overview_to_json(recording, best, units)
-    _write_files(probe, recording, best, found, options.files)
+    return recording, best
 
 
 def _step(probe: "Probe", units: "Sequence[Unit]", number: int, report: _Report, lines: Any) -> None:

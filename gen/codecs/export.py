@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gen.codec import AnyCodec, decode, stream
 from gen.errors import CorpusError, SettingError
-from gen.files.disk import write_atomically
+from gen.files.disk import check_place, write_atomically
 from gen.music.midi.recognise import MIDI_SUFFIXES, is_midi
 
 FORMAT, VERSION = "gen-tokens", 1
@@ -46,10 +46,7 @@ def check_target(path: Path, *, font: Path | None = None) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise SettingError(f"{path}: unknown suffix ({path.suffix or 'none'})", hint=f"use {' '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise SettingError(f"{path}: no such folder ({path.parent})", hint=f"mkdir -p {path.parent}")
-    if path.is_dir():
-        raise SettingError(f"{path}: a folder, not a file")
+    check_place(path)
     if suffix == SOUND_SUFFIX:
         from gen.music.views.sound import check_sound
 

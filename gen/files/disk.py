@@ -46,6 +46,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise SettingError(f"{path}: cannot be written ({reason(err)})") from err
 
 
+def check_place(path: Path) -> None:
+    """Raises SettingError if a file cannot stand there: the folder is missing, or the path is itself a folder."""
+    try:
+        has_folder, is_folder = path.parent.is_dir(), path.is_dir()
+    except OSError as err:  # the name is too long
+        raise SettingError(f"{path}: cannot be written ({reason(err)})") from err
+    if not has_folder:
+        raise SettingError(f"{path}: no such folder ({path.parent})", hint=f"mkdir -p {path.parent}")
+    if is_folder:
+        raise SettingError(f"{path}: a folder, not a file")
+
+
 def reason(err: OSError) -> str:
     """Returns the message of an operating system's error, in lower case."""
     return (err.strerror or str(err)).lower()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gen.errors import SettingError
-from gen.files.disk import write_atomically
+from gen.files.disk import check_place, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,10 +17,11 @@ _NO_STAMP = {".svg": {"Date": None}, ".png": {"Software": None}}
 
 
 def check_picture(path: Path) -> None:
-    """Raises SettingError unless the suffix is that of a picture."""
+    """Raises SettingError unless the path has the suffix of a picture and stands in a folder that exists."""
     suffix = path.suffix.lower()
     if suffix not in _NO_STAMP:
         raise SettingError(f"{path}: unknown kind of picture ({suffix or 'no suffix'})", hint="use .png or .svg")
+    check_place(path)
 
 
 def write_picture(path: Path, what: str, draw: Callable[["Figure"], None]) -> None:

@@ -17,7 +17,7 @@ from string import Template
 from typing import Any
 
 from gen.errors import SettingError
-from gen.files.disk import write_atomically
+from gen.files.disk import check_place, write_atomically
 from gen.files.json_text import json_text
 
 SUFFIXES = (".html", ".htm")
@@ -29,8 +29,7 @@ def check_page(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise SettingError(f"{path}: unknown kind of page ({suffix or 'no suffix'})", hint="use .html")
-    if not path.parent.is_dir():
-        raise SettingError(f"{path}: no such folder ({path.parent})", hint=f"mkdir -p {path.parent}")
+    check_place(path)
 
 
 def write_page(path: Path, title: str, data: Any, *, scripts: Sequence[str]) -> None:

@@ -93,6 +93,7 @@ def test_the_recall_task_is_shown_as_tables(gen: Gen) -> None:
         (("--gradient", "--at", "3"), "error: --at: only for a RUN (3)"),
         (("--gradient", "--beside", "x"), "error: --beside: only for a RUN (x)"),
         (("--gradient", "--picture", "x.gif"), "error: x.gif: unknown kind of picture (.gif)"),
+        (("--gradient", "--picture", "nowhere/x.png"), "error: nowhere/x.png: no such folder (nowhere)"),
         (("--gradient", "--forget-bias", "inf"), "error: --forget-bias: must be from -100 to 100 (inf)"),
     ],
 )

@@ -147,6 +147,20 @@ def test_pictures_and_pages_are_written(
         assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_what_was_found_is_printed_before_a_file_that_fails(
+    gen: Gen, text_run: Path, text_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    numbers, picture = tmp_path / "x.json", tmp_path / "x.svg"
+    for path in (numbers, picture):
+        path.symlink_to(tmp_path / "nowhere" / path.name)  # passes every check, and cannot be written
+    for options in (("--out", numbers), ("--gradient", "--lags", 5, "--picture", picture)):
+        outcome = gen("probe", text_run, text_file, *options)
+        assert outcome.code == 2
+        assert "cannot be written" in outcome.err
+        assert len(outcome.out.splitlines()) > 5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -171,6 +185,10 @@ def test_pictures_and_pages_are_written(
         (("--step", "6030", "--length", "7000"), "error: --step: no such token (6030)"),
         (("--out", "x.txt"), "error: x.txt: unknown kind of file (.txt)"),
         (("--picture", "x.html"), "error: x.html: unknown kind of picture (.html)"),
+        (("--picture", "nowhere/x.png"), "error: nowhere/x.png: no such folder (nowhere)"),
+        (("--out", "nowhere/x.html"), "error: nowhere/x.html: no such folder (nowhere)"),
+        (("--out", "nowhere/x.json"), "error: nowhere/x.json: no such folder (nowhere)"),
+        (("--gradient", "--picture", "nowhere/x.png"), "error: nowhere/x.png: no such folder (nowhere)"),
         (("--lags", "5"), "error: --lags: only with --gradient (5)"),
         (("--gradient", "--find"), "error: --find: not with --gradient"),
     ],

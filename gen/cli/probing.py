@@ -72,7 +72,7 @@ def probe_run(name: str, corpus: str, options: ProbeOptions, reading: Mapping[st
     found = _find(probe, options, report) if options.is_finding else {}
     if knocked or held:
         _knock_out(probe, knocked, [HeldUnit(*each) for each in held], options, report)
-    is_overview = not (found or knocked or held) or bool(options.files or units)
+    is_overview = not (options.is_finding or knocked or held) or bool(options.files or units)
     recorded = _overview(probe, units, found, options, report) if is_overview or options.step is not None else None
     if options.is_json:
         write_json(report.data)
@@ -96,10 +96,14 @@ def check_files(files: Sequence[Path]) -> None:
 
 def _find(probe: "Probe", options: ProbeOptions, report: _Report) -> "dict[str, list[Following]]":
     from gen.cli.screen.probe import find_lines, window_line
+    from gen.data.report import counted
 
     window = probe.window(options.window(FIND_WINDOW))
     found = probe.find(window)
-    report.lines += [window_line(probe, window), *find_lines(probe, found)]
+    if found:
+        report.lines += [window_line(probe, window), *find_lines(probe, found)]
+    else:
+        report.lines.append(f"{probe.run.name}: no feature varies on both halves of {counted(window, 'tokens')}")
     report.data["find"] = {
         "tokens": window,
         "features": {name: [following_to_json(probe, each) for each in units] for name, units in found.items()},
@@ -152,7 +156,7 @@ def _overview(
     """Records the window, and reports what the options ask of it; returns the recording and its best units."""
     from gen.cli.screen.probe import overview_lines, step_lines, window_line
 
-    is_window_its_own = not (found or options.knocked)
+    is_window_its_own = not (options.is_finding or options.knocked)
     window = options.window(WINDOW) if is_window_its_own else min(options.window(WINDOW), WINDOW)
     recording = probe.record(window)
     best = units or _best(probe, recording, found)
@@ -198,6 +202,7 @@ def overview_to_json(recording: "Recording", best: "Sequence[Unit]", units: "Seq
     saturations = [saturation(arrays) for arrays in recording.layers]
     return {
         "tokens": len(recording.ids),
+        "nats_per_token": float(recording.nats.mean()),
         "layers": [
             {name: {"shut": float(of.shut.mean()), "open": float(of.open.mean())} for name, of in each.items()}
             for each in saturations

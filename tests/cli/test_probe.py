@@ -32,6 +32,8 @@ def test_the_overview_says_what_part_was_looked_at_and_counts_gates(gen: Gen, te
     assert lines[0] == "fox: the first 500 of 6,030 tokens"
     assert sum("gate" in line and "shut" in line for line in lines) >= 3
     assert len(re.findall(r"^  0:\d+ ", outcome.out, re.MULTILINE)) == 8
+    nats = probed(gen, text_run, text_file, "--length", 500)["nats_per_token"]
+    assert lines[1] == f"{nats / math.log(2):.3f} bits per token"
 
 
 def test_the_arrays_of_a_unit_obey_the_equations_of_its_cell(gen: Gen, text_run: Path, text_file: Path) -> None:
@@ -91,6 +93,15 @@ def test_units_are_found_for_the_features_of_a_text_beside_shuffled_labels(
     assert all("".join(peak["passage"]) in text_file.read_text(encoding="utf-8") for peak in best["peaks"])
     outcome = gen("probe", text_run, text_file, "--find", "--length", 4000)
     assert f"{best['layer']}:{best['unit']}" in outcome.out
+
+
+@pytest.mark.parametrize(("length", "tokens"), [(1, "1 token"), (3, "3 tokens")])
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_varies_a_line_says_that_nothing_can_be_found(
+    gen: Gen, text_run: Path, text_file: Path, length: int, tokens: str
+) -> None:
+    outcome = gen("probe", text_run, text_file, "--find", "--length", length)
+    assert (outcome.code, outcome.out) == (0, f"fox: no feature varies on both halves of {tokens}\n")
 
 
 def test_music_has_features_of_its_own(gen: Gen, music_run: Path, music_folder: Path) -> None:

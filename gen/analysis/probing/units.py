@@ -72,20 +72,20 @@ def find_units(
 
     Args:
         states: (N, U) of all units.
-        features: (N,) by name; those that are constant on one half are left out.
+        features: (N,) by name; those that are constant on one half are left out, so that there may be none.
         num_units: the most units that are listed for each.
     """
     middle = len(states) // 2
-    halves = _halves(states, middle)
-    found = {}
-    for name, values in features.items():
-        first, second = values[:middle], values[middle:]
-        if middle and np.ptp(first) and np.ptp(second):
-            shuffled = _shuffled(halves, states, first, second)
-            found[name] = [
-                Following(name, *choice, shuffled, peaks(states[:, choice.unit] * np.sign(choice.chosen)))
-                for choice in _choices(halves, states, first, second, num_units)
-            ]
+    varied = {name: (of[:middle], of[middle:]) for name, of in features.items() if _varies_on_both(of, middle)}
+    if not varied:
+        return {}
+    halves, found = _halves(states, middle), {}
+    for name, (first, second) in varied.items():
+        shuffled = _shuffled(halves, states, first, second)
+        found[name] = [
+            Following(name, *choice, shuffled, peaks(states[:, choice.unit] * np.sign(choice.chosen)))
+            for choice in _choices(halves, states, first, second, num_units)
+        ]
     return dict(sorted(found.items(), key=lambda item: -abs(item[1][0].correlation)))
 
 
@@ -99,6 +99,10 @@ def peaks(values: Floats) -> tuple[int, ...]:
         found.append(at)
         left[max(0, at - PEAK_DISTANCE) : at + PEAK_DISTANCE] = -np.inf
     return tuple(found)
+
+
+def _varies_on_both(values: Floats, middle: int) -> bool:
+    return middle > 0 and bool(np.ptp(values[:middle]) and np.ptp(values[middle:]))
 
 
 def _halves(states: Floats, middle: int) -> _Halves:

@@ -22,8 +22,8 @@ def probe(
         option(
             "--length",
             metavar="N",
-            help="Look at the first N tokens  [1-100000, default 2000, with --find 50000, "
-            "with --knock or --hold 20000]",
+            help="Look at the first N tokens, at fewer if the network is large  [1-100000, default 2000, "
+            "with --find 50000, with --knock or --hold 20000]",
         ),
     ] = None,
     unit: Annotated[
@@ -87,7 +87,8 @@ def probe(
         option(
             "--out",
             metavar="FILE",
-            help="Write a page .html of the 32 best units, heat maps .png or .svg, or a .json of all units",
+            help="Write a page .html of the 32 best units (at most 2 MB), heat maps .png or .svg, "
+            "or a .json of all units (at most 70 MB)",
         ),
     ] = None,
     picture: Annotated[

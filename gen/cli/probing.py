@@ -158,13 +158,13 @@ def _overview(
 
     is_window_its_own = not (options.is_finding or options.knocked)
     window = options.window(WINDOW) if is_window_its_own else min(options.window(WINDOW), WINDOW)
+    asked, window = window, probe.recorded(window)
+    if options.step is not None and options.step >= window:
+        hint = "--length looks at more" if window == asked else "no more are recorded of so large a network"
+        raise SettingError(f"--step: beyond the first {window:,} tokens ({options.step})", hint=hint)
     recording = probe.record(window)
     best = units or _best(probe, recording, found)
     if options.step is not None:
-        if options.step >= window:
-            raise SettingError(
-                f"--step: beyond the first {window:,} tokens ({options.step})", hint="--length looks at more"
-            )
         _step(probe, best[: len(units) or 1], options.step, report, step_lines)
     else:
         report.lines += [window_line(probe, window), *overview_lines(recording, best)]
@@ -245,20 +245,20 @@ def _write_files(
 ) -> None:
     from gen.analysis.probing.picture import write_heat_maps
     from gen.cli.console import say
-    from gen.pages.probe import write_probe
+    from gen.pages.probe import page_tokens, write_probe
 
-    names = dict(_names(probe, found))
-    suffixes = {path.suffix.lower() for path in files}
-    leaning = _leaning(probe, recording) if suffixes & {*PAGES, *DATA} else None
     for path in files:
-        suffix = path.suffix.lower()
-        if leaning is None or suffix in PICTURES:
+        suffix, shown = path.suffix.lower(), recording
+        if suffix in PICTURES:
             write_heat_maps(path, recording, best, probe.run.codec.vocab.symbols)
         elif suffix in PAGES:
-            write_probe(path, probe, recording, leaning, units=best, names=names)
+            shown = recording.first(page_tokens(recording, len(best)))
+            names = dict(_names(probe, found))
+            write_probe(path, probe, shown, _leaning(probe, shown), units=best, names=names)
         else:
-            write_recording(path, probe, recording, leaning)
-        say(f"wrote {path}")
+            write_recording(path, probe, recording, _leaning(probe, recording))
+        is_cut = len(shown.ids) < len(recording.ids)
+        say(f"wrote {path}" + (f", which has room for {probe.part(len(shown.ids))}" if is_cut else ""))
 
 
 def _leaning(probe: "Probe", recording: "Recording") -> "Leaning":

@@ -64,7 +64,7 @@ def check_unit(model: RecurrentLM, layer: int, unit: int) -> None:
     layers, units = model.config.num_layers, model.config.hidden_size
     if not (0 <= layer < layers and 0 <= unit < units):
         raise SettingError(
-            f"unit {layer}:{unit}: there is none ({layers} layers of {units} units)",
+            f"unit {layer}:{unit}: there is none ({layers} layer{'s' if layers > 1 else ''} of {units} units)",
             hint=f"LAYER:UNIT, from 0:0 to {layers - 1}:{units - 1}",
         )
 

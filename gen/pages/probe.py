@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.analysis.probing.gates import Recording
-from gen.analysis.probing.leaning import Leaning
+from gen.analysis.probing.leaning import NUM_INPUTS, Leaning
 from gen.analysis.probing.saturation import saturation
 from gen.pages.page import write_page
 from gen.runs.probing import Probe, Unit
 
 SCRIPTS = ("text.js", "roll.js", "leaning.js", "probe.js")
 DECIMALS = 4  # of a number on the page, as in the JSON of `gen probe`
+MAX_BYTES = 1_600_000  # of what is known of the tokens; scripts and saturation are the rest of a page below 2 MB
 _MAX_INT16 = 32_767
+_PIECE_BYTES = 60  # of a token's character or share of a note, and of its places, as JSON
 
 
 def write_probe(
@@ -44,15 +46,23 @@ def write_probe(
     write_page(path, title, page_data(probe, recording, leaning, units=units, names=names), scripts=SCRIPTS)
 
 
+def page_tokens(recording: Recording, num_units: int) -> int:
+    """Returns how many of the recorded tokens a page has room for, which are all or the first."""
+    numbers = num_units * (len(recording.layers[0]) + 1) + NUM_INPUTS + 3  # 16 bits each; 32 of a state and a cost
+    room = MAX_BYTES // (numbers * 2 * 4 // 3 + _PIECE_BYTES)
+    return min(len(recording.ids), max(1, room))
+
+
 def page_data(
     probe: Probe, recording: Recording, leaning: Leaning, *, units: Sequence[Unit], names: Mapping[Unit, str]
 ) -> dict[str, Any]:
     """Returns the data of the page; arguments as in `write_probe`."""
-    shown, whole = len(recording.ids), probe.num_tokens
+    shown = len(recording.ids)
+    part = probe.part(shown)
     return {
         "kind": probe.run.codec.kind,
         "cell": probe.run.config.cell,
-        "remark": f"The first {shown:,} of {whole:,} tokens." if shown < whole else f"All {whole:,} tokens.",
+        "remark": f"{part[0].upper()}{part[1:]}.",
         "documents": _documents(probe, shown),
         "nats": packed(recording.nats),
         "leaning": {

@@ -9,17 +9,19 @@ from gen.analysis.evaluate import OnProgress
 from gen.analysis.probing.equations import Equation, equations
 from gen.analysis.probing.gates import Floats, Recording, record, record_states, step_at, stretches_within
 from gen.analysis.probing.knockout import Knockout, knock_out, mean_of
-from gen.analysis.probing.leaning import Leaning, leaning
+from gen.analysis.probing.leaning import NUM_INPUTS, Leaning, leaning
 from gen.analysis.probing.units import Following, find_units
 from gen.codec import IdArray, decode
 from gen.data.split import Excerpt
 from gen.errors import SettingError
+from gen.models.cells import CELLS
 from gen.models.holding import HeldUnit, check_unit
 from gen.runs.run import Run
 
 AROUND = {"text": (30, 15), "music": (4, 3)}  # tokens of a passage before and after one
 
 MAX_STATES = 1 << 26  # numbers that are kept at once to find or to hold units: 256 MiB
+MAX_RECORDED = 1 << 23  # numbers of a recording: 2,730 tokens of an LSTM of 512 units, 70 MB as JSON
 
 Unit = tuple[int, int]  # layer and number, from 0
 
@@ -40,6 +42,21 @@ class Probe:
         """Returns how many of the first tokens are looked at where the states of all units are kept."""
         units = self.run.config.num_layers * self.run.config.hidden_size
         return min(num_tokens, self.num_tokens, max(2, MAX_STATES // units))
+
+    def recorded(self, num_tokens: int) -> int:
+        """Returns how many of the first tokens are looked at where all gates and states are recorded."""
+        config = self.run.config
+        cell = CELLS[config.cell]
+        arrays = cell.num_memories + (cell.num_gates if cell.gates else 0)
+        numbers = max(arrays * config.num_layers * config.hidden_size, NUM_INPUTS)  # of a token
+        return min(num_tokens, max(1, MAX_RECORDED // numbers))
+
+    def part(self, num_tokens: int) -> str:
+        """Returns what part of the corpus its first tokens are, such as "the first 500 of 6,030 tokens"."""
+        whole = self.num_tokens
+        if num_tokens >= whole:
+            return f"all {whole:,} tokens" if whole > 1 else "the only token"
+        return f"the first {num_tokens:,} of {whole:,} tokens" if num_tokens > 1 else f"the first of {whole:,} tokens"
 
     def record(self, num_tokens: int) -> Recording:
         """Returns everything at the first tokens. Raises CorpusError."""

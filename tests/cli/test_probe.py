@@ -177,8 +177,8 @@ def test_what_was_found_is_printed_before_a_file_that_fails(
     [
         (("--length", "0"), "error: --length: must be from 1 to 100000 (0)"),
         (("--unit", "3"), "error: --unit: no layer and unit (3)"),
-        (("--unit", "0:8"), "error: unit 0:8: there is none (1 layers of 8 units)"),
-        (("--knock", "1:0"), "error: unit 1:0: there is none (1 layers of 8 units)"),
+        (("--unit", "0:8"), "error: unit 0:8: there is none (1 layer of 8 units)"),
+        (("--knock", "1:0"), "error: unit 1:0: there is none (1 layer of 8 units)"),
         (("--hold", "0:3"), "error: --hold: no unit and value (0:3)"),
         (("--hold", "0:3=nan"), "error: --hold: no unit and value (0:3=nan)"),
         (("--hold", "0:3=1_0"), "error: --hold: no unit and value (0:3=1_0)"),
@@ -230,3 +230,31 @@ def test_the_window_is_smaller_where_a_network_has_too_many_units(
     monkeypatch.setattr(probing, "MAX_STATES", 8 * 400)
     outcome = gen("probe", text_run, text_file, "--find")
     assert outcome.out.startswith("fox: the first 400 of 6,030 tokens\n")
+
+
+def test_a_recording_is_shorter_where_a_network_has_too_many_units(
+    gen: Gen, text_run: Path, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "MAX_RECORDED", 6 * 8 * 70)  # six arrays of eight units
+    outcome = gen("probe", text_run, text_file, "--out", tmp_path / "x.json")
+    assert outcome.out.startswith("fox: the first 70 of 6,030 tokens\n")
+    assert len(json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["nats"]) == 70
+    too_far = gen("probe", text_run, text_file, "--step", 70)
+    assert "no more are recorded of so large a network" in too_far.err
+
+
+def test_a_page_is_cut_to_its_size_and_says_so(gen: Gen, text_run: Path, text_file: Path, tmp_path: Path) -> None:
+    page, units = tmp_path / "x.html", [f"--unit=0:{number % 8}" for number in range(96)]
+    outcome = gen("probe", text_run, text_file, *units, "--out", page)
+    told = re.search(r"which has room for (the first [\d,]+ of 6,030 tokens)", outcome.err)
+    assert told is not None, outcome.err
+    html = page.read_text(encoding="utf-8")
+    assert told[1].removeprefix("the ") in html
+    assert 1_000_000 < len(html) < 2_000_000
+
+
+def test_a_single_token_is_named_as_one(gen: Gen, text_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("T", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("The quick", encoding="utf-8")
+    assert gen("probe", text_run, tmp_path / "a.txt").out.startswith("fox: the only token\n")
+    assert gen("probe", text_run, tmp_path / "b.txt", "--length", 1).out.startswith("fox: the first of 9 tokens\n")

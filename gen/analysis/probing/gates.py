@@ -44,6 +44,11 @@ class Recording:
     nats: Floats
     layers: Sequence[Mapping[str, Floats]]
 
+    def first(self, num_tokens: int) -> "Recording":
+        """Returns the first tokens of the recording, as views of its arrays."""
+        layers = [{name: values[:num_tokens] for name, values in arrays.items()} for arrays in self.layers]
+        return Recording(self.ids[:num_tokens], self.nats[:num_tokens], layers)
+
     def state(self, layer: int) -> Floats:
         """Returns the (N, H) states of the units of a layer."""
         arrays = self.layers[layer]

@@ -20,9 +20,7 @@ MARKS = str.maketrans({"\n": "\u23ce", "\t": "\u2192", "\r": "\u240d"})
 
 def window_line(probe: "Probe", window: int) -> str:
     """Returns a line for the part of the corpus that was looked at."""
-    whole = probe.num_tokens
-    part = f"the first {window:,} of {whole:,} tokens" if window < whole else f"all {whole:,} tokens"
-    return f"{probe.run.name}: {part}"
+    return f"{probe.run.name}: {probe.part(window)}"
 
 
 def overview_lines(recording: Recording, best: "Sequence[Unit]") -> Iterator[str]:
@@ -69,8 +67,11 @@ def passage_line(probe: "Probe", number: int) -> str:
 def knockout_lines(result: Knockout) -> Iterator[str]:
     """Yields what holding the units cost each class of symbols."""
     held = ", ".join(f"{each.layer}:{each.unit} at {each.value:.3f}" for each in result.units)
-    what = "units" if len(result.units) == 1 else f"draws of {len(result.units)} units"
-    yield f"held: {held}; beside {result.num_others} other {what} of like activity, held at their means"
+    is_one = result.num_others == 1
+    what, means = ("unit", "held at its mean") if is_one else ("units", "held at their means")
+    if len(result.units) > 1:
+        what, means = f"{'draw' if is_one else 'draws'} of {len(result.units)} units", "held at their means"
+    yield f"held: {held}; beside {result.num_others} other {what} of like activity, {means}"
     width = max(len("bits a symbol"), *(len(cost.name) for cost in result.classes))
     yield f"{'bits a symbol':<{width}}    number   whole    added   others: median   greatest   ratio"
     for cost in result.classes:

@@ -30,6 +30,7 @@ from gen.models.recurrent import RecurrentLM
 MAX_LAGS = 4096
 MAX_TOKENS = 1 << 13  # inputs of rows that run side by side: bounds the layers' activations
 NUM_TARGETS = 256  # over which a flow is averaged
+FULL_LAGS = 200  # up to which it is over as many; above, over fewer, so that no more inputs are read
 
 OnProgress = Callable[[int, int], None]
 
@@ -92,17 +93,22 @@ def gradient_flow(
         model: on any device; the gradient is computed in the precision of its weights.
         excerpt: the part of a corpus.
         lags: the largest lag, K.
-        num_targets: the most targets.
+        num_targets: the most targets; above `FULL_LAGS` there are fewer.
         on_progress: called with the number of targets done and of all targets.
 
     Raises CorpusError if there is no target, SettingError if the lags are out of range.
     """
     check_lags(lags)
-    count = min(num_targets, excerpt.num_targets)
+    count = min(targets_within(lags, num_targets), excerpt.num_targets)
     if not count:
         raise CorpusError("gradient: the corpus has no token to measure on (0)")
     numbers = (2 * np.arange(count) + 1) * excerpt.num_targets // (2 * count)
     return summary(*gradients_at(model, excerpt, numbers, lags=lags, on_progress=on_progress))
+
+
+def targets_within(lags: int, num_targets: int = NUM_TARGETS) -> int:
+    """Returns how many targets read, at these lags, no more inputs than `num_targets` of them at `FULL_LAGS`."""
+    return min(num_targets, max(1, num_targets * (2 * FULL_LAGS + 1) // (2 * lags + 1)))
 
 
 def gradients_at(
@@ -135,18 +141,26 @@ def leanings(model: RecurrentLM, excerpt: Excerpt, number: int, *, lags: int) ->
     Args:
         model: on any device.
         excerpt: a text or a piece.
-        number: of the target among those of the excerpt, from 0.
+        number: of the token, from 0, as in a recording: begin and end of documents are not counted.
         lags: the largest lag.
 
     Raises SettingError if the number or the lags are out of range.
     """
     check_lags(lags)
-    if not 0 <= number < excerpt.num_targets:
-        raise SettingError(f"--at: must be from 0 to {excerpt.num_targets - 1}, the last token there ({number})")
-    rows = rows_at(excerpt, np.array([number]), length=2 * lags + 1)
+    last = excerpt.stretches.num_tokens - 1
+    if not 0 <= number <= last:
+        raise SettingError(f"--at: must be from 0 to {last}, the last token there ({number})")
+    rows = rows_at(excerpt, np.array([_target_of(excerpt.stretches, number)]), length=2 * lags + 1)
     norms, nats = norms_by_lag(model, rows, lags=lags)
     inputs = rows.inputs[0, ::-1][: lags + 1]
     return Leanings(int(rows.targets[0]), float(nats[0]), inputs, norms[0, : len(inputs)])
+
+
+def _target_of(stretches: Stretches, token: int) -> int:
+    """Returns the number of a token among the targets, which the end of each earlier document is too."""
+    lengths = stretches.lengths.astype(np.int64)
+    earlier = int(np.searchsorted(np.cumsum(lengths), token, side="right"))
+    return token + int((stretches.target_counts[:earlier] - lengths[:earlier]).sum())
 
 
 def check_lags(lags: int) -> None:

@@ -55,7 +55,7 @@ def probe_runs(
         leaning = None if found is None else _leanings_to_json(found, first.codec.vocab.symbols)
         write_json({"corpus": corpus, "runs": {n: f.to_json() for n, f in flows.items()}, **given(at=leaning)})
     else:
-        lines = [f"{n}: {f.num_targets:,} tokens of {corpus}, {f.nats:.4f} nats each" for n, f in flows.items()]
+        lines = [_flow_line(name, corpus, flow, lags) for name, flow in flows.items()]
         lines += flow_lines(flows, {})
         if found is not None and at is not None:
             lines += ["", *leaning_lines(found, at, first.codec.vocab.symbols)]
@@ -98,10 +98,11 @@ def probe_recall(*, delay: int | None, clip: float, forget_bias: float, picture:
 
 def _recall_lines(found: dict[str, "Recall"], delay: int, clip: float, forget_bias: float) -> list[str]:
     from gen.data.recall import NUM_CUES
+    from gen.data.report import counted
     from gen.runs.recall import BATCH_SIZE, HIDDEN_SIZE, STEPS
 
     return [
-        f"recall task: repeat the first of {NUM_CUES} symbols after {delay} tokens of distraction",
+        f"recall task: repeat the first of {NUM_CUES} symbols after {counted(delay, 'tokens')} of distraction",
         f"{HIDDEN_SIZE} units, {STEPS} steps of {BATCH_SIZE} sequences, clip {clip:g}, forget bias {forget_bias:g}",
         "",
         "cell  recalled    nats  largest gradient of a step",
@@ -118,6 +119,14 @@ def _flow(run: "Run", excerpt: "Excerpt", lags: int) -> "GradientFlow":
 
     with counting_display(f"reading with {run.name}") as on_progress:
         return gradient_flow(run.model, excerpt, lags=lags, on_progress=on_progress)
+
+
+def _flow_line(name: str, corpus: str, flow: "GradientFlow", lags: int) -> str:
+    from gen.analysis.gradient_flow import FULL_LAGS, NUM_TARGETS
+    from gen.data.report import counted
+
+    line = f"{name}: {counted(flow.num_targets, 'tokens')} of {corpus}, {flow.nats:.4f} nats each"
+    return line if lags <= FULL_LAGS else f"{line}; up to lag {FULL_LAGS} there would be at most {NUM_TARGETS}"
 
 
 def _check_picture(picture: Path | None) -> None:

@@ -63,7 +63,7 @@ def probe(
         option(
             "--at",
             metavar="N",
-            help="With --gradient, list the tokens that the prediction of token N leans on  [0 or more]",
+            help="With --gradient, list the tokens that the prediction of token N, from 0, leans on  [0 or more]",
         ),
     ] = None,
     clip: Annotated[
@@ -108,8 +108,8 @@ def probe(
     like activity, and a sample of what the network then writes.
 
     With --gradient, how far back it looks: the gradient of a loss with respect to each earlier input, averaged over 256
-    tokens. Without a run the three cells are trained on the recall task, in which the first symbol must be repeated
-    after 100 tokens of distraction: the gradient of the plain RNN vanishes.
+    tokens, or over fewer above lag 200. Without a run the three cells are trained on the recall task, in which the
+    first symbol must be repeated after 100 tokens of distraction: the gradient of the plain RNN vanishes.
     """
     from gen.cli.gradient import probe_recall, probe_runs
     from gen.cli.probing import ProbeOptions, probe_run

@@ -134,8 +134,21 @@ def test_a_corpus_without_tokens_is_refused() -> None:
 
 def test_a_token_that_is_not_there_is_refused() -> None:
     excerpt = excerpt_of([1, 2, 3], Stretch(0, 3, 0, is_closed=True))
-    with pytest.raises(SettingError, match=r"--at: must be from 0 to 3, the last token there \(4\)"):
-        leanings(new_model(), excerpt, 4, lags=5)
+    with pytest.raises(SettingError, match=r"--at: must be from 0 to 2, the last token there \(3\)"):
+        leanings(new_model(), excerpt, 3, lags=5)
+
+
+def test_tokens_are_numbered_without_the_ends_of_documents() -> None:
+    ids = list(range(9))
+    stretches = (Stretch(0, 4, 0, is_closed=True), Stretch(4, 6, 0, is_closed=False), Stretch(6, 9, 0, is_closed=True))
+    excerpt = excerpt_of(ids, *stretches)
+    assert [leanings(new_model(), excerpt, number, lags=3).target for number in ids] == ids
+
+
+def test_many_lags_are_measured_on_fewer_targets() -> None:
+    excerpt = excerpt_of([1] * 300, Stretch(0, 300, 0, is_closed=False))
+    counts = [gradient_flow(new_model(), excerpt, lags=lags).num_targets for lags in (200, 401, 4096)]
+    assert counts == [256, 127, 12]  # 256 * 401 inputs by 401, 803 and 8,193
 
 
 def test_all_tokens_at_once_have_the_gradients_of_each_alone() -> None:
@@ -144,7 +157,7 @@ def test_all_tokens_at_once_have_the_gradients_of_each_alone() -> None:
 
     norms, nats = gradients_at(model, excerpt, np.arange(301), lags=30)  # more rows than run side by side
 
-    for number in (0, 7, 150, 300):
+    for number in (0, 7, 150, 299):
         alone = leanings(model, excerpt, number, lags=30)
         np.testing.assert_allclose(norms[number, : len(alone.gradient)], alone.gradient, rtol=1e-9)
         assert np.isnan(norms[number, len(alone.gradient) :]).all()

@@ -23,6 +23,13 @@ def test_the_table_gives_mean_and_quartiles_by_lag(gen: Gen, text_run: Path) -> 
     assert all(float(row.split()[2]) <= float(row.split()[3]) <= float(row.split()[4]) for row in rows)
 
 
+def test_fewer_tokens_at_many_lags_are_named(gen: Gen, text_run: Path, text_file: Path) -> None:
+    outcome = gen("probe", text_run, text_file, "--gradient", "--lags", 2000)
+    expected = f"{text_run}: 25 tokens of {text_file}, "  # 256 * 401 // 4001
+    assert outcome.out.startswith(expected), outcome.out
+    assert "; up to lag 200 there would be at most 256\n" in outcome.out
+
+
 def test_json_has_the_numbers_of_the_library(gen: Gen, text_run: Path, text_file: Path) -> None:
     outcome = gen("probe", text_run, text_file, "--gradient", "--lags", 30, "--json")
 

@@ -13,7 +13,9 @@ from gen.pages.page import write_page
 from gen.runs.beside import differences, largest_differences
 from gen.runs.surprise import CorpusCosts, CostedDocument, LocatedPassage, Nats, most_surprising
 
-MAX_PIECES = 50_000  # characters or notes of a page, all views together: a browser draws as many in a second
+# Characters or notes of a page, all views together: a browser draws as many characters in a second. A note takes 150
+# bytes.
+MAX_PIECES = {"text": 50_000, "music": 12_000}
 SCRIPTS = ("text.js", "roll.js", "surprise.js")
 
 
@@ -44,7 +46,7 @@ def page_data(costs: Sequence[CorpusCosts]) -> dict[str, Any]:
     """Returns the data of the page; see `write_surprise`."""
     first = costs[0]
     compared = [(each, found) for each in costs[1:] if (found := differences(first, each)) is not None]
-    room = MAX_PIECES // (len(costs) + len(compared))
+    room = MAX_PIECES[first.codec.kind] // (len(costs) + len(compared))
     views = [_of_run(each, room) for each in costs] + [_of_difference(first, *each, room) for each in compared]
     num_shown = sum(len(nats) for nats in views[0].nats)
     return {
@@ -114,9 +116,11 @@ def _view_data(view: _View) -> dict[str, Any]:
 
 
 def passage_data(documents: Sequence[CostedDocument], passage: LocatedPassage) -> dict[str, Any]:
-    """Returns a passage as JSON data, with its place and its text."""
+    """Returns a passage as JSON data, with its text and its place, which names its document if there are several."""
     document = documents[passage.document]
     place, text = document.place(passage.start), document.text(passage.start, passage.stop)
+    if len(documents) > 1:
+        place = f"{document.name}, {place}"
     return passage._asdict() | {"place": place, "text": text}
 
 

@@ -146,12 +146,20 @@ def test_characters_that_the_model_lacks_are_counted(gen: Gen, writing_runs: Pat
     assert "2 characters that the model lacks left out" in found.out
 
 
+def test_a_passage_of_several_files_names_its_own(gen: Gen, writing_runs: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("The lazy dog.\n", encoding="utf-8")
+    found = json.loads(gen("eval", writing_runs / "char", tmp_path, "--show", "--json").out)
+    places = {passage["place"] for passage in found["passages"]}
+    assert places == {f"{document['name']}, line 1, column 1" for document in found["documents"]}
+
+
 def test_only_a_part_of_a_long_file_is_shown_and_that_is_said(
     gen: Gen, writing_runs: Path, fox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = json.loads(gen("eval", writing_runs / "char", fox, "--json").out)
     monkeypatch.setattr("gen.runs.surprise.MAX_TOKENS", 10)
-    monkeypatch.setattr("gen.pages.surprise.MAX_PIECES", 5)
+    monkeypatch.setattr("gen.pages.surprise.MAX_PIECES", {"text": 5})
     outcome = gen("eval", writing_runs / "char", fox, "--show", "--out", tmp_path / "x.html")
     found = json.loads(gen("eval", writing_runs / "char", fox, "--show", "--json").out)
     assert "Shown are the first 10 of 40 tokens." in outcome.err
